@@ -1,0 +1,2 @@
+// Package evalforge holds the domain of EvalForge.
+package evalforge

@@ -1,0 +1,59 @@
+// Package extract is the engine: what happens to one trace ([Pipeline]) and to one
+// batch of them ([Engine]), with the two interfaces it needs, [Store] and [Analyzer].
+package extract
+
+import (
+	"context"
+	"time"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/signal"
+	"github.com/evalforge/evalforge/internal/trace"
+)
+
+// An Analyzer turns one prepared trace into an analysis. It is used by many goroutines
+// at once.
+//
+// Analyze returns within ctx's deadline, and cancels whatever it started when ctx is
+// done. It retries transient faults itself, inside that deadline. Its errors are
+// [*Error] where the kind is known. It does not redact, verify quotes or validate
+// beyond what it needs to decode its answer: the engine does.
+type Analyzer interface {
+	// Name is "rules" or "gemini", as settings and provenance name it.
+	Name() string
+	// Model is the model that is asked for, or "".
+	Model() string
+	Analyze(ctx context.Context, in *Input) (*Answer, error)
+}
+
+// An Input is one trace, ready to be analyzed. Everything in it is redacted.
+type Input struct {
+	TraceID     string
+	FailureType string // ingestion's hint, free text
+	Severity    string // ingestion's hint, free text
+	ServiceName string
+	Trace       *trace.Trace
+	// Compacted is the trace as it is sent to a model: valid JSON, valid UTF-8, at most
+	// [trace.MaxBytes]. Quotes are checked against exactly these bytes.
+	Compacted trace.Compacted
+	Signals   []signal.Signal
+	// Redactions counts what was replaced in the payload.
+	Redactions  redact.Counts
+	Digest      string // of the raw trace
+	BytesBefore int    // of the redacted payload
+}
+
+// An Answer is what an analyzer found, and what it took.
+type Answer struct {
+	Analysis     evalforge.Analysis
+	Model        string // as requested; may differ from the configured one after a fallback
+	ModelVersion string // as the service named it
+	PromptSHA256 string
+	Tokens       evalforge.Tokens
+	CostUSD      float64
+	Attempts     int
+	Latency      time.Duration
+	// Raw is the answer's text as it came, or nil. It is never stored.
+	Raw []byte
+}
