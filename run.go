@@ -31,6 +31,9 @@ type Run struct {
 	Redactions map[string]int `json:"redactions"` // values replaced, by kind
 
 	TraceOutcomes []TraceOutcome `json:"trace_outcomes"`
+
+	// WouldProcess lists, after a dry run, the traces that a run would have picked up.
+	WouldProcess []string `json:"-"`
 }
 
 // A TraceOutcome is how one trace ended in a run.
@@ -98,6 +101,7 @@ type RunSummary struct {
 	Redactions            map[string]int `json:"redactions"`
 
 	TraceOutcomes []TraceOutcomeSummary `json:"traceOutcomes"`
+	WouldProcess  []string              `json:"wouldProcess,omitempty"` // after a dry run
 }
 
 // A TraceOutcomeSummary is a [TraceOutcome] in camelCase.
@@ -116,7 +120,7 @@ func (r *Run) Summary() RunSummary {
 		SkippedCount: r.SkippedCount, ValidationFailedCount: r.ValidationFailedCount, ErrorCount: r.ErrorCount,
 		TimedOutCount: r.TimedOutCount, NotStartedCount: r.NotStartedCount, Throttled: r.Throttled,
 		ThrottleReason: r.ThrottleReason, Analyzer: r.Analyzer, Model: r.Model, CostUSD: r.CostUSD,
-		Tokens: r.Tokens, Redactions: r.Redactions,
+		Tokens: r.Tokens, Redactions: r.Redactions, WouldProcess: r.WouldProcess,
 		TraceOutcomes: make([]TraceOutcomeSummary, 0, len(r.TraceOutcomes)),
 	}
 	if s.Redactions == nil {
