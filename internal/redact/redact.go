@@ -1,18 +1,88 @@
 // Package redact replaces secrets and personal data by placeholders.
 //
 // A [Redactor] is the one choke point that every text passes before it is cut, sent to
-// a model, stored, logged or exported, and that every model answer passes again.
+// a model, stored, logged or exported, and that every model answer passes again. It has
+// two entrances: [Redactor.JSON] for documents and [Redactor.Text] for everything else.
+//
+//	r, err := redact.New(redact.Options{Key: installationKey})
+//	clean, counts, err := r.JSON(doc)
+//
+// # How it works
+//
+// Strings are decoded before they are looked at, also JSON inside strings inside JSON,
+// so that an escape in front of a secret or inside it does not hide it; a string is
+// encoded again only if it changed. In the decoded text a hand-written scanner finds
+// candidates (a word with a known prefix, an '@', a group of digits, a ':' or '=' after
+// a telling name) and a validator per kind decides. Nothing backtracks: the time is
+// linear in the size of the input.
+//
+// What a value is called counts as well. Names such as password, authorization,
+// first_name or date_of_birth lose their value whatever it looks like; under names of
+// ids, timestamps, hashes and versions digits are never taken for a phone, card or
+// social security number, nor for an IP address. The tables are in policy.go.
+//
+// # What holds
+//
+//   - Redacting twice gives what redacting once gives. Placeholders are boundaries:
+//     they are never part of a value, nor context for one.
+//   - Valid JSON stays valid, with the same structure. Input without findings comes
+//     back byte for byte.
+//   - Nothing in the content switches redaction off.
+//   - It fails closed: when redaction itself fails, content is dropped, not passed on.
+//
+// # What is out of reach
+//
+// Names of persons and postal addresses in running text have no pattern; they go only
+// where a key names them. National phone numbers without separators need a word such
+// as "phone" nearby, and an IPv4 address that could be a version number needs one such
+// as "host". Secrets that were encoded on purpose (base64 inside a text, compressed,
+// split over several fields) are not found, except the service's own.
 package redact
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
 const Version = "1"
 
-// A Kind is a class of redacted values, as it stands in placeholders.
-type Kind string
-
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int
+
+// Add adds the counts of d to c. c must not be nil.
+func (c Counts) Add(d Counts) {
+	for k, n := range d {
+		c[k] += n
+	}
+}
+
+// Total is how many values were replaced, of whatever kind.
+func (c Counts) Total() int {
+	total := 0
+	for _, n := range c {
+		total += n
+	}
+	return total
+}
+
+// Strings is a copy of c with plain string keys, as run summaries carry it.
+func (c Counts) Strings() map[string]int {
+	m := make(map[string]int, len(c))
+	for k, n := range c {
+		m[string(k)] = n
+	}
+	return m
+}
 
 // Options configure a [Redactor].
 type Options struct {
@@ -21,6 +91,100 @@ type Options struct {
 	// and cannot be guessed back outside. It must not be empty.
 	Key []byte
 	// Secrets are values of the service's own (API keys, tokens) that are replaced
-	// wherever they occur, whatever they look like. Values under 8 bytes are ignored.
+	// wherever they occur, whatever they look like, also percent-encoded or in base64.
+	// Values under 8 bytes are ignored.
 	Secrets []string
+}
+
+// minSecretBytes is the length from which one of the service's own secrets is searched
+// for; shorter values would match by chance.
+const minSecretBytes = 8
+
+// A Redactor redacts texts and documents. It is used by many goroutines at once.
+type Redactor struct {
+	key     []byte
+	secrets []string  // longest first
+	states  sync.Pool // of *state
+}
+
+// New returns a Redactor. It fails when o.Key is empty.
+func New(o Options) (*Redactor, error) {
+	if len(o.Key) == 0 {
+		return nil, errors.New("redact: the installation key is empty; placeholders made without a key could be guessed back")
+	}
+	r := &Redactor{key: slices.Clone(o.Key), secrets: encodings(o.Secrets)}
+	r.states.New = func() any { return newState(r) }
+	return r, nil
+}
+
+// encodings returns the secrets that are long enough, with the forms in which they
+// travel in URLs and headers, longest first so that no form hides a part of another.
+func encodings(secrets []string) []string {
+	set := make(map[string]bool)
+	for _, s := range secrets {
+		if len(s) < minSecretBytes {
+			continue
+		}
+		for _, form := range []string{
+			s,
+			url.QueryEscape(s),
+			url.PathEscape(s),
+			base64.RawStdEncoding.EncodeToString([]byte(s)),
+			base64.RawURLEncoding.EncodeToString([]byte(s)),
+		} {
+			set[form] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(set), func(a, b string) int {
+		if len(a) != len(b) {
+			return len(b) - len(a)
+		}
+		return strings.Compare(a, b)
+	})
+}
+
+// Text returns s with every finding replaced, and how many there were. A text that is
+// JSON is treated as [Redactor.JSON] treats a document. Should redaction itself fail,
+// the whole text is replaced by one placeholder of kind [Dropped].
+func (r *Redactor) Text(s string) (out string, counts Counts) {
+	st := r.states.Get().(*state)
+	defer func() {
+		if p := recover(); p != nil {
+			// st may be inconsistent: it does not go back to the pool.
+			out, counts = placeholder(hmac.New(sha256.New, r.key), Dropped, s), Counts{Dropped: 1}
+		}
+	}()
+	st.reset()
+	out, _ = st.value(s, keyInfo{}, 0)
+	counts = st.counts()
+	r.states.Put(st)
+	return out, counts
+}
+
+// JSON returns the JSON document doc with every finding replaced, and how many there
+// were. The result is valid JSON; without findings it is doc itself. A number is
+// replaced by a string, and only under a key that says what it is.
+//
+// Input that is no JSON is an error, and nothing is returned: a caller that wants to
+// keep the content passes it through [Redactor.Text]. Errors never quote the content.
+func (r *Redactor) JSON(doc []byte) (out []byte, counts Counts, err error) {
+	st := r.states.Get().(*state)
+	defer func() {
+		if p := recover(); p != nil {
+			// The panic's value may quote the content.
+			out, counts, err = nil, nil, fmt.Errorf("redact: internal failure (%T) in a document of %d bytes; its content was dropped", p, len(doc))
+		}
+	}()
+	st.reset()
+	text := string(doc)
+	clean, changed, err := st.document(text, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("redact: %w", err)
+	}
+	counts = st.counts()
+	r.states.Put(st)
+	if !changed {
+		return doc, counts, nil
+	}
+	return []byte(clean), counts, nil
 }

@@ -1,7 +1,16 @@
 package trace
 
+import (
+	"cmp"
+	"slices"
+)
+
 // MaxBytes is the hard bound on what is sent of one trace: 100 KiB.
 const MaxBytes = 102_400
+
+// MinBudget is the smallest budget that [Compact] can keep; it takes smaller ones as
+// this.
+const MinBudget = 1024
 
 // A Compacted is a trace rendered for an analyzer.
 type Compacted struct {
@@ -12,4 +21,154 @@ type Compacted struct {
 	// that were left out; both are 0 when nothing was lost.
 	BytesCut     int
 	StepsOmitted int
+}
+
+// Bounds of the lossy stages of compaction.
+const (
+	minCap   = 64  // bytes that every content string may keep while no step is dropped
+	minItems = 8   // entries that every list may keep
+	fewItems = 2   // entries where even that is too much
+	nameCap  = 200 // bytes of a name, id or label
+)
+
+// Compact renders t in at most budget bytes, for any t; the same t always gives the same
+// bytes.
+//
+// It first renders without loss: each message, tool and long text once, the schemas only
+// of tools in failing calls, steps that repeat identically folded into a note. If that is
+// over the budget, one cap is laid on every text, the largest that fits, with errors
+// getting six times and the last output three times as much; a cut text keeps 65 % of its
+// cap from its head and 35 % from its tail, with …[n bytes cut]… between. If even short
+// texts do not fit, steps are dropped from the middle, never the decisive errors, their
+// ancestors, the first two and the last two, leaving {"omitted_steps": n}. What is left is
+// a summary of first input, error and last output.
+func Compact(t *Trace, budget int) Compacted {
+	budget = max(budget, MinBudget)
+	p := newPlan(t)
+	view := view{budget: budget}
+	if c, ok := p.render(view); ok {
+		return c
+	}
+	view.names, view.cap = nameCap, minCap
+	if _, ok := p.render(view); ok {
+		return p.widen(view)
+	}
+	if p.longestList > minItems {
+		view.items = minItems
+		if _, ok := p.render(view); ok {
+			view.items = largest(minItems, p.longestList, func(n int) bool {
+				v := view
+				v.items = n
+				_, ok := p.render(v)
+				return ok
+			})
+			return p.widen(view)
+		}
+	}
+	view.items = minItems
+	order, decisive := p.priorities()
+	keep := func(n int) []bool {
+		kept := make([]bool, len(t.Steps))
+		for _, i := range order[:n] {
+			kept[i] = true
+		}
+		return kept
+	}
+	view.keep = keep(decisive)
+	if _, ok := p.render(view); !ok {
+		view.items = fewItems
+		if _, ok := p.render(view); !ok {
+			return p.lastResort(budget)
+		}
+	}
+	view.keep = keep(largest(decisive, len(order), func(n int) bool {
+		v := view
+		v.keep = keep(n)
+		_, ok := p.render(v)
+		return ok
+	}))
+	return p.widen(view)
+}
+
+// widen renders with the largest cap that fits v's budget; v fits as it is.
+func (p *plan) widen(v view) Compacted {
+	v.cap = largest(v.cap, max(v.cap, min(p.longestText, v.budget)), func(n int) bool {
+		w := v
+		w.cap = n
+		_, ok := p.render(w)
+		return ok
+	})
+	c, _ := p.render(v)
+	return c
+}
+
+// largest returns a value in [lo, hi] that fits, by bisection: the largest where fits is
+// monotonic. lo is known to fit.
+func largest(lo, hi int, fits func(int) bool) int {
+	for lo < hi {
+		mid := lo + (hi-lo+1)/2
+		if fits(mid) {
+			lo = mid
+		} else {
+			hi = mid - 1
+		}
+	}
+	return lo
+}
+
+// priorities returns the positions of all steps, what to keep first in front, and how
+// many of them are never dropped. After those come the other errors, then the steps
+// nearest to an error or an end.
+func (p *plan) priorities() (order []int, decisive int) {
+	n := len(p.t.Steps)
+	class := make([]int, n) // 0 decisive, 1 error, 2 other
+	for i := range class {
+		class[i] = 2
+	}
+	distance := make([]int, n)
+	firstErr, lastErr := -1, -1
+	for i := range n {
+		distance[i] = min(i, n-1-i)
+		if p.failed(i) {
+			if firstErr < 0 {
+				firstErr = i
+			}
+			lastErr = i
+			class[i] = 1
+			for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] == 2; a, hops = p.parent[a], hops+1 {
+				class[a] = 1
+			}
+		}
+	}
+	for _, e := range [...]int{firstErr, lastErr} {
+		for a, hops := e, 0; a >= 0 && hops < minItems; a, hops = p.parent[a], hops+1 {
+			class[a] = 0
+		}
+	}
+	for _, i := range [...]int{0, 1, n - 2, n - 1} {
+		if i >= 0 && i < n {
+			class[i] = 0
+		}
+	}
+	// Distance to the nearest error, in two sweeps.
+	for i := 1; i < n; i++ {
+		distance[i] = min(distance[i], distance[i-1]+1)
+		if p.failed(i) {
+			distance[i] = 0
+		}
+	}
+	for i := n - 2; i >= 0; i-- {
+		distance[i] = min(distance[i], distance[i+1]+1)
+	}
+	order = make([]int, n)
+	for i := range order {
+		order[i] = i
+		if class[i] == 0 {
+			decisive++
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(class[a], class[b]), cmp.Compare(distance[a], distance[b]))
+	})
+	return order, decisive
 }

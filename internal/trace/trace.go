@@ -85,7 +85,10 @@ type Step struct {
 	Start  time.Time // zero when unknown
 	Dur    time.Duration
 	Tokens Tokens
-	In     []int   // messages the step was given, as positions in [Trace.Messages]
+	// In are the messages the step was given, as positions in [Trace.Messages]: all of
+	// them for a span; in a list of messages, where each is a step, those since the last
+	// model's turn.
+	In     []int
 	Out    []int   // messages the step produced
 	Tool   *ToolIO // for KindTool, and for spans of other kinds that record a call
 	Finish string  // finish reason, or ""

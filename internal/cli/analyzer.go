@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/rules"
+)
+
+// analyzer returns the analyzer that the settings name, and a function that frees what
+// it holds.
+func (c *call) analyzer(ctx context.Context) (extract.Analyzer, func(), error) {
+	if c.cfg.analyzer != "gemini" {
+		return rules.New(), func() {}, nil
+	}
+	a, err := c.gemini(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return a, func() { _ = a.Close() }, nil // frees connections; nothing can be lost
+}
+
+func (c *call) gemini(ctx context.Context) (*gemini.Analyzer, error) {
+	g := &c.cfg.gemini
+	vertex, err := g.useVertex()
+	if err != nil {
+		return nil, err
+	}
+	o := gemini.Options{
+		Backend: gemini.GeminiAPI, APIKey: g.apiKey.reveal(), BaseURL: g.geminiURL,
+		Model: g.model, Temperature: g.temperature, MaxOutputTokens: g.maxOutputTokens, Log: c.log,
+	}
+	if vertex {
+		o.Backend, o.Project, o.Location, o.BaseURL = gemini.Vertex, g.project, g.location, g.vertexURL
+		if g.project != "" {
+			o.APIKey = "" // a project is used with the credentials of the environment
+		}
+	}
+	a, err := gemini.New(ctx, o)
+	if err != nil {
+		return nil, withHint(err, "evalforge doctor checks the access to the model")
+	}
+	return a, nil
+}
+
+// useVertex decides which service is asked for Gemini: Vertex AI or the Gemini API.
+func (g *geminiConfig) useVertex() (bool, error) {
+	vertex := g.project != "" && !g.apiKey.set()
+	if g.useVertexAI != nil {
+		vertex = *g.useVertexAI
+	}
+	switch {
+	case !g.apiKey.set() && (g.project == "" && g.useVertexAI == nil || !vertex):
+		return false, withHint(errors.New("the gemini analyzer has no access to Gemini: neither an API key nor a Google Cloud project is set"),
+			"for the Gemini API set GEMINI_API_KEY (keys: https://aistudio.google.com/apikey)",
+			"for Vertex AI set GOOGLE_CLOUD_PROJECT, and log in with: gcloud auth application-default login",
+			"without either, the rules analyzer works offline: -analyzer rules")
+	case vertex && !g.apiKey.set() && g.project == "":
+		return false, withHint(errors.New("asking Gemini through Vertex AI needs a Google Cloud project"),
+			"set GOOGLE_CLOUD_PROJECT; or, for the Gemini API, unset GOOGLE_GENAI_USE_VERTEXAI and set GEMINI_API_KEY")
+	}
+	return vertex, nil
+}
+
+// describeAnalyzer says who is asked, for people.
+func (c *call) describeAnalyzer() string {
+	if c.cfg.analyzer != "gemini" {
+		return c.cfg.analyzer
+	}
+	g := &c.cfg.gemini
+	via := "the Gemini API"
+	switch vertex, err := g.useVertex(); {
+	case err != nil:
+		via = "nothing yet"
+	case vertex && g.project == "":
+		via = "Vertex AI with a key"
+	case vertex:
+		via = fmt.Sprintf("Vertex AI, project %s, location %s", g.project, g.location)
+	}
+	return fmt.Sprintf("gemini, model %s through %s", g.model, via)
+}

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/evalforge/evalforge/internal/ingest"
+	"github.com/evalforge/evalforge/internal/trace"
+)
+
+func importCommand() command {
+	var format string
+	return command{
+		name: "import", args: "FILE|DIR|-…", minArgs: 1, maxArgs: -1,
+		short: "read traces from files, folders or standard input into the store",
+		long: `Reads traces into the raw-trace collection, redacted. A file may hold one trace or many (JSON, JSON Lines, either gzipped); folders are read with their subfolders.
+What is no trace is listed with file and line and recorded, and the rest is imported. Importing the same input again changes nothing.`,
+		examples: []string{
+			"evalforge import traces/",
+			"zcat export.jsonl.gz | evalforge import -",
+			"evalforge import -store sqlite:prod.db -format openai chat.jsonl",
+		},
+		uses: []group{groupStore, groupRedaction}, formats: anyFormat(),
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&format, "format", "auto", "The `FORMAT` of the traces: auto recognises it, or one of "+strings.Join(trace.Formats(), ", ")+".")
+		},
+		run: func(ctx context.Context, c *call) error { return runImport(ctx, c, format) },
+	}
+}
+
+func runImport(ctx context.Context, c *call, format string) (err error) {
+	opt, err := splitOptions(format)
+	if err != nil {
+		return err
+	}
+	s, err := c.open(ctx, mayCreate)
+	if err != nil {
+		return err
+	}
+	defer func() { err = s.close(err) }()
+	c.term.note("importing into %s", c.cfg.store)
+	sum, err := c.importInto(ctx, s, opt, c.args)
+	if sum.RunID != "" && (err == nil || sum.Read > 0) {
+		if werr := c.writeImport(sum); werr != nil {
+			return werr
+		}
+	}
+	if err != nil {
+		return withHint(err)
+	}
+	if sum.Failed > 0 {
+		return somef("evalforge errors list -run "+sum.RunID, "%s not imported", were(sum.Failed, "input", "inputs"))
+	}
+	return nil
+}
+
+func splitOptions(format string) (trace.SplitOptions, error) {
+	if format == "auto" {
+		return trace.SplitOptions{}, nil
+	}
+	if known := trace.Formats(); !slices.Contains(known, format) {
+		return trace.SplitOptions{}, usagef("evalforge help import", "-format: %q is none of auto, %s", format, strings.Join(known, ", "))
+	}
+	return trace.SplitOptions{Format: format}, nil
+}
+
+// importInto imports sources with a progress bar.
+func (c *call) importInto(ctx context.Context, s *session, opt trace.SplitOptions, sources []string) (ingest.Summary, error) {
+	bar := c.term.progress("importing", 0)
+	defer bar.end()
+	im := c.importer(s)
+	im.Split, im.Stdin = opt, c.Stdin
+	im.Progress = func(p ingest.Progress) { bar.set(p.Documents) }
+	return im.Import(ctx, sources...)
+}
+
+// importer returns an importer into the session's store. It does not log: the summary
+// says the same.
+func (c *call) importer(s *session) *ingest.Importer {
+	return &ingest.Importer{Store: s.store, Redactor: s.redactor, Now: c.Now}
+}
+
+// maxListed bounds the warnings and failures that are listed for people; -o json has
+// them all.
+const maxListed = 20
+
+func (c *call) writeImport(sum ingest.Summary) error {
+	if c.format != formatTable {
+		return writeJSON(c.term.out, sum, c.format)
+	}
+	list(c.term, "warning: ", sum.Warnings, func(w string) string { return w })
+	list(c.term, "not imported: ", sum.Failures, func(f ingest.Failure) string { return f.Source() + ": " + f.Reason })
+	fmt.Fprintf(c.term.out, "Read %s from %s: %d new, %d changed, %d unchanged, %d merged, %d not imported.\n",
+		count(sum.Read, "document", "documents"), count(sum.Files, "file", "files"),
+		sum.Created, sum.Replaced, sum.Unchanged, sum.Merged, sum.Failed)
+	fmt.Fprintf(c.term.out, "Redacted: %s.\n", tally(sum.Redactions))
+	return nil
+}
+
+// list notes up to maxListed items on stderr.
+func list[T any](t *terminal, prefix string, items []T, text func(T) string) {
+	for i, item := range items {
+		if i == maxListed {
+			t.note("%s… and %d more; -o json lists all", prefix, len(items)-i)
+			return
+		}
+		t.note("%s%s", prefix, printable(text(item)))
+	}
+}
+
+// tally writes counts by kind, the largest first: "12 email, 3 phone".
+func tally(counts map[string]int) string {
+	if len(counts) == 0 {
+		return "nothing"
+	}
+	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	parts := make([]string, len(kinds))
+	for i, k := range kinds {
+		parts[i] = fmt.Sprintf("%d %s", counts[k], strings.ReplaceAll(strings.ToLower(k), "_", " "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func were(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one + " was"
+	}
+	return fmt.Sprintf("%d %s were", n, many)
+}

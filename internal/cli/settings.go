@@ -1,0 +1,392 @@
+package cli
+
+import (
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/trace"
+)
+
+// A config is what the settings of one call come to.
+type config struct {
+	cloudRun bool // running as a Cloud Run service or job
+	logLevel slog.Level
+	store    storeSpec
+	analyzer string // "rules" or "gemini"
+	gemini   geminiConfig
+	engine   extract.Options
+	budget   int // bytes of a trace that an analyzer is sent
+
+	redactionKey []byte // nil: the store's
+	// given lists the settings that a flag or a variable set, for doctor to show.
+	given []givenSetting
+}
+
+// A geminiConfig says which model to ask, and how to reach it.
+type geminiConfig struct {
+	project, location string
+	model             string
+	temperature       *float64 // nil: the model family's
+	maxOutputTokens   int      // 0: the model family's
+	apiKey            secret
+	useVertexAI       *bool // nil: follows from the other settings
+	geminiURL         string
+	vertexURL         string
+}
+
+// A givenSetting is a setting that has not its default.
+type givenSetting struct {
+	source string // flag or variable
+	value  string // as given, or <secret>
+}
+
+// A secret is a value that is never printed. It is kept behind a pointer, because
+// package fmt prints what is inside of unexported fields without asking.
+type secret struct{ value *string }
+
+func newSecret(v string) secret { return secret{&v} }
+
+const (
+	secretText = "<secret>"
+	// minSecret is the length in bytes from which a secret is looked for in output: what
+	// is shorter would blank out words.
+	minSecret = 8
+)
+
+func (s secret) String() string       { return secretText }
+func (s secret) GoString() string     { return secretText }
+func (s secret) LogValue() slog.Value { return slog.StringValue(secretText) }
+
+// MarshalText keeps the value out of every encoder that respects it.
+func (s secret) MarshalText() ([]byte, error) { return []byte(secretText), nil }
+
+// reveal returns the value, for the one who has to use it.
+func (s secret) reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
+
+// set reports whether there is a value.
+func (s secret) set() bool { return s.reveal() != "" }
+
+// A group is a set of settings that a command uses or does not.
+type group string
+
+// The groups, each with the heading it has in the documentation.
+const (
+	groupGeneral   group = "General"
+	groupStore     group = "Store"
+	groupAnalyzer  group = "Analyzer"
+	groupPace      group = "Pace"
+	groupRun       group = "Runs"
+	groupRedaction group = "Redaction"
+)
+
+func groups() []group {
+	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupGeneral}
+}
+
+// A setting is one thing that can be set. A flag beats the environment, which beats the
+// default. An empty variable counts as not set.
+type setting struct {
+	group group
+	flag  string   // name of the flag, or ""
+	vars  []string // environment variables, the first that is set wins
+	value string   // what the value is, for usage lines
+	def   string   // the default, parsed like any value; "" is the zero value
+	// cloudDef is the default on Cloud Run where it differs.
+	cloudDef string
+	// shown describes the default where def is "".
+	shown  string
+	doc    string
+	secret bool
+	set    func(c *config, v string) error // its error says what is allowed
+}
+
+// settings returns the table of settings: the one place that defines them. The help
+// text and docs/config.md are generated from it.
+func settings() []setting {
+	return []setting{
+		{
+			group: groupStore, flag: "store", vars: []string{"EVALFORGE_STORE"}, value: "STORE",
+			def: "sqlite:evalforge.db", cloudDef: "firestore:",
+			doc: "Where traces, patterns and runs are kept: sqlite:FILE, or mem: (gone when the command ends). Firestore, the default on Cloud Run, is not in this build: name a store there.",
+			set: func(c *config, v string) (err error) { c.store, err = parseStore(v); return err },
+		},
+		{
+			group: groupAnalyzer, flag: "analyzer", vars: []string{"EVALFORGE_ANALYZER"}, value: "NAME",
+			def: "rules", cloudDef: "gemini",
+			doc: "Who analyzes a trace: rules (deterministic, offline, free) or gemini (asks a model).",
+			set: func(c *config, v string) error { return setOneOf(&c.analyzer, v, "rules", "gemini") },
+		},
+		{
+			group: groupAnalyzer, flag: "model", vars: []string{"GEMINI_MODEL"}, value: "MODEL", def: gemini.DefaultModel,
+			doc: "The Gemini model. When the service no longer has it, a successor takes over with a warning.",
+			set: func(c *config, v string) error { c.gemini.model = v; return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"GOOGLE_API_KEY", "GEMINI_API_KEY"}, value: "KEY", secret: true,
+			shown: "none",
+			doc:   "Key of the Gemini API. With a key, and without GOOGLE_GENAI_USE_VERTEXAI, the Gemini API is used.",
+			set:   func(c *config, v string) error { c.gemini.apiKey = newSecret(v); return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"GOOGLE_GENAI_USE_VERTEXAI"}, value: "true|false",
+			shown: "true if GOOGLE_CLOUD_PROJECT is set and no key is",
+			doc:   "Whether Gemini is asked through Vertex AI, with the credentials of the environment.",
+			set: func(c *config, v string) error {
+				b, err := parseBool(v)
+				c.gemini.useVertexAI = &b
+				return err
+			},
+		},
+		{
+			group: groupAnalyzer, vars: []string{"GOOGLE_CLOUD_PROJECT"}, value: "PROJECT",
+			shown: "none",
+			doc:   "The Google Cloud project that Vertex AI is used in. It never chooses a store.",
+			set:   func(c *config, v string) error { c.gemini.project = v; return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"VERTEX_AI_LOCATION"}, value: "LOCATION", def: gemini.DefaultLocation,
+			doc: "The Vertex AI location. The newer models are served at global first.",
+			set: func(c *config, v string) error { c.gemini.location = v; return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"GEMINI_TEMPERATURE"}, value: "NUMBER",
+			def: strconv.FormatFloat(gemini.DefaultTemperature, 'g', -1, 64),
+			doc: "Sampling temperature, 0 to 2. It is not sent to models that do not take it.",
+			set: func(c *config, v string) error {
+				f, err := parseFloat(v, 0, 2)
+				c.gemini.temperature = &f
+				return err
+			},
+		},
+		{
+			group: groupAnalyzer, vars: []string{"GEMINI_MAX_OUTPUT_TOKENS"}, value: "N",
+			def: strconv.Itoa(gemini.DefaultMaxOutputTokens),
+			doc: "The most tokens an answer may have, 1 to 65536. For models that cannot stop thinking, room for thoughts is added.",
+			set: func(c *config, v string) error { return setInt(&c.gemini.maxOutputTokens, v, 1, 65536) },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"GOOGLE_GEMINI_BASE_URL"}, value: "URL",
+			shown: "Google's",
+			doc:   "Another address of the Gemini API: a proxy or a gateway.",
+			set:   func(c *config, v string) error { return setURL(&c.gemini.geminiURL, v) },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"GOOGLE_VERTEX_BASE_URL"}, value: "URL",
+			shown: "Google's",
+			doc:   "Another address of Vertex AI: a proxy or a gateway.",
+			set:   func(c *config, v string) error { return setURL(&c.gemini.vertexURL, v) },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_TRACE_BUDGET_BYTES"}, value: "N",
+			def: strconv.Itoa(extract.DefaultBudget),
+			doc: fmt.Sprintf("How many bytes of a trace an analyzer is sent at most, 1024 to %d.", trace.MaxBytes),
+			set: func(c *config, v string) error { return setInt(&c.budget, v, 1024, trace.MaxBytes) },
+		},
+		{
+			group: groupRun, flag: "batch", vars: []string{"BATCH_SIZE"}, value: "N",
+			def: strconv.Itoa(extract.DefaultBatchSize),
+			doc: fmt.Sprintf("How many traces a run picks up at most, 1 to %d.", extract.MaxBatchSize),
+			set: func(c *config, v string) error { return setInt(&c.engine.BatchSize, v, 1, extract.MaxBatchSize) },
+		},
+		{
+			group: groupPace, flag: "concurrency", vars: []string{"EVALFORGE_CONCURRENCY"}, value: "N", def: "1",
+			doc: "How many traces are worked on at once, 1 to 64.",
+			set: func(c *config, v string) error { return setInt(&c.engine.Concurrency, v, 1, 64) },
+		},
+		{
+			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
+			def: strconv.Itoa(int(extract.DefaultTraceTimeout / time.Second)),
+			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds.",
+			set: func(c *config, v string) error {
+				f, err := parseFloat(v, 0.1, 3600)
+				c.engine.TraceTimeout = time.Duration(f * float64(time.Second))
+				return err
+			},
+		},
+		{
+			group: groupRun, vars: []string{"EVALFORGE_MAX_ATTEMPTS"}, value: "N",
+			def: strconv.Itoa(extract.DefaultMaxAttempts),
+			doc: "After how many failed runs a trace is quarantined, 1 to 100.",
+			set: func(c *config, v string) error { return setInt(&c.engine.MaxAttempts, v, 1, 100) },
+		},
+		{
+			group: groupRun, vars: []string{"EVALFORGE_RETRY_BACKOFF"}, value: "DURATION",
+			def: extract.DefaultBackoff.String(),
+			doc: "How long a trace waits after its first failed run, such as 90s or 5m; it doubles with each failure, up to an hour. 0 is no wait.",
+			set: setBackoff,
+		},
+		{
+			group: groupRedaction, vars: []string{"EVALFORGE_REDACTION_KEY"}, value: "KEY", secret: true,
+			shown: "the store's own random key",
+			doc:   fmt.Sprintf("The key that placeholders such as [REDACTED:EMAIL:3f9a] are derived from: at least %d hex digits, or a text of at least %d bytes. Equal values get equal placeholders under one key.", 2*minKeyBytes, minKeyBytes),
+			set:   setRedactionKey,
+		},
+		{
+			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",
+			def: "warn", cloudDef: "info",
+			doc: "What is logged to stderr: debug, info, warn, error. On Cloud Run logs are JSON.",
+			set: func(c *config, v string) error {
+				if err := c.logLevel.UnmarshalText([]byte(v)); err != nil {
+					return fmt.Errorf("must be debug, info, warn or error")
+				}
+				return nil
+			},
+		},
+		{
+			group: groupGeneral, vars: []string{"NO_COLOR"}, value: "1", shown: "none",
+			doc: "Any value turns colour off. Without a terminal there is none anyway.",
+			set: func(*config, string) error { return nil }, // read by the terminal, for errors before settings too
+		},
+	}
+}
+
+// settingsOf returns the settings of the given groups and the general ones, in the
+// order of the table.
+func settingsOf(uses []group) []setting {
+	return slices.DeleteFunc(settings(), func(s setting) bool {
+		return s.group != groupGeneral && !slices.Contains(uses, s.group)
+	})
+}
+
+// resolve reads the settings of the given groups from the flags given and from the
+// environment.
+func resolve(uses []group, flags map[string]string, getenv func(string) string) (*config, error) {
+	c := &config{cloudRun: getenv("K_SERVICE") != "" || getenv("CLOUD_RUN_JOB") != ""}
+	for _, s := range settingsOf(uses) {
+		source, value := s.find(flags, getenv)
+		if source != "" {
+			c.given = append(c.given, givenSetting{source, s.showable(value)})
+		} else if value = s.def; c.cloudRun && s.cloudDef != "" {
+			value = s.cloudDef
+		}
+		if value == "" {
+			continue
+		}
+		if err := s.set(c, value); err != nil {
+			if source == "" {
+				source = "default of " + s.name()
+			}
+			return nil, usagef("", "%s: %q %w", source, s.showable(value), err)
+		}
+	}
+	return c, nil
+}
+
+// find returns the flag or variable that sets s, with its value; "" when none does.
+func (s *setting) find(flags map[string]string, getenv func(string) string) (source, value string) {
+	if v, ok := flags[s.flag]; ok && s.flag != "" {
+		return "-" + s.flag, v
+	}
+	for _, name := range s.vars {
+		if v := strings.TrimSpace(getenv(name)); v != "" {
+			return name, v
+		}
+	}
+	return "", ""
+}
+
+// showable returns value as it may be printed: an address without its password, a
+// secret not at all.
+func (s *setting) showable(value string) string {
+	switch u, err := url.Parse(value); {
+	case s.secret:
+		return secretText
+	case !strings.Contains(value, "@"):
+		return value
+	case err != nil:
+		return secretText
+	default:
+		return u.Redacted()
+	}
+}
+
+func (s *setting) name() string {
+	if s.flag != "" {
+		return "-" + s.flag
+	}
+	return s.vars[0]
+}
+
+func setOneOf(p *string, v string, allowed ...string) error {
+	if !slices.Contains(allowed, v) {
+		return fmt.Errorf("is none of %s", strings.Join(allowed, ", "))
+	}
+	*p = v
+	return nil
+}
+
+func setInt(p *int, v string, lo, hi int) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < lo || n > hi {
+		return fmt.Errorf("is not a whole number from %d to %d", lo, hi)
+	}
+	*p = n
+	return nil
+}
+
+func parseFloat(v string, lo, hi float64) (float64, error) {
+	f, err := strconv.ParseFloat(v, 64)
+	if err != nil || math.IsNaN(f) || f < lo || f > hi {
+		return 0, fmt.Errorf("is not a number from %v to %v", lo, hi)
+	}
+	return f, nil
+}
+
+func parseBool(v string) (bool, error) {
+	b, err := strconv.ParseBool(strings.ToLower(v))
+	if err != nil {
+		return false, fmt.Errorf("is neither true nor false")
+	}
+	return b, nil
+}
+
+func setURL(p *string, v string) error {
+	u, err := url.Parse(v)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("is not an address that begins with http:// or https://")
+	}
+	*p = v
+	return nil
+}
+
+func setBackoff(c *config, v string) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 || d > time.Hour {
+		return fmt.Errorf("is not a duration from 0 to 1h, such as 90s")
+	}
+	if d == 0 {
+		d = -1 // the engine takes 0 for its default
+	}
+	c.engine.Backoff = d
+	return nil
+}
+
+// minKeyBytes is the least length of a redaction key: shorter ones can be guessed, and
+// with the key the values behind placeholders.
+const minKeyBytes = 16
+
+func setRedactionKey(c *config, v string) error {
+	key := []byte(v)
+	if b, err := hex.DecodeString(v); err == nil {
+		key = b
+	}
+	if len(key) < minKeyBytes {
+		return fmt.Errorf("is too short: at least %d hex digits or %d bytes of text are needed", 2*minKeyBytes, minKeyBytes)
+	}
+	c.redactionKey = key
+	return nil
+}

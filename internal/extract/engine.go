@@ -1,0 +1,522 @@
+package extract
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/redact"
+)
+
+// Defaults of [Options].
+const (
+	DefaultBatchSize    = 50
+	MaxBatchSize        = 500
+	DefaultTraceTimeout = 15 * time.Second
+	DefaultMaxAttempts  = 3
+	DefaultLease        = time.Minute
+	DefaultBackoff      = time.Minute
+	// DefaultGrace is what a stopping run gives the traces in flight: Cloud Run kills an
+	// instance 10 seconds after SIGTERM, and the summary has to be written after them.
+	DefaultGrace = 6 * time.Second
+)
+
+const (
+	maxBackoff = time.Hour
+	// storeTimeout bounds each write that ends a trace or a run. It is apart from the
+	// trace's own budget, so that an answer that arrived in time is never thrown away.
+	storeTimeout = 10 * time.Second
+	// stopTimeout is storeTimeout once the run is being stopped.
+	stopTimeout = time.Second
+	// excerptRunes bounds the excerpt of a refused answer in an error document.
+	excerptRunes = 200
+)
+
+// Options tune an [Engine]; the zero value is the default of each.
+type Options struct {
+	BatchSize    int           // traces a run picks up at most, 1 to [MaxBatchSize]
+	TraceTimeout time.Duration // time budget of one trace's analysis
+	Concurrency  int           // traces worked on at once; 1 by default
+	MaxAttempts  int           // failed runs after which a trace is quarantined
+	Backoff      time.Duration // wait after a first failure; doubles with each, up to an hour. Negative: none
+	Lease        time.Duration // how long a crashed worker keeps its trace; renewed while working
+	Grace        time.Duration // how long a stopped run lets the traces in flight finish
+}
+
+func (o Options) withDefaults() Options {
+	o.BatchSize = cmp.Or(o.BatchSize, DefaultBatchSize)
+	o.TraceTimeout = cmp.Or(o.TraceTimeout, DefaultTraceTimeout)
+	o.Concurrency = cmp.Or(o.Concurrency, 1)
+	o.MaxAttempts = cmp.Or(o.MaxAttempts, DefaultMaxAttempts)
+	o.Backoff = cmp.Or(o.Backoff, DefaultBackoff)
+	o.Lease = cmp.Or(o.Lease, DefaultLease)
+	o.Grace = cmp.Or(o.Grace, DefaultGrace)
+	return o
+}
+
+// An Engine runs extractions. The HTTP route, the scheduler, the Cloud Run job and the
+// command line all call [Engine.Run]. It is safe for concurrent use; runs may overlap.
+type Engine struct {
+	Queue    Queue
+	Pipeline *Pipeline
+	Log      *slog.Logger
+	Options  Options
+	// Owner names this process in leases, for people to read.
+	Owner string
+}
+
+// A RunRequest says what one run is to do.
+type RunRequest struct {
+	BatchSize int      // 0 means the engine's
+	DryRun    bool     // no model call, no write
+	TraceIDs  []string // only these, if not empty
+	Trigger   evalforge.Trigger
+	// Progress, if not nil, is called after each trace, never concurrently.
+	Progress func(Progress)
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Done    int // traces ended
+	Batch   int // traces the run picks up at most
+	Outcome evalforge.TraceOutcome
+}
+
+// errStopped is the cause with which a stopping run cancels what is still in flight.
+var errStopped = errors.New("the run was stopped")
+
+// Run makes one extraction run: it claims due traces one after the other, oldest first,
+// takes each through the pipeline in isolation, and stores the record of the run.
+//
+// Canceling ctx stops it in an orderly way: nothing more is claimed, traces in flight
+// get [Options.Grace] to finish and are then released, and the record is still written.
+//
+// The returned run is meaningful, and adds up, even with an error. An error means that
+// the run could not do its work: the store failed, or the analyzer's configuration is
+// wrong ([KindConfig]). Failures of single traces are outcomes, not errors.
+func (e *Engine) Run(ctx context.Context, req RunRequest) (evalforge.Run, error) {
+	o := e.Options.withDefaults()
+	size := cmp.Or(req.BatchSize, o.BatchSize)
+	if size < 1 || size > MaxBatchSize {
+		return evalforge.Run{}, fmt.Errorf("batch size %d is not between 1 and %d", size, MaxBatchSize)
+	}
+	now := e.Pipeline.Now()
+	r := &run{
+		Engine: e, o: o, req: req, size: size,
+		queue:    e.Queue,
+		stopping: func() bool { return ctx.Err() != nil },
+		rec: evalforge.Run{
+			RunID:         NewRunID("run", now),
+			StartedAt:     evalforge.At(now),
+			TriggeredBy:   cmp.Or(req.Trigger, evalforge.Manual),
+			BatchSize:     size,
+			DryRun:        req.DryRun,
+			Analyzer:      e.Pipeline.Analyzer.Name(),
+			Model:         e.Pipeline.Analyzer.Model(),
+			Redactions:    map[string]int{},
+			TraceOutcomes: []evalforge.TraceOutcome{},
+		},
+	}
+	r.log = e.Log.With("run_id", r.rec.RunID)
+	if req.DryRun {
+		return r.dry(ctx)
+	}
+	return r.run(ctx)
+}
+
+// NewRunID returns an id of the form run_YYYYMMDD_HHMMSS_<8 hex>; prefix is "run" in it.
+func NewRunID(prefix string, now time.Time) string {
+	var b [4]byte
+	rand.Read(b[:]) // never fails, by its documentation
+	return prefix + "_" + now.UTC().Format("20060102_150405") + "_" + hex.EncodeToString(b[:])
+}
+
+// run is the state of one Engine.Run.
+type run struct {
+	*Engine
+	o     Options
+	req   RunRequest
+	size  int
+	queue Queue
+	log   *slog.Logger
+	// stopping reports whether the run was told to stop.
+	stopping func() bool
+
+	mu      sync.Mutex
+	rec     evalforge.Run
+	claimed int   // claims made or under way
+	fatal   error // why the run ends early
+}
+
+func (r *run) claimRequest(limit int) ClaimRequest {
+	now := r.Pipeline.Now()
+	return ClaimRequest{
+		RunID: r.rec.RunID, Owner: r.Owner, Limit: limit, TraceIDs: r.req.TraceIDs,
+		Now: now, LeaseUntil: now.Add(r.o.Lease), NewToken: rand.Text,
+	}
+}
+
+func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
+	claims, err := r.queue.Peek(ctx, r.claimRequest(r.size))
+	for _, c := range claims {
+		r.rec.WouldProcess = append(r.rec.WouldProcess, c.Trace.TraceID)
+	}
+	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
+	if err != nil {
+		err = fmt.Errorf("looking at the backlog: %w", err)
+	}
+	return r.rec, err
+}
+
+func (r *run) run(ctx context.Context) (evalforge.Run, error) {
+	// work outlives ctx by the grace period, for the traces in flight.
+	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	defer context.AfterFunc(ctx, func() {
+		t := time.NewTimer(r.o.Grace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			stop(errStopped)
+		case <-work.Done():
+		}
+	})()
+
+	var wg sync.WaitGroup
+	for range min(r.o.Concurrency, r.size) {
+		wg.Go(func() {
+			for {
+				c, ok := r.next(ctx, work)
+				if !ok {
+					return
+				}
+				r.work(work, c)
+			}
+		})
+	}
+	wg.Wait()
+	return r.end(ctx)
+}
+
+// next claims one trace. It reports false when the run is to claim no more.
+func (r *run) next(ctx, work context.Context) (Claim, bool) {
+	r.mu.Lock()
+	if ctx.Err() != nil || r.fatal != nil || r.claimed >= r.size {
+		r.mu.Unlock()
+		return Claim{}, false
+	}
+	r.claimed++
+	r.mu.Unlock()
+
+	// A claim is not broken off by a stop: it could have taken a lease that nobody holds.
+	cctx, cancel := r.storeContext(ctx)
+	defer cancel()
+	claims, err := r.queue.Claim(cctx, r.claimRequest(1))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil || len(claims) == 0 {
+		r.claimed--
+		if err != nil {
+			r.endEarly("the store failed", fmt.Errorf("claiming a trace: %w", err))
+		}
+		return Claim{}, false
+	}
+	r.rec.PickedUpCount++
+	return claims[0], true
+}
+
+// endEarly makes the run claim no more. r.mu is held.
+func (r *run) endEarly(reason string, err error) {
+	if r.fatal == nil {
+		r.fatal, r.rec.Throttled, r.rec.ThrottleReason = err, true, reason
+	}
+}
+
+// storeContext is the context of a write that must not be lost: it is not canceled with
+// ctx, only bounded, more tightly when the run is being stopped.
+func (r *run) storeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	d := storeTimeout
+	if r.stopping() {
+		d = stopTimeout
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), d)
+}
+
+// work takes one claimed trace to its outcome. Exactly one of settle and release
+// is called for it.
+func (r *run) work(ctx context.Context, c Claim) {
+	log := r.log.With("source_trace_id", c.TraceID, "attempt", c.Attempt)
+	log.DebugContext(ctx, "trace picked up", "outcome", "picked_up")
+	start := r.Pipeline.Now()
+	x, err := r.extract(ctx, &c)
+	elapsed := r.Pipeline.Now().Sub(start)
+
+	if err != nil && context.Cause(ctx) == errStopped && KindOf(err) != KindInvalidTrace {
+		r.release(ctx, c, err, log)
+		return
+	}
+	if KindOf(err) == KindConfig {
+		r.mu.Lock()
+		r.endEarly("the analyzer's configuration is wrong", err)
+		r.mu.Unlock()
+		r.release(ctx, c, err, log)
+		return
+	}
+	if err == nil {
+		err = r.commit(ctx, c, &x)
+	}
+	switch {
+	case err == nil:
+		id := x.Pattern.PatternID
+		r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: evalforge.Stored, PatternID: &id}, x.Spent, x.Redactions)
+		log.InfoContext(ctx, "pattern stored", "outcome", "pattern_stored", "pattern_id", id,
+			"failure_type", x.Pattern.FailureType, "confidence", x.Pattern.Confidence, "elapsed_ms", elapsed.Milliseconds(),
+			"model", x.Pattern.Provenance.ModelVersion, "cost_usd", x.Spent.CostUSD)
+	case errors.Is(err, errUnchanged):
+		reason := err.Error()
+		r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: evalforge.Skipped, ErrorReason: &reason}, Spent{}, nil)
+		log.InfoContext(ctx, "trace skipped", "outcome", "skipped", "reason", reason)
+	default:
+		r.fail(ctx, c, err, x, log)
+	}
+}
+
+var errUnchanged = errors.New("unchanged since its pattern was extracted")
+
+// extract runs the pipeline under the trace's deadline and lease. Nothing a trace does
+// to the code below leaves it: a panic is an error of this trace.
+func (r *run) extract(ctx context.Context, c *Claim) (x Extraction, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// The panic's value may hold trace content; the stack does not.
+			r.log.ErrorContext(ctx, "panic while extracting; please report it", "source_trace_id", c.TraceID,
+				"panic_type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			err = &Error{Kind: KindInternal, Err: fmt.Errorf("the extraction code panicked (%T); its stack is in the log", p)}
+		}
+	}()
+	if c.Err != nil {
+		return x, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("the stored document could not be read: %w", c.Err)}
+	}
+	if err := c.Trace.Validate(); err != nil {
+		return x, &Error{Kind: KindInvalidTrace, Err: err}
+	}
+	if c.ExtractedDigest != "" && c.ExtractedDigest == c.Digest {
+		return x, r.markUnchanged(ctx, c)
+	}
+	if c.Attempt > r.o.MaxAttempts {
+		return x, &Error{Kind: KindInternal, Err: fmt.Errorf("claimed %d times without coming to an end: the workers died over it", c.Attempt-1)}
+	}
+	tctx, cancel := context.WithTimeout(ctx, r.o.TraceTimeout)
+	defer cancel()
+	tctx, lost := context.WithCancelCause(tctx)
+	defer lost(nil)
+	stop := r.keepLease(tctx, c.Lease, lost)
+	defer stop()
+	x, err = r.Pipeline.Extract(tctx, c.Trace)
+	if err == nil {
+		x.Pattern.Provenance.RunID = r.rec.RunID
+	} else if cause := context.Cause(tctx); errors.Is(cause, ErrLeaseLost) {
+		err = &Error{Kind: KindStore, Err: cause}
+	}
+	return x, err
+}
+
+func (r *run) markUnchanged(ctx context.Context, c *Claim) error {
+	cctx, cancel := r.storeContext(ctx)
+	defer cancel()
+	if err := r.queue.Commit(cctx, c.Lease, Result{Digest: c.Digest, At: r.Pipeline.Now()}); err != nil {
+		return &Error{Kind: KindStore, Err: err}
+	}
+	return errUnchanged
+}
+
+// keepLease renews a lease until the returned function is called, which waits for it to
+// end. When the lease is lost, it cancels the work on the trace.
+func (r *run) keepLease(ctx context.Context, l Lease, lost context.CancelCauseFunc) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(max(r.o.Lease/3, time.Millisecond))
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			rctx, cancel := r.storeContext(ctx)
+			err := r.queue.Renew(rctx, l, r.Pipeline.Now().Add(r.o.Lease))
+			cancel()
+			if errors.Is(err, ErrLeaseLost) {
+				lost(err)
+				return
+			}
+			if err != nil {
+				// The lease may still hold: the commit's fence decides.
+				r.log.WarnContext(ctx, "a lease could not be renewed", "source_trace_id", l.TraceID, "error", r.redacted(err))
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+// commit stores a pattern. A store that fails is tried again while the lease lives:
+// the answer is paid for.
+func (r *run) commit(ctx context.Context, c Claim, x *Extraction) error {
+	cctx, cancel := r.storeContext(ctx)
+	defer cancel()
+	err := r.queue.Commit(cctx, c.Lease, Result{Pattern: &x.Pattern, Digest: x.Pattern.Provenance.InputDigest, At: r.Pipeline.Now()})
+	if err == nil {
+		return nil
+	}
+	if KindOf(err) != KindInternal { // the store classified it, as for a document over its size limit
+		return err
+	}
+	return &Error{Kind: KindStore, Err: fmt.Errorf("storing the pattern: %w", err)}
+}
+
+// fail records why a trace did not become a pattern, and gives it back with a backoff or
+// quarantines it. When even that fails the outcome still counts; the lease then expires
+// by itself.
+func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, log *slog.Logger) {
+	kind := KindOf(err)
+	info := kinds[kind]
+	msg := r.redacted(err)
+	spent := x.Spent
+	rec := evalforge.ExtractionError{
+		RunID: r.rec.RunID, SourceTraceID: c.TraceID, ErrorType: info.errorType,
+		ErrorMessage: msg, RecordedAt: evalforge.At(r.Pipeline.Now()),
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		spent = Spent{Tokens: spent.Tokens.Add(e.Spent.Tokens), CostUSD: spent.CostUSD + e.Spent.CostUSD, Attempts: spent.Attempts + e.Spent.Attempts}
+		if len(e.Response) > 0 {
+			sum := sha256.Sum256(e.Response)
+			rec.ModelResponseSHA256 = hex.EncodeToString(sum[:])
+			text, _ := r.Pipeline.Redactor.Text(string(e.Response))
+			rec.ModelResponseExcerpt = cutRunes(text, excerptRunes)
+		}
+	}
+	f := Failure{
+		Error:      rec,
+		RetryAt:    r.Pipeline.Now().Add(r.backoff(c.Attempt)),
+		Quarantine: info.permanent || c.Attempt >= r.o.MaxAttempts,
+	}
+	if !errors.Is(err, ErrLeaseLost) {
+		fctx, cancel := r.storeContext(ctx)
+		defer cancel()
+		if ferr := r.queue.Fail(fctx, c.Lease, f); ferr != nil {
+			log.ErrorContext(ctx, "the failure could not be recorded; the trace is due again when its lease expires", "error", r.redacted(ferr))
+		}
+	}
+	r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: info.outcome, ErrorReason: &msg}, spent, x.Redactions)
+	log.WarnContext(ctx, "trace failed", "outcome", string(info.outcome), "kind", string(kind), "quarantined", f.Quarantine, "error", msg)
+}
+
+// backoff is the wait after the nth failure: it doubles, up to an hour.
+func (r *run) backoff(attempt int) time.Duration {
+	if r.o.Backoff < 0 {
+		return 0
+	}
+	d := r.o.Backoff
+	for range attempt - 1 {
+		if d *= 2; d >= maxBackoff {
+			return maxBackoff
+		}
+	}
+	return d
+}
+
+// release gives a trace back unfinished.
+func (r *run) release(ctx context.Context, c Claim, why error, log *slog.Logger) {
+	rctx, cancel := r.storeContext(ctx)
+	defer cancel()
+	if err := r.queue.Release(rctx, c.Lease); err != nil {
+		log.ErrorContext(ctx, "a lease could not be released; the trace is due again when it expires", "error", r.redacted(err))
+	}
+	var spent Spent
+	var e *Error
+	if errors.As(why, &e) {
+		spent = e.Spent
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rec.NotStartedCount++
+	r.spend(spent, nil)
+	log.InfoContext(ctx, "trace released", "outcome", "not_started")
+}
+
+// settle counts an outcome and what it took.
+func (r *run) settle(o evalforge.TraceOutcome, s Spent, redactions redact.Counts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rec.Count(o)
+	r.spend(s, redactions)
+	if r.req.Progress != nil {
+		r.req.Progress(Progress{Done: len(r.rec.TraceOutcomes), Batch: r.size, Outcome: o})
+	}
+}
+
+// spend adds to the run's totals. r.mu is held.
+func (r *run) spend(s Spent, redactions redact.Counts) {
+	r.rec.CostUSD += s.CostUSD
+	r.rec.Tokens = r.rec.Tokens.Add(s.Tokens)
+	for k, n := range redactions {
+		r.rec.Redactions[string(k)] += n
+	}
+}
+
+// redacted returns err's text, safe to store and log.
+func (r *run) redacted(err error) string {
+	text, _ := r.Pipeline.Redactor.Text(err.Error())
+	if utf8.ValidString(text) {
+		return cutRunes(text, evalforge.MaxItemRunes)
+	}
+	return cutRunes(string([]rune(text)), evalforge.MaxItemRunes)
+}
+
+// reportMissing warns about traces that were asked for by name and not picked up.
+func (r *run) reportMissing(ctx context.Context) {
+	missing := slices.DeleteFunc(slices.Clone(r.req.TraceIDs), func(id string) bool {
+		return slices.ContainsFunc(r.rec.TraceOutcomes, func(o evalforge.TraceOutcome) bool { return o.SourceTraceID == id })
+	})
+	if len(missing) > 0 {
+		r.log.WarnContext(ctx, "some of the named traces were not worked on: unknown, already processed, quarantined, leased by another run, or beyond the batch size", "trace_ids", missing)
+	}
+}
+
+// end closes the run's record and stores it.
+func (r *run) end(ctx context.Context) (evalforge.Run, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Err() != nil && !r.rec.Throttled {
+		r.rec.Throttled, r.rec.ThrottleReason = true, "the run was stopped"
+	}
+	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
+	if len(r.req.TraceIDs) > 0 {
+		r.reportMissing(ctx)
+	}
+	err := r.fatal
+	if cerr := r.rec.Check(); cerr != nil {
+		err = errors.Join(err, cerr)
+	}
+	sctx, cancel := r.storeContext(ctx)
+	defer cancel()
+	if serr := r.queue.SaveRun(sctx, r.rec); serr != nil {
+		err = errors.Join(err, fmt.Errorf("storing the record of the run: %w", serr))
+	}
+	return r.rec, err
+}

@@ -1,0 +1,296 @@
+package extract
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/signal"
+	"github.com/evalforge/evalforge/internal/trace"
+)
+
+// DefaultBudget is how many bytes of a trace an analyzer is sent unless a setting says
+// otherwise: 32 KiB, about ten thousand tokens. Compaction brings most traces under it
+// without cutting; [trace.MaxBytes] bounds it.
+const DefaultBudget = 32 << 10
+
+// A Pipeline is the path of one trace, from the raw document to a pattern that is ready
+// to be stored. It has no state and does no I/O but the analyzer's: evaluation uses it
+// without a store.
+type Pipeline struct {
+	Analyzer Analyzer
+	Redactor *redact.Redactor
+	// Budget bounds the bytes of the compacted trace; 0 means [DefaultBudget]. It is held
+	// between 1 KiB and [trace.MaxBytes].
+	Budget int
+	Now    func() time.Time
+}
+
+// An Extraction is the result of one trace.
+type Extraction struct {
+	Pattern evalforge.Pattern
+	Spent   Spent
+	// Redactions counts the values replaced on the way in and on the way out.
+	Redactions redact.Counts
+}
+
+// Prepare decodes, redacts and compacts a raw trace and finds its signals. Its errors
+// are of KindInvalidTrace.
+//
+// Redaction comes first, on the whole document, so that not even a decoder's warning
+// can carry what it removes.
+func (p *Pipeline) Prepare(raw evalforge.RawTrace) (*Input, error) {
+	if err := raw.Validate(); err != nil {
+		return nil, &Error{Kind: KindInvalidTrace, Err: err}
+	}
+	payload, counts, err := p.Redactor.JSON(raw.Payload)
+	if err != nil {
+		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload could not be redacted, so nothing of it is used: %w", err)}
+	}
+	t, err := trace.Decode(payload)
+	if err != nil {
+		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload: %w", err)}
+	}
+	text := func(s string) string {
+		out, n := p.Redactor.Text(s)
+		counts.Add(n)
+		return out
+	}
+	in := &Input{
+		TraceID:     raw.TraceID,
+		FailureType: text(raw.FailureType),
+		Severity:    text(raw.Severity),
+		ServiceName: text(raw.ServiceName),
+		Trace:       t,
+		Compacted:   trace.Compact(t, p.budget()),
+		Redactions:  counts,
+		Digest:      raw.Digest(),
+		BytesBefore: len(payload),
+	}
+	in.Signals = signal.Detect(t, in.FailureType)
+	return in, nil
+}
+
+func (p *Pipeline) budget() int {
+	b := p.Budget
+	if b == 0 {
+		b = DefaultBudget
+	}
+	return min(max(b, 1<<10), trace.MaxBytes)
+}
+
+// Extract takes one trace all the way: prepare, analyze, validate, verify the evidence,
+// redact the answer. The pattern's run id is left to the caller. Errors are [*Error];
+// what failed attempts cost is in them.
+func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extraction, error) {
+	in, err := p.Prepare(raw)
+	if err != nil {
+		return Extraction{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Extraction{}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
+	}
+	ans, err := p.Analyzer.Analyze(ctx, in)
+	if err != nil {
+		return Extraction{}, asError(ctx, err)
+	}
+	spent := Spent{Tokens: ans.Tokens, CostUSD: ans.CostUSD, Attempts: ans.Attempts}
+	pat, counts, refused := p.finish(in, ans)
+	if refused != nil {
+		refused.Spent, refused.Response = spent, ans.Raw
+		return Extraction{}, refused
+	}
+	counts.Add(in.Redactions)
+	return Extraction{Pattern: pat, Spent: spent, Redactions: counts}, nil
+}
+
+// asError gives err a kind. An analyzer that failed because the trace's time was up is
+// a timeout, whatever it made of it.
+func asError(ctx context.Context, err error) *Error {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Kind: KindOf(err), Err: err}
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout {
+		e = &Error{Kind: KindTimeout, Err: fmt.Errorf("the trace's time budget ran out: %w", e.Err), Response: e.Response, Spent: e.Spent}
+	}
+	return e
+}
+
+// finish turns an answer into a pattern: tidy, validate, verify, redact, validate again
+// (a placeholder can be longer than what it replaces).
+func (p *Pipeline) finish(in *Input, ans *Answer) (evalforge.Pattern, redact.Counts, *Error) {
+	fail := func(k Kind, err error) (evalforge.Pattern, redact.Counts, *Error) {
+		return evalforge.Pattern{}, nil, &Error{Kind: k, Err: err}
+	}
+	a := ans.Analysis
+	tidy(&a)
+	if err := a.Validate(); err != nil {
+		return fail(KindSchema, fmt.Errorf("the answer is not a valid analysis: %w", oneLine(err)))
+	}
+	if err := verify(&a, in); err != nil {
+		return fail(KindEvidence, err)
+	}
+	counts, err := p.redactAnalysis(&a)
+	if err != nil {
+		return fail(KindInternal, err)
+	}
+	tidy(&a)
+	pat := evalforge.Pattern{
+		PatternID:     evalforge.PatternID(in.TraceID),
+		SourceTraceID: in.TraceID,
+		Analysis:      a,
+		ExtractedAt:   evalforge.At(p.Now()),
+		Fingerprint:   Fingerprint(&a),
+		Provenance: evalforge.Provenance{
+			Analyzer:         p.Analyzer.Name(),
+			Model:            ans.Model,
+			ModelVersion:     ans.ModelVersion,
+			PromptSHA256:     ans.PromptSHA256,
+			SchemaSHA256:     evalforge.SchemaSHA256(evalforge.AnalysisSchema()),
+			RedactionVersion: redact.Version,
+			Redactions:       kindNames(in.Redactions),
+			InputDigest:      in.Digest,
+			BytesBefore:      in.BytesBefore,
+			BytesAfter:       len(in.Compacted.JSON),
+			BytesCut:         in.Compacted.BytesCut,
+			StepsOmitted:     in.Compacted.StepsOmitted,
+			Format:           in.Trace.Format,
+			Warnings:         append([]string{}, in.Trace.Warnings...),
+			Tokens:           ans.Tokens,
+			CostUSD:          ans.CostUSD,
+			Attempts:         ans.Attempts,
+			LatencyMS:        ans.Latency.Milliseconds(),
+		},
+	}
+	if err := pat.Validate(); err != nil {
+		return fail(KindSchema, fmt.Errorf("the answer is not a valid pattern: %w", oneLine(err)))
+	}
+	return pat, counts, nil
+}
+
+func oneLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+
+func kindNames(c redact.Counts) map[string]int {
+	out := make(map[string]int, len(c))
+	for k, n := range c {
+		out[string(k)] = n
+	}
+	return out
+}
+
+// redactAnalysis passes every string of a through the redactor.
+func (p *Pipeline) redactAnalysis(a *evalforge.Analysis) (redact.Counts, error) {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return nil, fmt.Errorf("redacting the answer: %w", err)
+	}
+	out, counts, err := p.Redactor.JSON(b)
+	if err != nil {
+		return nil, fmt.Errorf("redacting the answer: %w", err)
+	}
+	var r evalforge.Analysis
+	if err := json.Unmarshal(out, &r); err != nil {
+		return nil, fmt.Errorf("redacting the answer: %w", err)
+	}
+	*a = r
+	return counts, nil
+}
+
+// tidy repairs what needs no second opinion: white space around text, null lists, an
+// excerpt over its bound, values from the trace in a label.
+func tidy(a *evalforge.Analysis) {
+	for _, s := range []*string{&a.Title, &a.TriggerCondition, &a.Summary, &a.RootCauseHypothesis,
+		&a.ReproductionContext.InputPattern, &a.ConfidenceRationale} {
+		*s = strings.TrimSpace(strings.ToValidUTF8(*s, "\uFFFD"))
+	}
+	a.TriggerCondition = tidyLabel(a.TriggerCondition)
+	a.Title = cutRunes(a.Title, evalforge.MaxTitleRunes)
+	for _, list := range []*[]string{&a.Evidence.Signals, &a.RecommendedActions, &a.ReproductionContext.ToolsInvolved} {
+		if *list == nil {
+			*list = []string{}
+		}
+		for i, s := range *list {
+			(*list)[i] = cutRunes(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), evalforge.MaxItemRunes)
+		}
+	}
+	if a.Evidence.Refs == nil {
+		a.Evidence.Refs = []evalforge.EvidenceRef{}
+	}
+	a.Evidence.Excerpt = tidyOptional(a.Evidence.Excerpt, evalforge.MaxExcerptRunes)
+	a.ReproductionContext.RequiredState = tidyOptional(a.ReproductionContext.RequiredState, evalforge.MaxTextRunes)
+}
+
+func tidyOptional(s *string, max int) *string {
+	if s == nil || strings.TrimSpace(*s) == "" {
+		return nil
+	}
+	t := cutRunes(strings.TrimSpace(strings.ToValidUTF8(*s, "\uFFFD")), max)
+	return &t
+}
+
+// tidyLabel removes numbers, which belong to one trace and not to a label.
+func tidyLabel(s string) string {
+	words := strings.Fields(s)
+	kept := words[:0]
+	for _, w := range words {
+		if !strings.ContainsFunc(w, unicode.IsDigit) {
+			kept = append(kept, w)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// cutRunes returns s, or its first max-1 characters and an ellipsis.
+func cutRunes(s string, max int) string {
+	if utf8.RuneCountInString(s) <= max {
+		return s
+	}
+	n := 0
+	for i := range s {
+		if n == max-1 {
+			return s[:i] + "…"
+		}
+		n++
+	}
+	return s
+}
+
+// Fingerprint returns a stable digest of what failed where: failure type, trigger
+// condition, and the name and agent of the failing step with numbers folded. Equal
+// failures of one application have equal fingerprints whatever the trace's values.
+func Fingerprint(a *evalforge.Analysis) string {
+	parts := []string{string(a.FailureType), evalforge.NormalizeLabel(a.TriggerCondition)}
+	if f := a.FailingStep; f != nil {
+		parts = append(parts, foldDigits(f.Name), foldDigits(f.Agent))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// foldDigits replaces every run of digits by "#".
+func foldDigits(s string) string {
+	var b strings.Builder
+	in := false
+	for _, r := range s {
+		if unicode.IsDigit(r) {
+			if !in {
+				b.WriteByte('#')
+			}
+			in = true
+			continue
+		}
+		in = false
+		b.WriteRune(r)
+	}
+	return b.String()
+}

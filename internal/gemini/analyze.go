@@ -1,0 +1,267 @@
+package gemini
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"google.golang.org/genai"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+const (
+	// maxAttempts bounds the calls for one trace; Google asks for no more than two
+	// retries. A call that found its model gone does not count: it costs nothing, and no
+	// model is asked twice after that.
+	maxAttempts = 3
+	// maxBackoff bounds one wait that the service did not ask for.
+	maxBackoff = 30 * time.Second
+	// minCall is the least time worth starting a call in: a call that is cancelled may be
+	// billed all the same.
+	minCall = 250 * time.Millisecond
+	// maxAnalyze bounds an analysis whose caller set no deadline.
+	maxAnalyze = 10 * time.Minute
+)
+
+// Analyze implements [extract.Analyzer].
+func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxAnalyze)
+	defer cancel()
+	start := a.now()
+	msg, err := message(in, a.newMarker)
+	if err != nil {
+		return nil, &extract.Error{Kind: extract.KindInternal, Err: fmt.Errorf("gemini: prompt: %w", err)}
+	}
+	c := call{a: a, in: in, message: msg}
+	an, raw, f := c.run(ctx)
+	if f != nil {
+		return nil, &extract.Error{Kind: f.kind, Err: f.err, Response: f.answer, Spent: c.spent}
+	}
+	return &extract.Answer{
+		Analysis:     an,
+		Model:        c.model,
+		ModelVersion: c.modelVersion,
+		PromptSHA256: a.version,
+		Tokens:       c.spent.Tokens,
+		CostUSD:      c.spent.CostUSD,
+		Attempts:     c.spent.Attempts,
+		Latency:      a.now().Sub(start),
+		Raw:          raw,
+	}, nil
+}
+
+// A call is the analysis of one trace: all its attempts.
+type call struct {
+	a            *Analyzer
+	in           *extract.Input
+	message      string
+	model        string // asked last
+	modelVersion string // answered last
+	wider        bool   // the output cap was doubled
+	spent        extract.Spent
+}
+
+// run makes attempts until one succeeds, the failure is one that a repetition cannot
+// cure, or attempts or time run out.
+func (c *call) run(ctx context.Context) (evalforge.Analysis, []byte, *failure) {
+	a := c.a
+	for n := 1; ; n++ {
+		began := a.now()
+		an, raw, f := c.attempt(ctx)
+		if f == nil {
+			return an, raw, nil
+		}
+		a.log.DebugContext(ctx, "model call failed", "trace_id", c.in.TraceID, "model", c.model,
+			"attempt", n, "kind", f.kind, "error", f.err, "took", a.now().Sub(began))
+		if f.gone {
+			if !a.advance(ctx, c.model, f) {
+				return an, nil, noModel(f)
+			}
+			n--
+			continue
+		}
+		if n >= maxAttempts {
+			return an, nil, after(n, f)
+		}
+		// A cut answer would be cut again, and a longer one takes about as long again.
+		if f.kind == extract.KindTruncated && !c.wider && c.canWiden() && a.remaining(ctx) > a.now().Sub(began)+minCall {
+			c.wider = true
+			continue
+		}
+		if !f.retry {
+			return an, nil, after(n, f)
+		}
+		if f := a.pause(ctx, n, f); f != nil {
+			return an, nil, after(n, f)
+		}
+	}
+}
+
+// after says after how many attempts a failure was final.
+func after(n int, f *failure) *failure {
+	if n > 1 {
+		f.err = fmt.Errorf("after %d attempts: %w", n, f.err)
+	}
+	return f
+}
+
+// attempt sends one request and reads its answer. Whatever comes back is counted.
+func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failure) {
+	a := c.a
+	c.model = a.lineup.current()
+	if ctx.Err() != nil {
+		return evalforge.Analysis{}, nil, interrupted(ctx)
+	}
+	ctx, ex := watch(ctx)
+	contents := []*genai.Content{genai.NewContentFromText(c.message, genai.RoleUser)}
+	c.spent.Attempts++
+	resp, err := guard(func() (*genai.GenerateContentResponse, error) {
+		return a.client.Models.GenerateContent(ctx, c.model, contents, a.config(c.model, c.wider))
+	})
+	if err != nil {
+		return evalforge.Analysis{}, nil, a.classify(ctx, err, ex, c.in.Compacted.JSON)
+	}
+	c.modelVersion = bareModel(resp.ModelVersion)
+	c.count(resp.UsageMetadata)
+	return a.read(resp)
+}
+
+// guard calls the SDK, which panics on JSON of another form than it expects (v1.77.0,
+// on {"candidates":"x"} from the Gemini API). The panic's value may quote the response.
+func guard[T any](call func() (T, error)) (v T, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errMalformed
+		}
+	}()
+	return call()
+}
+
+// count adds a response's usage to what was spent. The price is that of the model that
+// answered: the Gemini API routes retired models to others, and bills those.
+func (c *call) count(u *genai.GenerateContentResponseUsageMetadata) {
+	if u == nil {
+		return
+	}
+	pos := func(n int32) int64 { return max(0, int64(n)) }
+	t := evalforge.Tokens{
+		Prompt: pos(u.PromptTokenCount),
+		Output: pos(u.CandidatesTokenCount) + pos(u.ThoughtsTokenCount),
+	}
+	t.Cached = min(pos(u.CachedContentTokenCount), t.Prompt)
+	price, ok := PriceOf(c.modelVersion, c.a.now())
+	if !ok {
+		price, _ = PriceOf(c.model, c.a.now())
+	}
+	c.spent.Tokens = c.spent.Tokens.Add(t)
+	c.spent.CostUSD += price.Cost(t.Prompt, t.Cached, t.Output)
+}
+
+// config returns the settings of one request. It is made anew each time, because the
+// SDK writes into it, and never has HTTPOptions, which the SDK would share.
+func (a *Analyzer) config(model string, wider bool) *genai.GenerateContentConfig {
+	f := familyOf(model)
+	cfg := &genai.GenerateContentConfig{
+		SystemInstruction:     genai.NewContentFromText(a.instruction, genai.RoleUser),
+		MaxOutputTokens:       a.outputCap(f, wider),
+		ResponseMIMEType:      "application/json",
+		ResponseJsonSchema:    a.schema,
+		SafetySettings:        safetyOff(),
+		AutomaticContinuation: genai.Ptr(false), // it would send, and bill, again by itself
+	}
+	if f.sampling {
+		cfg.Temperature = genai.Ptr(float32(*a.opt.Temperature))
+	}
+	if f.budget != nil || f.level != "" {
+		cfg.ThinkingConfig = &genai.ThinkingConfig{ThinkingBudget: f.budget, ThinkingLevel: f.level}
+	}
+	return cfg
+}
+
+// outputCap returns the output limit of a request, doubled on the second try.
+func (a *Analyzer) outputCap(f family, wider bool) int32 {
+	n := int32(a.opt.MaxOutputTokens) + f.headroom
+	if wider {
+		n *= 2
+	}
+	return min(n, f.maxOutput)
+}
+
+func (c *call) canWiden() bool {
+	f := familyOf(c.model)
+	return c.a.outputCap(f, true) > c.a.outputCap(f, false)
+}
+
+// safetyOff switches the adjustable filters off: traces of failures hold what they look
+// for, and an analysis of it is not an instance of it.
+func safetyOff() []*genai.SafetySetting {
+	var list []*genai.SafetySetting
+	for _, c := range []genai.HarmCategory{
+		genai.HarmCategoryHarassment, genai.HarmCategoryHateSpeech,
+		genai.HarmCategorySexuallyExplicit, genai.HarmCategoryDangerousContent,
+	} {
+		list = append(list, &genai.SafetySetting{Category: c, Threshold: genai.HarmBlockThresholdOff})
+	}
+	return list
+}
+
+// advance moves on from a model that is gone, and reports whether there is another.
+func (a *Analyzer) advance(ctx context.Context, gone string, f *failure) bool {
+	next, replaced := a.lineup.retire(gone)
+	if next == "" {
+		return false
+	}
+	if replaced {
+		price, known := PriceOf(next, a.now())
+		a.log.WarnContext(ctx, "model is not available; its successor takes over: set GEMINI_MODEL to choose another",
+			"model", gone, "successor", next, "usd_per_million_in", price.Input, "usd_per_million_out", price.Output,
+			"price_known", known, "reason", f.err)
+	}
+	return true
+}
+
+func noModel(f *failure) *failure {
+	f.err = fmt.Errorf("no model is left to ask; set GEMINI_MODEL, or VERTEX_AI_LOCATION=global: %w", f.err)
+	return f
+}
+
+// errNoTime marks the end of attempts for lack of time.
+var errNoTime = errors.New("no time is left for another attempt")
+
+// pause waits before the attempt after the nth. It returns why it must not be made.
+//
+// The wait is what the service asked for, at least the backoff after a 429, plus full
+// jitter: uniform between 0 and the backoff, which doubles each time. A wait that would
+// outlast the deadline is not begun.
+func (a *Analyzer) pause(ctx context.Context, n int, f *failure) *failure {
+	backoff := min(a.opt.Backoff<<(n-1), maxBackoff)
+	least := f.wait
+	if f.kind == extract.KindRateLimited {
+		least = max(least, a.opt.Backoff)
+	}
+	left := a.remaining(ctx) - minCall
+	if least >= left {
+		if f.hinted {
+			f.err = fmt.Errorf("%w; it asks to wait %v, and %w", f.err, f.wait, errNoTime)
+		} else {
+			f.err = fmt.Errorf("%w; %w", f.err, errNoTime)
+		}
+		return f
+	}
+	if err := a.sleep(ctx, min(least+a.jitter(backoff), left)); err != nil {
+		return interrupted(ctx)
+	}
+	return nil
+}
+
+// remaining returns the time until ctx's deadline.
+func (a *Analyzer) remaining(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline() // Analyze and Check set one
+	return deadline.Sub(a.now())
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

@@ -1,0 +1,220 @@
+package gemini
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/genai"
+
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// A failure is why one attempt brought no analysis, and what that means for the next.
+type failure struct {
+	kind  extract.Kind
+	err   error
+	retry bool
+	// wait is what the service asked to wait, where hinted.
+	wait   time.Duration
+	hinted bool
+	gone   bool   // the model is not offered (any more): another may be
+	answer []byte // the text that was refused, if any
+}
+
+func failed(kind extract.Kind, format string, args ...any) *failure {
+	return &failure{kind: kind, err: fmt.Errorf(format, args...)}
+}
+
+func (f *failure) retryable() *failure { f.retry = true; return f }
+
+func (f *failure) with(answer string) *failure { f.answer = []byte(answer); return f }
+
+// errMalformed stands for a panic of the SDK over a response.
+var errMalformed = errors.New("the response has another form than the SDK expects")
+
+// classify says what an error of the SDK means. sent is the text that the error must
+// not repeat.
+func (a *Analyzer) classify(ctx context.Context, err error, ex *exchange, sent []byte) *failure {
+	if ctx.Err() != nil {
+		return interrupted(ctx)
+	}
+	var api genai.APIError // a value: the SDK never returns a pointer
+	var cut *cutError
+	switch {
+	case errors.Is(err, errNotJSON):
+		return failed(extract.KindInvalidJSON, "%s answered %d, but %w: is there a proxy in between?", a.service(), ex.status, errNotJSON).retryable()
+	case errors.Is(err, errTooLong):
+		return failed(extract.KindUnavailable, "%s: %w", a.service(), errTooLong).retryable()
+	case errors.As(err, &cut):
+		return failed(extract.KindUnavailable, "%s: %w", a.service(), cut).retryable()
+	case errors.As(err, &api):
+		return a.refused(api, ex, sent)
+	case !ex.sent:
+		return failed(extract.KindConfig, "no access token for %s: %s", a.service(), a.excerpt(rootText(err), sent)).retryable()
+	case ex.status == 0:
+		return failed(extract.KindUnavailable, "%s cannot be reached: %s", a.service(), a.excerpt(rootText(err), sent)).retryable()
+	}
+	// errMalformed, or an error of the SDK whose text would quote the response.
+	return failed(extract.KindInvalidJSON, "%s answered with JSON that is no response of the model", a.service()).retryable()
+}
+
+// interrupted is the failure of a call whose context is done.
+func interrupted(ctx context.Context) *failure {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return failed(extract.KindTimeout, "the model did not answer in time: %w", ctx.Err())
+	}
+	return failed(extract.KindUnavailable, "the call was given up: %w", context.Cause(ctx))
+}
+
+// refused classifies an error status.
+func (a *Analyzer) refused(api genai.APIError, ex *exchange, sent []byte) *failure {
+	status := http.StatusText(ex.status)
+	text := ""
+	if isCode(api.Status) { // a JSON error; otherwise Message is the raw body, such as a proxy's page
+		status, text = api.Status, a.excerpt(api.Message, sent)
+	}
+	msg := fmt.Sprintf("%s answered %d %s", a.service(), ex.status, status)
+	if text != "" {
+		msg += ": " + text
+	}
+	f := &failure{kind: extract.KindUnavailable, err: errors.New(msg)}
+	f.wait, f.hinted = ex.retryAfter, ex.hinted
+	if d, ok := retryInfo(api.Details); ok {
+		f.wait, f.hinted = max(d, f.wait), true
+	}
+	switch code := ex.status; {
+	case modelGone(api, code):
+		f.kind, f.gone = extract.KindConfig, true
+	case code == http.StatusBadRequest && !aboutAccess(api):
+		f.kind = extract.KindRejected
+	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
+		f.kind = extract.KindConfig
+	case code == http.StatusTooManyRequests:
+		f.kind, f.retry = extract.KindRateLimited, !dailyQuota(api.Details)
+	case code == http.StatusRequestTimeout, code == 499, code >= 500: // 499: the service cancelled the call
+		f.retry = true
+	default: // other 4xx, and 3xx, which the service does not send
+		f.kind = extract.KindRejected
+	}
+	return f
+}
+
+// isCode reports whether s is a canonical status such as NOT_FOUND, and not the HTTP
+// status line that the SDK puts in its place.
+func isCode(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return r != '_' && !unicode.IsUpper(r) })
+}
+
+// modelGone recognises the answers for a model that was retired, never existed, is not
+// offered in the location, or is closed to new projects ("This model models/… is no
+// longer available to new users", "Publisher Model … was not found or your project does
+// not have access to it"). A 404 that is not about a model is a wrong address.
+func modelGone(api genai.APIError, code int) bool {
+	if !isCode(api.Status) {
+		return false
+	}
+	msg := strings.ToLower(api.Message)
+	if !strings.Contains(msg, "model") {
+		return false
+	}
+	if code == http.StatusNotFound {
+		return true
+	}
+	if code != http.StatusBadRequest && code != http.StatusForbidden && code != http.StatusGone {
+		return false
+	}
+	for _, s := range []string{"no longer available", "not available to new", "has been retired", "is retired", "been shut down", "discontinued"} {
+		if strings.Contains(msg, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// aboutAccess recognises the 400s that are about the caller, not the request: the
+// Gemini API answers so to an invalid key, and from a country it does not serve.
+func aboutAccess(api genai.APIError) bool {
+	for _, d := range api.Details {
+		if r, _ := d["reason"].(string); r == "API_KEY_INVALID" || r == "API_KEY_EXPIRED" {
+			return true
+		}
+	}
+	msg := strings.ToLower(api.Message)
+	return strings.Contains(msg, "api key") || strings.Contains(msg, "location is not supported")
+}
+
+// retryInfo returns the delay of a google.rpc.RetryInfo.
+func retryInfo(details []map[string]any) (time.Duration, bool) {
+	for _, d := range details {
+		if d["@type"] != "type.googleapis.com/google.rpc.RetryInfo" {
+			continue
+		}
+		s, _ := d["retryDelay"].(string)
+		if delay, err := time.ParseDuration(s); err == nil && delay >= 0 {
+			return delay, true
+		}
+	}
+	return 0, false
+}
+
+// dailyQuota recognises a quota that no backoff outlasts.
+func dailyQuota(details []map[string]any) bool {
+	for _, d := range details {
+		violations, _ := d["violations"].([]any)
+		for _, v := range violations {
+			m, _ := v.(map[string]any)
+			if id, _ := m["quotaId"].(string); strings.Contains(id, "PerDay") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// service names what is asked, for messages.
+func (a *Analyzer) service() string {
+	if a.opt.Backend == Vertex {
+		return "Vertex AI"
+	}
+	return "the Gemini API"
+}
+
+// rootText returns the text of the innermost cause under the SDK's and the HTTP
+// client's, which repeat the URL.
+func rootText(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return err.Error()
+}
+
+// Bounds of what is quoted of another's error message.
+const (
+	maxMessageRunes = 300
+	echoBytes       = 24
+)
+
+// excerpt makes another's error message fit to be logged and stored: one line, bounded,
+// without the key, and left out altogether if it repeats as little as 24 bytes of what
+// was sent of the trace.
+func (a *Analyzer) excerpt(s string, sent []byte) string {
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(a.scrub(s), "\uFFFD")), " ")
+	if utf8.RuneCountInString(s) > maxMessageRunes {
+		s = string([]rune(s)[:maxMessageRunes-1]) + "…"
+	}
+	for i := 0; i+echoBytes <= len(s); i++ {
+		if bytes.Contains(sent, []byte(s[i:i+echoBytes])) {
+			return "(message withheld: it repeats the trace)"
+		}
+	}
+	return s
+}

@@ -1,0 +1,106 @@
+package redact
+
+import "strings"
+
+const (
+	maxLocalBytes  = 128 // before the '@': RFC 5321 allows 64, percent-encoding makes it longer
+	maxDomainBytes = 255 // RFC 1035
+)
+
+var (
+	localSet  = newCharset("._%+-'!#$*^~|&?/={}`", func(c byte) bool { return isAlnum(c) || c >= 0x80 })
+	domainSet = newCharset(".-", func(c byte) bool { return isAlnum(c) || c >= 0x80 })
+)
+
+// notDomains are ends of file names that no top-level domain has: logo@2x.png.
+var notDomains = map[string]bool{
+	"png": true, "jpg": true, "jpeg": true, "gif": true, "svg": true, "webp": true, "ico": true,
+	"js": true, "ts": true, "tsx": true, "jsx": true, "css": true, "html": true, "htm": true,
+	"json": true, "yaml": true, "yml": true, "toml": true, "txt": true, "xml": true, "pdf": true,
+	"csv": true, "mp3": true, "mp4": true, "exe": true, "dll": true, "jar": true, "whl": true, "gz": true,
+}
+
+// email looks at an address whose '@' is s[i:j], written "@" or "%40".
+func (sc *scanner) email(s string, i, j int) (span, bool) {
+	end := domainSet.run(s, j, maxDomainBytes)
+	for end > j && (s[end-1] == '.' || s[end-1] == '-') {
+		end--
+	}
+	domain := s[j:end]
+	dot := strings.LastIndexByte(domain, '.')
+	if dot <= 0 || domain[0] == '-' || strings.Contains(domain, "..") || !isTopLevel(domain[dot+1:]) {
+		return span{}, false
+	}
+	start := localSet.before(s, i, maxLocalBytes)
+	// In a URL or a query the local part follows a separator that it could contain.
+	if sep := strings.LastIndexAny(s[start:i], "=/?&{}`|'"); sep >= 0 {
+		start += sep + 1
+	}
+	if at(s, start-1) == '\\' && start < i {
+		start++ // the letter of an escape: \nuser@example.com
+	}
+	for start < i && (s[start] == '.' || s[start] == '-' || s[start] == '#' || s[start] == '*' || s[start] == '!') {
+		start++
+	}
+	if start == i || s[i-1] == '.' {
+		return span{}, false
+	}
+	if s[start:i] == "git" && (at(s, end) == ':' || at(s, end) == '/') {
+		return span{}, false // git@github.com:owner/repository
+	}
+	return span{start, end, Email}, true
+}
+
+// isTopLevel reports whether label can be a top-level domain.
+func isTopLevel(label string) bool {
+	if foldPrefix(label, "xn--") {
+		return len(label) > 4
+	}
+	if len(label) < 2 {
+		return false
+	}
+	for _, c := range []byte(label) {
+		if !isAlpha(c) && c < 0x80 {
+			return false
+		}
+	}
+	var buf [8]byte
+	return len(label) > len(buf) || !notDomains[string(lower(buf[:0], label))]
+}
+
+// maxUserinfoBytes bounds the user and password of a URL.
+const maxUserinfoBytes = 512
+
+// urlUserinfo looks at the user and password in a URL whose "://" is at s[i:].
+func urlUserinfo(s string, i int) (span, bool) {
+	start := i + 3
+	end, colon := -1, -1
+	for j := start; j < len(s) && j-start < maxUserinfoBytes; j++ {
+		c := s[j]
+		if c == '@' {
+			end = j // the last one: passwords may contain '@'
+			continue
+		}
+		if c == ':' && colon < 0 {
+			colon = j
+		}
+		if c <= ' ' || strings.IndexByte("/?#\"'<>\\`,", c) >= 0 {
+			break
+		}
+	}
+	if end < 0 {
+		return span{}, false
+	}
+	if colon < 0 || colon > end {
+		// A token alone, as in a Sentry DSN.
+		if isOpaque(s[start:end], 16) {
+			return span{start, end, URLCredentials}, true
+		}
+		return span{}, false
+	}
+	password := s[colon+1 : end]
+	if password == "" || isTemplate(password) {
+		return span{}, false
+	}
+	return span{start, end, URLCredentials}, true
+}

@@ -1,0 +1,459 @@
+package redact
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+const (
+	// maxNesting bounds arrays and objects in each other, like encoding/json does.
+	maxNesting = 10_000
+	// maxStringDepth bounds JSON inside strings inside JSON. Each level at least doubles
+	// the escapes in front of a quote, so that real data ends long before.
+	maxStringDepth = 8
+)
+
+// A syntaxError says where a document stops being JSON. It never quotes the document.
+type syntaxError struct {
+	offset int
+	reason string
+}
+
+func (e *syntaxError) Error() string {
+	return fmt.Sprintf("invalid JSON at byte %d: %s", e.offset, e.reason)
+}
+
+var (
+	errNesting = errors.New("JSON nested too deeply: more than " + strconv.Itoa(maxNesting) + " levels")
+)
+
+// A walk goes once through the document in, checks that it is JSON, and copies it to
+// out as soon as something changes.
+type walk struct {
+	st     *state
+	in     string
+	pos    int
+	out    []byte
+	copied int // in[:copied] is in out, as redacted
+	depth  int // how many strings the document is inside
+}
+
+// document redacts a JSON text that stands inside depth strings.
+func (st *state) document(in string, depth int) (string, bool, error) {
+	w := walk{st: st, in: in, depth: depth}
+	w.space()
+	if err := w.value(keyInfo{}, 0); err != nil {
+		return "", false, err
+	}
+	w.space()
+	if w.pos < len(w.in) {
+		return "", false, w.errorf("text after the end of the value")
+	}
+	if w.copied == 0 {
+		return in, false, nil
+	}
+	w.out = append(w.out, in[w.copied:]...)
+	return string(w.out), true, nil
+}
+
+func (w *walk) errorf(reason string) error { return &syntaxError{w.pos, reason} }
+
+// replace puts the JSON text s in the place of in[start:w.pos].
+func (w *walk) replace(start int, s []byte) {
+	w.out = append(append(w.out, w.in[w.copied:start]...), s...)
+	w.copied = w.pos
+}
+
+func (w *walk) space() {
+	for w.pos < len(w.in) && isSpace(w.in[w.pos]) {
+		w.pos++
+	}
+}
+
+// value redacts the value at w.pos, which belongs to a key with info.
+func (w *walk) value(info keyInfo, nesting int) error {
+	if nesting > maxNesting {
+		return errNesting
+	}
+	switch c := at(w.in, w.pos); {
+	case c == '"':
+		return w.text(info)
+	case c == '{':
+		return w.object(info, nesting)
+	case c == '[':
+		return w.array(info, nesting)
+	case c == '-' || isDigit(c):
+		return w.number(info)
+	}
+	for _, literal := range [...]string{"true", "false", "null"} {
+		if strings.HasPrefix(w.in[w.pos:], literal) {
+			w.pos += len(literal)
+			return nil
+		}
+	}
+	return w.errorf("expected a value")
+}
+
+func (w *walk) array(info keyInfo, nesting int) error {
+	w.pos++ // [
+	w.space()
+	if at(w.in, w.pos) == ']' {
+		w.pos++
+		return nil
+	}
+	for {
+		w.space()
+		if err := w.value(info, nesting+1); err != nil {
+			return err
+		}
+		w.space()
+		switch at(w.in, w.pos) {
+		case ',':
+			w.pos++
+		case ']':
+			w.pos++
+			return nil
+		default:
+			return w.errorf("expected ',' or ']' in an array")
+		}
+	}
+}
+
+// object redacts an object that is the value of a key with info.
+//
+// In a list of pairs, {"key": "user.name", "value": {"stringValue": …}} as OTLP writes
+// attributes, or {"name": "Authorization", "value": …} as HAR writes headers, the value
+// is treated as if the pair were a member.
+func (w *walk) object(info keyInfo, nesting int) error {
+	w.pos++ // {
+	w.space()
+	if at(w.in, w.pos) == '}' {
+		w.pos++
+		return nil
+	}
+	var (
+		names map[string]bool // keys with a placeholder; true when we put it there
+		pair  keyInfo         // what the policy says about the name of a pair
+		named bool
+	)
+	for {
+		w.space()
+		if at(w.in, w.pos) != '"' {
+			return w.errorf("expected a key in an object")
+		}
+		start := w.pos
+		key, err := w.quoted()
+		if err != nil {
+			return err
+		}
+		clean, changed := w.st.text(key, keyInfo{})
+		if changed || strings.Contains(clean, placeholderOpen) {
+			if names == nil {
+				names = make(map[string]bool)
+			}
+			// Two values can share a placeholder; two keys of an object must not.
+			unique := clean
+			for n := 2; ; n++ {
+				ours, taken := names[unique]
+				if !taken || !changed && !ours {
+					break
+				}
+				unique, changed = clean+"#"+strconv.Itoa(n), true
+			}
+			clean = unique
+			names[clean] = changed
+		}
+		if changed {
+			w.replace(start, appendQuoted(nil, clean))
+		}
+		w.space()
+		if at(w.in, w.pos) != ':' {
+			return w.errorf("expected ':' after a key")
+		}
+		w.pos++
+		w.space()
+		member := w.st.member(info, clean)
+		switch clean {
+		case "key", "name":
+			if at(w.in, w.pos) == '"' && !named {
+				save := w.pos
+				name, err := w.quoted()
+				if err != nil {
+					return err
+				}
+				w.pos = save
+				pair, named = w.st.key(keyInfo{}, name), true
+				if info.treatment == always && member == info && clean == "key" {
+					// The name of a pair inside a value that goes: the name stays.
+					member = keyInfo{}
+				}
+			}
+		case "value":
+			if !named {
+				pair, named = w.nameAfterValue()
+			}
+			if named && member.treatment == scan {
+				member = pair
+			}
+		}
+		if err := w.value(member, nesting+1); err != nil {
+			return err
+		}
+		w.space()
+		switch at(w.in, w.pos) {
+		case ',':
+			w.pos++
+		case '}':
+			w.pos++
+			return nil
+		default:
+			return w.errorf("expected ',' or '}' in an object")
+		}
+	}
+}
+
+// nameAfterValue looks behind a string that is the "value" of a pair for the name of
+// the pair.
+func (w *walk) nameAfterValue() (keyInfo, bool) {
+	peek := walk{st: w.st, in: w.in, pos: w.pos}
+	if at(peek.in, peek.pos) != '"' {
+		return keyInfo{}, false
+	}
+	if _, err := peek.quoted(); err != nil {
+		return keyInfo{}, false
+	}
+	peek.space()
+	if at(peek.in, peek.pos) != ',' {
+		return keyInfo{}, false
+	}
+	peek.pos++
+	peek.space()
+	rest := peek.in[peek.pos:]
+	if !strings.HasPrefix(rest, `"key"`) && !strings.HasPrefix(rest, `"name"`) {
+		return keyInfo{}, false
+	}
+	peek.pos += strings.IndexByte(rest[1:], '"') + 2
+	peek.space()
+	if at(peek.in, peek.pos) != ':' {
+		return keyInfo{}, false
+	}
+	peek.pos++
+	peek.space()
+	if at(peek.in, peek.pos) != '"' {
+		return keyInfo{}, false
+	}
+	name, err := peek.quoted()
+	if err != nil {
+		return keyInfo{}, false
+	}
+	return w.st.key(keyInfo{}, name), true
+}
+
+// member is what the policy says about key inside a value of a key with parent: what
+// goes as a whole goes with everything in it.
+func (st *state) member(parent keyInfo, key string) keyInfo {
+	if parent.treatment == always {
+		return parent
+	}
+	info := st.key(parent, key)
+	if info.treatment == scan && (key == "value" || strings.HasSuffix(key, "Value") || key == "values") {
+		// The wrappers of OTLP: {"stringValue": …}, {"arrayValue": {"values": […]}}.
+		info.treatment, info.kind = parent.treatment, parent.kind
+	}
+	return info
+}
+
+// number checks the number at w.pos and replaces it if its key says what it is.
+func (w *walk) number(info keyInfo) error {
+	start := w.pos
+	if at(w.in, w.pos) == '-' {
+		w.pos++
+	}
+	switch c := at(w.in, w.pos); {
+	case c == '0':
+		w.pos++
+	case isDigit(c):
+		w.digits()
+	default:
+		return w.errorf("expected a digit")
+	}
+	if at(w.in, w.pos) == '.' {
+		w.pos++
+		if !w.digits() {
+			return w.errorf("expected a digit after '.'")
+		}
+	}
+	if at(w.in, w.pos)|0x20 == 'e' {
+		w.pos++
+		if c := at(w.in, w.pos); c == '+' || c == '-' {
+			w.pos++
+		}
+		if !w.digits() {
+			return w.errorf("expected a digit in the exponent")
+		}
+	}
+	if kind, ok := w.st.literal(w.in[start:w.pos], info); ok {
+		w.replace(start, appendQuoted(nil, w.st.hide(kind, w.in[start:w.pos])))
+	}
+	return nil
+}
+
+func (w *walk) digits() bool {
+	start := w.pos
+	for w.pos < len(w.in) && isDigit(w.in[w.pos]) {
+		w.pos++
+	}
+	return w.pos > start
+}
+
+// text redacts the string at w.pos.
+func (w *walk) text(info keyInfo) error {
+	start := w.pos
+	s, err := w.quoted()
+	if err != nil {
+		return err
+	}
+	if clean, changed := w.st.value(s, info, w.depth+1); changed {
+		w.replace(start, appendQuoted(nil, clean))
+	}
+	return nil
+}
+
+// special are the bytes that do not stand for themselves in a string.
+var special = *newCharset("\"\\", func(c byte) bool { return c < 0x20 })
+
+// quoted reads the string at w.pos, which is at its opening quote, and returns it
+// decoded.
+func (w *walk) quoted() (string, error) {
+	w.pos++
+	start := w.pos
+	i := start
+	for i < len(w.in) && !special[w.in[i]] {
+		i++
+	}
+	w.pos = i
+	if i < len(w.in) {
+		switch w.in[i] {
+		case '"':
+			w.pos++
+			return w.in[start:i], nil
+		case '\\':
+			return w.unescape(start)
+		}
+		return "", w.errorf("control character in a string")
+	}
+	return "", w.errorf("string without an end")
+}
+
+// unescape goes on where quoted met the first backslash.
+func (w *walk) unescape(start int) (string, error) {
+	b := w.st.decoded[:0]
+	defer func() { w.st.decoded = b }()
+	for {
+		b = append(b, w.in[start:w.pos]...)
+		c := at(w.in, w.pos+1)
+		w.pos += 2
+		switch c {
+		case '"', '\\', '/':
+			b = append(b, c)
+		case 'b':
+			b = append(b, '\b')
+		case 'f':
+			b = append(b, '\f')
+		case 'n':
+			b = append(b, '\n')
+		case 'r':
+			b = append(b, '\r')
+		case 't':
+			b = append(b, '\t')
+		case 'u':
+			r, ok := hex4(w.in, w.pos)
+			if !ok {
+				return "", w.errorf("invalid \\u escape")
+			}
+			w.pos += 4
+			if utf16.IsSurrogate(r) {
+				low, ok := rune(0), false
+				if strings.HasPrefix(w.in[min(w.pos, len(w.in)):], `\u`) {
+					low, ok = hex4(w.in, w.pos+2)
+				}
+				if pair := utf16.DecodeRune(r, low); ok && pair != utf8.RuneError {
+					r = pair
+					w.pos += 6
+				} else {
+					r = utf8.RuneError
+				}
+			}
+			b = utf8.AppendRune(b, r)
+		default:
+			return "", w.errorf("invalid escape in a string")
+		}
+		start = w.pos
+		for w.pos < len(w.in) && !special[w.in[w.pos]] {
+			w.pos++
+		}
+		switch c := at(w.in, w.pos); {
+		case c == '"':
+			b = append(b, w.in[start:w.pos]...)
+			w.pos++
+			return string(b), nil
+		case c == '\\':
+		case w.pos >= len(w.in):
+			return "", w.errorf("string without an end")
+		default:
+			return "", w.errorf("control character in a string")
+		}
+	}
+}
+
+// hex4 reads four hex digits of s at i.
+func hex4(s string, i int) (rune, bool) {
+	if i < 0 || i+4 > len(s) {
+		return 0, false
+	}
+	var r rune
+	for _, c := range []byte(s[i : i+4]) {
+		switch {
+		case isDigit(c):
+			c -= '0'
+		case isHex(c):
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// appendQuoted appends s as a JSON string. Bytes that need no escape stay as they are.
+func appendQuoted(dst []byte, s string) []byte {
+	const hexDigits = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		start = i + 1
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+	}
+	return append(append(dst, s[start:]...), '"')
+}

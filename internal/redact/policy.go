@@ -1,0 +1,212 @@
+package redact
+
+import "strings"
+
+// A treatment says what the name of a value means for the value.
+type treatment uint8
+
+const (
+	// scan: the value is searched like any text.
+	scan treatment = iota
+	// always: a string or number under the key goes as a whole, and with it every
+	// string in an array or object under the key.
+	always
+	// secretive: the value goes if it looks like a secret (token, key), because other
+	// things are called the same: the tokens of a model, the keys of a map.
+	secretive
+	// phoneLike: 7 to 15 digits, written in whatever way, are a phone number.
+	phoneLike
+	// cardLike: digits with a valid Luhn digit are a card number, also as a number.
+	cardLike
+	// address: a dotted quad is an IP address, never a version.
+	address
+	// identifier: digits are an id, a time or a count; never a phone, card or social
+	// security number nor an address. What is unmistakable in shape still goes.
+	identifier
+)
+
+// keyInfo is what the policy says about one key.
+type keyInfo struct {
+	treatment treatment
+	kind      Kind // for always
+	// What the key means for the keys of the object under it.
+	person bool // "name" under it is a person's
+	host   bool // "address" under it is a network address
+	schema bool // keys under it are names of declared properties, not of data
+}
+
+// The policy. Names are compared after folding case and leaving out '_', '-' and
+// spaces: first_name, firstName and "First-Name" are one name. In a dotted key
+// (http.request.header.authorization) the last part counts, the part before it being
+// its parent as if the object were nested.
+
+// alwaysKeys are names whose value goes.
+var alwaysKeys = map[Kind]string{
+	Secret: `password passwd passwort pwd passphrase passcode secret secrets apikey privatekey
+		secretkey accesskey secretaccesskey clientsecret credential credentials accesstoken
+		refreshtoken idtoken authtoken bearertoken sessiontoken csrftoken xsrftoken apitoken
+		bottoken privatetoken personalaccesstoken securitytoken encryptionkey signingkey masterkey
+		connectionstring`,
+	Bearer: `authorization proxyauthorization`,
+	Cookie: `cookie cookies setcookie`,
+	Name: `username fullname firstname lastname middlename givenname familyname surname maidenname
+		legalname realname customername patientname employeename cardholdername recipientname
+		contactname passengername accountholder accountholdername cardholder`,
+	Address: `address homeaddress streetaddress postaladdress mailingaddress billingaddress
+		shippingaddress deliveryaddress residentialaddress address1 address2 addressline1
+		addressline2 addressline street streetname`,
+	BirthDate:   `dateofbirth dob birthdate birthday`,
+	SSN:         `ssn socialsecuritynumber socialsecurity itin taxpayerid`,
+	NationalID:  `passport passportnumber nationalid nationalidnumber driverslicense driverlicense driverslicensenumber driverlicensenumber licenseplate`,
+	Card:        `creditcard creditcardnumber cardnumber ccnumber cvv cvv2 cvc cardcvc cardcvv`,
+	BankAccount: `bankaccount bankaccountnumber accountnumber routingnumber sortcode`,
+}
+
+// alwaysSuffixes are ends of names whose value goes: db_password, GITHUB_API_KEY.
+var alwaysSuffixes = map[Kind]string{
+	Secret: `password passwd passphrase secret apikey privatekey secretkey accesskey secretaccesskey
+		accesstoken refreshtoken authtoken bearertoken sessiontoken apitoken`,
+	Bearer: `authorization`,
+	Cookie: `cookie`,
+}
+
+var hintKeys = map[treatment]string{
+	phoneLike: `phone phonenumber phoneno mobile mobilenumber mobilephone cell cellphone telephone tel fax
+		faxnumber whatsapp contactnumber workphone homephone`,
+	cardLike: `card pan paymentcard debitcard cardno`,
+	address: `ip ips ipaddress ipaddr ipv4 ipv6 clientip remoteip remoteaddr sourceip srcip destip dstip
+		peerip hostip serverip publicip privateip xforwardedfor forwardedfor xrealip host hostname
+		clientaddress peeraddress`,
+}
+
+// identifierKeys and identifierSuffixes are names of ids, times, counts and hashes.
+const (
+	identifierKeys = `id ids uuid guid trace span parent created updated timestamp timestamps ts time date
+		start end duration latency version ver model seed cost price amount total count usage index
+		offset size length score embedding embeddings vector hash digest checksum etag sha sha1 sha256
+		md5 commit revision fingerprint signature object type tokens logprobs bytes zip zipcode
+		postalcode isbn doi sku cursor`
+	identifierSuffixes = `id ids uuid hash digest checksum sha256 fingerprint time timestamp at ms ns us nano
+		nanos date version model count counts tokens token_count number_of seconds millis usage cost`
+)
+
+// personKeys are objects that describe a person, hostKeys objects that describe a
+// machine, schemaKeys objects that declare properties.
+const (
+	personKeys = `user customer client patient person contact employee passenger passengers guest
+		applicant recipient cardholder enduser customers users patients employees contacts buyer`
+	hostKeys   = `server client net peer network host source destination src dst local remote socket bind listen sock`
+	schemaKeys = `properties`
+)
+
+// A policy is the tables above, ready to be asked.
+type policy struct {
+	exact      map[string]keyInfo
+	always     []suffixRule // longest first where it matters
+	identifier []string
+}
+
+type suffixRule struct {
+	suffix string
+	kind   Kind
+}
+
+func newPolicy() *policy {
+	p := &policy{exact: make(map[string]keyInfo)}
+	update := func(names string, f func(*keyInfo)) {
+		for _, name := range strings.Fields(names) {
+			info := p.exact[name]
+			f(&info)
+			p.exact[name] = info
+		}
+	}
+	update(identifierKeys, func(k *keyInfo) { k.treatment = identifier })
+	for t, names := range hintKeys {
+		update(names, func(k *keyInfo) { k.treatment = t })
+	}
+	for kind, names := range alwaysKeys {
+		update(names, func(k *keyInfo) { k.treatment, k.kind = always, kind })
+	}
+	update(personKeys, func(k *keyInfo) { k.person = true })
+	update(hostKeys, func(k *keyInfo) { k.host = true })
+	update(schemaKeys, func(k *keyInfo) { k.schema = true })
+	for kind, suffixes := range alwaysSuffixes {
+		for _, s := range strings.Fields(suffixes) {
+			p.always = append(p.always, suffixRule{s, kind})
+		}
+	}
+	p.identifier = strings.Fields(identifierSuffixes)
+	return p
+}
+
+// fold returns the form of a key's part that the tables use.
+func fold(part string) string {
+	var buf [64]byte
+	b := buf[:0]
+	for i := 0; i < len(part); i++ {
+		switch c := part[i]; {
+		case c == '_' || c == '-' || c == ' ':
+		case isUpper(c):
+			b = append(b, c|0x20)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+// maxKeyBytes bounds the names that the policy knows; longer keys are content.
+const maxKeyBytes = 256
+
+// key returns what the policy says about key in an object that is itself the value of
+// parent.
+func (p *policy) key(parent keyInfo, key string) keyInfo {
+	if len(key) > maxKeyBytes {
+		return keyInfo{}
+	}
+	last := key
+	if dot := strings.LastIndexByte(key, '.'); dot >= 0 {
+		last = key[dot+1:]
+		before := key[:dot]
+		if dot := strings.LastIndexByte(before, '.'); dot >= 0 {
+			before = before[dot+1:]
+		}
+		parent = p.exact[fold(before)]
+	}
+	info := p.name(parent, fold(last))
+	if info == (keyInfo{}) && !parent.schema && classify(last) != noKey && last != "key" {
+		// A token, a key or a signature: names of which most are harmless.
+		info.treatment = secretive
+	}
+	return info
+}
+
+// name is key for a folded name without dots.
+func (p *policy) name(parent keyInfo, name string) keyInfo {
+	info, known := p.exact[name]
+	switch {
+	case parent.schema:
+		// "password" under "properties" is declared, not given.
+		return keyInfo{}
+	case info.kind == Address && parent.host:
+		return keyInfo{treatment: address}
+	case name == "name" && parent.person:
+		return keyInfo{treatment: always, kind: Name}
+	case known:
+		return info
+	}
+	for _, r := range p.always {
+		if strings.HasSuffix(name, r.suffix) {
+			return keyInfo{treatment: always, kind: r.kind}
+		}
+	}
+	if strings.HasSuffix(name, "phone") || strings.HasSuffix(name, "phonenumber") {
+		return keyInfo{treatment: phoneLike}
+	}
+	for _, s := range p.identifier {
+		if strings.HasSuffix(name, s) {
+			return keyInfo{treatment: identifier}
+		}
+	}
+	return keyInfo{}
+}

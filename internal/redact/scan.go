@@ -1,0 +1,203 @@
+package redact
+
+// minFindingBytes is the length of the shortest finding in running text: a@b.io, ::1:2.
+const minFindingBytes = 6
+
+// A scanner finds secrets and personal data in running text. It goes through a text
+// once, from trigger to trigger: the start of a word, a digit, or one of a few signs.
+// At each, at most a bounded number of bytes is looked at; where a run could be looked
+// at again and again (repeated triggers in one run), its end is remembered.
+type scanner struct {
+	policy *policy
+	info   keyInfo // of the key that the text belongs to
+
+	// context is the end of the text before the segment, without what was found in it.
+	context  [contextBytes]byte
+	ncontext int
+
+	runs  [nsets]memo // ends of runs, in the segment
+	noEnd int         // position from which no "-----END" follows, or -1
+}
+
+// A memo remembers that the run which covers start ends at end.
+type memo struct{ start, end int }
+
+// contextBytes is how far before a value words count as its context.
+const contextBytes = 48
+
+// Classes of bytes, by what they can trigger.
+type class uint8
+
+const (
+	plain  class = iota
+	letter       // or '_'
+	digit
+	sign
+)
+
+var classes = func() (t [256]class) {
+	for c := range 256 {
+		switch b := byte(c); {
+		case isAlpha(b) || b == '_':
+			t[c] = letter
+		case isDigit(b):
+			t[c] = digit
+		}
+	}
+	for _, c := range "@%:=>,+(-\\" {
+		t[c] = sign
+	}
+	return t
+}()
+
+// begin starts a text that belongs to a key with info.
+func (sc *scanner) begin(info keyInfo) {
+	sc.info = info
+	sc.ncontext = 0
+}
+
+// segment appends to spans what it finds in s[lo:hi], which is a text by itself.
+func (sc *scanner) segment(spans []span, s string, lo, hi int) []span {
+	for {
+		seg := s[lo:hi]
+		sc.runs = [nsets]memo{}
+		sc.noEnd = -1
+		sp, ok := sc.first(seg)
+		if !ok {
+			sc.remember(seg)
+			return spans
+		}
+		sc.remember(seg[:sp.start])
+		spans = append(spans, span{lo + sp.start, lo + sp.end, sp.kind})
+		lo += sp.end
+	}
+}
+
+// remember makes text the context of what follows.
+func (sc *scanner) remember(text string) {
+	if len(text) >= contextBytes {
+		sc.ncontext = copy(sc.context[:], text[len(text)-contextBytes:])
+		return
+	}
+	if over := sc.ncontext + len(text) - contextBytes; over > 0 {
+		sc.ncontext = copy(sc.context[:], sc.context[over:sc.ncontext])
+	}
+	sc.ncontext += copy(sc.context[sc.ncontext:], text)
+}
+
+// first returns the first finding in s.
+func (sc *scanner) first(s string) (span, bool) {
+	for i := 0; i < len(s); {
+		switch classes[s[i]] {
+		case plain:
+			i++
+		case letter:
+			j := i + 1
+			for j < len(s) && wordSet[s[j]] {
+				j++
+			}
+			if sp, ok := sc.word(s, i, j); ok {
+				return sp, true
+			}
+			i = j
+		case digit:
+			j := i + 1
+			for j < len(s) && wordSet[s[j]] {
+				j++
+			}
+			if sp, ok := sc.number(s, i, j); ok {
+				return sp, true
+			}
+			if j-i > 1 && !isDigit(s[j-1]) || at(s, j) == ':' || at(s, j) == '|' {
+				if sp, ok := sc.word(s, i, j); ok {
+					return sp, true
+				}
+			}
+			i = j
+		case sign:
+			sp, next, ok := sc.sign(s, i)
+			if ok {
+				return sp, true
+			}
+			i = next
+		}
+	}
+	return span{}, false
+}
+
+// sign looks at the sign s[i] and returns a finding, or where to go on.
+func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
+	next = i + 1
+	switch s[i] {
+	case '@':
+		sp, ok = sc.email(s, i, i+1)
+	case '%':
+		if at(s, i+1) == '4' && at(s, i+2) == '0' {
+			sp, ok = sc.email(s, i, i+3)
+		}
+	case ':':
+		if at(s, i+1) == '/' && at(s, i+2) == '/' {
+			sp, ok = urlUserinfo(s, i)
+			return sp, i + 3, ok
+		}
+		if sp, ok = sc.colons(s, i); !ok {
+			sp, ok = sc.assignment(s, i)
+		}
+	case '=', '>', ',':
+		sp, ok = sc.assignment(s, i)
+	case '+', '(':
+		sp, ok = sc.phone(s, i)
+	case '-':
+		if at(s, i+1) == '-' {
+			if sp, ok = sc.pem(s, i); !ok {
+				sp, ok = sc.flag(s, i)
+			}
+		} else if at(s, i+1) == 'u' && at(s, i+2) == ' ' {
+			sp, ok = sc.curlUser(s, i+2)
+		}
+	case '\\':
+		// An escape that was not decoded, as in the text of a program: what follows is
+		// a new word.
+		switch c := at(s, i+1); {
+		case c == 'n' || c == 't' || c == 'r' || c == '"' || c == '\'' || c == '\\':
+			next = i + 2
+		case c == 'u' && i+6 <= len(s):
+			if _, hex := hex4(s, i+2); hex {
+				next = i + 6
+			}
+		}
+	}
+	return sp, next, ok
+}
+
+// Sets of bytes whose runs are remembered.
+const (
+	tokenSet   = iota // letters, digits, '_', '-'
+	dottedSet         // and '.'
+	base64Set         // and '+', '/', '=', '.', '~'
+	bareSet           // what an unquoted value is made of
+	addressSet        // hex digits, ':' and '.'
+	nsets
+)
+
+var (
+	wordSet = *newCharset("_", isAlnum)
+	sets    = [nsets]*charset{
+		tokenSet:   newCharset("_-", isAlnum),
+		dottedSet:  newCharset("_-.", isAlnum),
+		base64Set:  newCharset("_-.+/=~", isAlnum),
+		bareSet:    newCharset("", func(c byte) bool { return c > ' ' && c != 0x7f && !isValueEnd(c) }),
+		addressSet: newCharset(":.", isHex),
+	}
+)
+
+// runEnd returns the end of the run of the given set that covers i.
+func (sc *scanner) runEnd(s string, i, set int) int {
+	m := &sc.runs[set]
+	if m.start <= i && i < m.end {
+		return m.end
+	}
+	end := sets[set].run(s, i, len(s))
+	*m = memo{i, end}
+	return end
+}

@@ -1,0 +1,263 @@
+package redact
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"hash"
+	"strings"
+)
+
+const (
+	// maxRounds bounds how often a text is scanned again because the last scan changed
+	// it. Two are the rule: one that finds and one that finds nothing more. A text that
+	// is still changing after the last round is dropped as a whole.
+	maxRounds = 16
+	// maxCachedKeys bounds the keys whose treatment is remembered.
+	maxCachedKeys = 4096
+)
+
+// A state is what one goroutine needs while it redacts: it is reused, not shared.
+type state struct {
+	r      *Redactor
+	policy *policy
+	keys   map[string]keyInfo // treatment of top-level keys by their full name
+	found  map[Kind]int
+	spans  []span
+	scan   scanner
+	// decoded is the buffer in which strings are decoded.
+	decoded []byte
+	mac     hash.Hash
+}
+
+// A span is a finding: the bytes [start, end) of a text.
+type span struct {
+	start, end int
+	kind       Kind
+}
+
+func newState(r *Redactor) *state {
+	st := &state{r: r, policy: newPolicy(), keys: make(map[string]keyInfo), mac: hmac.New(sha256.New, r.key)}
+	st.scan.policy = st.policy
+	return st
+}
+
+func (st *state) reset() { st.found = nil }
+
+// counts returns what was found since the last reset; never nil.
+func (st *state) counts() Counts {
+	if st.found == nil {
+		return Counts{}
+	}
+	return st.found
+}
+
+func (st *state) count(k Kind) {
+	if st.found == nil {
+		st.found = make(map[Kind]int)
+	}
+	st.found[k]++
+}
+
+// hide counts value and returns its placeholder.
+func (st *state) hide(k Kind, value string) string {
+	st.count(k)
+	return placeholder(st.mac, k, value)
+}
+
+// key returns what the policy says about key under parent.
+func (st *state) key(parent keyInfo, key string) keyInfo {
+	if parent.person || parent.host || parent.schema {
+		return st.policy.key(parent, key)
+	}
+	if info, ok := st.keys[key]; ok {
+		return info
+	}
+	info := st.policy.key(keyInfo{}, key)
+	if len(st.keys) < maxCachedKeys && len(key) <= maxKeyBytes {
+		st.keys[strings.Clone(key)] = info
+	}
+	return info
+}
+
+// value redacts a decoded string that belongs to a key with info and stands inside
+// depth strings.
+func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
+	if s == "" || isPlaceholder(s) {
+		return s, false
+	}
+	if kind, ok := wholeValue(s, info); ok {
+		return st.hide(kind, s), true
+	}
+	changed := false
+	for range maxRounds {
+		next, more := st.once(s, info, depth)
+		if !more {
+			return s, changed
+		}
+		s, changed = next, true
+	}
+	return st.hide(Dropped, s), true
+}
+
+// once is one round of value.
+func (st *state) once(s string, info keyInfo, depth int) (string, bool) {
+	if depth < maxStringDepth && looksLikeJSON(s) {
+		found := st.found
+		st.found = nil
+		clean, changed, err := st.document(s, depth)
+		inner := st.found
+		st.found = found
+		if err == nil {
+			for k, n := range inner {
+				if st.found == nil {
+					st.found = make(map[Kind]int)
+				}
+				st.found[k] += n
+			}
+			return clean, changed
+		}
+	}
+	return st.text(s, info)
+}
+
+// looksLikeJSON reports whether s starts and ends like an array, an object or a string.
+func looksLikeJSON(s string) bool {
+	i, j := 0, len(s)
+	for i < j && isSpace(s[i]) {
+		i++
+	}
+	for j > i && isSpace(s[j-1]) {
+		j--
+	}
+	if j-i < 2 {
+		return false
+	}
+	switch s[i] {
+	case '{':
+		return s[j-1] == '}'
+	case '[':
+		return s[j-1] == ']'
+	case '"':
+		return s[j-1] == '"'
+	}
+	return false
+}
+
+// text redacts s as running text, in one round.
+func (st *state) text(s string, info keyInfo) (string, bool) {
+	for _, secret := range st.r.secrets {
+		if strings.Contains(s, secret) {
+			if clean, changed := st.own(s); changed {
+				return clean, true
+			}
+			break // only a placeholder contains it
+		}
+	}
+	if len(s) < minFindingBytes {
+		return s, false
+	}
+	spans := st.spans[:0]
+	st.scan.begin(info)
+	for pos := 0; pos < len(s); {
+		start, end := nextPlaceholder(s, pos)
+		spans = st.scan.segment(spans, s, pos, start)
+		pos = end
+	}
+	st.spans = spans
+	if len(spans) == 0 {
+		return s, false
+	}
+	return st.cut(s, spans), true
+}
+
+// own replaces the service's own secrets in s, outside placeholders, and nothing else.
+func (st *state) own(s string) (string, bool) {
+	spans := st.spans[:0]
+	for pos := 0; pos < len(s); {
+		start, end := nextPlaceholder(s, pos)
+		for pos < start {
+			best := span{start: start, end: start}
+			for _, secret := range st.r.secrets {
+				if i := strings.Index(s[pos:start], secret); i >= 0 && pos+i < best.start {
+					best = span{pos + i, pos + i + len(secret), OwnSecret}
+				}
+			}
+			if best.kind != "" {
+				spans = append(spans, best)
+			}
+			pos = best.end
+		}
+		pos = end
+	}
+	st.spans = spans
+	if len(spans) == 0 {
+		return s, false
+	}
+	return st.cut(s, spans), true
+}
+
+// cut returns s with spans, which ascend and do not overlap, replaced.
+func (st *state) cut(s string, spans []span) string {
+	var b strings.Builder
+	pos := 0
+	for _, sp := range spans {
+		b.WriteString(s[pos:sp.start])
+		b.WriteString(st.hide(sp.kind, s[sp.start:sp.end]))
+		pos = sp.end
+	}
+	b.WriteString(s[pos:])
+	return b.String()
+}
+
+// wholeValue reports whether a string goes as a whole because of its key.
+func wholeValue(s string, info keyInfo) (Kind, bool) {
+	switch info.treatment {
+	case always:
+		return info.kind, true
+	case secretive:
+		if v := strings.TrimSpace(s); isOpaque(v, 16) || isCredential(v) {
+			return Secret, true
+		}
+	case phoneLike:
+		if n, other := countDigits(s); n >= 7 && n <= 15 && other <= 12 {
+			return Phone, true
+		}
+	case cardLike:
+		if n, other := countDigits(s); n >= 12 && n <= 19 && other <= 6 && luhn(s) {
+			return Card, true
+		}
+	}
+	return "", false
+}
+
+// literal reports whether the number s, as JSON writes it, goes because of its key.
+func (st *state) literal(s string, info keyInfo) (Kind, bool) {
+	switch info.treatment {
+	case always:
+		// Amounts and flags (a cookie's max-age, an address's longitude) are no secrets,
+		// but nothing tells them from a PIN.
+		return info.kind, true
+	case phoneLike, cardLike:
+		return wholeValue(s, info)
+	}
+	if len(s) >= minSecretBytes {
+		for _, secret := range st.r.secrets {
+			if s == secret {
+				return OwnSecret, true
+			}
+		}
+	}
+	return "", false
+}
+
+// countDigits returns how many digits s has, and how many other characters.
+func countDigits(s string) (digits, other int) {
+	for i := 0; i < len(s); i++ {
+		if isDigit(s[i]) {
+			digits++
+		} else {
+			other++
+		}
+	}
+	return digits, other
+}

@@ -1,0 +1,385 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
+)
+
+// The queries of the queue. Those that find traces say "status <> 'processed'" and
+// "due_at <> ”" although the rest of the condition implies it: that is how SQLite
+// sees that a partial index holds all the rows it needs.
+const (
+	// sqlUnpark makes the traces ready whose lease or backoff has ended. Each is
+	// moved once per wait, so the cost is paid by whoever parked it.
+	sqlUnpark = `UPDATE extraction_state SET status = 'ready'
+		WHERE status = 'parked' AND due_at <> '' AND due_at <= ?1`
+
+	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.extracted_digest, r.digest, r.doc `
+
+	// due_at is compared again for those made ready by a process whose clock is ahead.
+	sqlReady = sqlClaimColumns + `FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id
+		WHERE s.status = 'ready' AND s.status <> 'processed' AND s.due_at <= ?1
+			AND NOT EXISTS (SELECT 1 FROM json_each(s.runs) WHERE value = ?2)
+		ORDER BY s.fetched_at, s.trace_id LIMIT ?3`
+
+	// sqlPeek finds what sqlUnpark and then sqlReady would.
+	sqlPeek = sqlClaimColumns + `FROM (
+			SELECT * FROM (SELECT trace_id, fetched_at FROM extraction_state
+				WHERE status = 'ready' AND status <> 'processed' AND due_at <= ?1
+					AND NOT EXISTS (SELECT 1 FROM json_each(runs) WHERE value = ?2)
+				ORDER BY fetched_at, trace_id LIMIT ?3)
+			UNION ALL
+			SELECT * FROM (SELECT trace_id, fetched_at FROM extraction_state
+				WHERE status = 'parked' AND due_at <> '' AND due_at <= ?1
+					AND NOT EXISTS (SELECT 1 FROM json_each(runs) WHERE value = ?2)
+				ORDER BY fetched_at, trace_id LIMIT ?3)
+		) d CROSS JOIN extraction_state s ON s.trace_id = d.trace_id CROSS JOIN raw_traces r ON r.trace_id = d.trace_id
+		ORDER BY d.fetched_at, d.trace_id LIMIT ?3`
+
+	sqlNamed = sqlClaimColumns + `FROM (SELECT DISTINCT value AS trace_id FROM json_each(?4)) n
+			CROSS JOIN extraction_state s ON s.trace_id = n.trace_id CROSS JOIN raw_traces r ON r.trace_id = n.trace_id
+		WHERE s.status IN ('ready', 'parked') AND s.lease_until <= ?1
+			AND NOT EXISTS (SELECT 1 FROM json_each(s.runs) WHERE value = ?2)
+		ORDER BY s.fetched_at, s.trace_id LIMIT ?3`
+
+	sqlLease = `UPDATE extraction_state SET status = 'parked', run_id = ?2, runs = ?3, attempts = attempts + 1,
+			lease_owner = ?4, lease_token = ?5, lease_until = ?6, retry_at = '', updated_at = ?7
+		WHERE trace_id = ?1`
+
+	sqlRenew = `UPDATE extraction_state SET status = 'parked', lease_until = ?3 WHERE trace_id = ?1 AND lease_token = ?2`
+
+	sqlClaimedDigest = `SELECT r.digest FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id
+		WHERE s.trace_id = ?1 AND s.lease_token = ?2`
+
+	sqlCommitState = `UPDATE extraction_state SET status = ?2, attempts = 0, lease_owner = '', lease_token = '', lease_until = '',
+			last_error = '', last_error_type = '', extracted_digest = ?3, updated_at = ?4
+		WHERE trace_id = ?1`
+
+	// A document that SQLite cannot edit (not JSON, or nested over 1,000 levels deep)
+	// stays as it is; readers take the flag from the column.
+	sqlCommitTrace = `UPDATE raw_traces SET processed_at = ?2,
+			doc = CASE WHEN json_valid(doc) THEN json_set(doc, '$.processed', json('true'), '$.processed_at', ?2) ELSE doc END
+		WHERE trace_id = ?1`
+
+	sqlPutPattern = `INSERT INTO failure_patterns (trace_id, extracted_at, failure_type, severity, fingerprint, doc)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (trace_id) DO UPDATE SET extracted_at = ?2, failure_type = ?3, severity = ?4, fingerprint = ?5, doc = ?6`
+
+	sqlFail = `UPDATE extraction_state SET status = ?2, lease_owner = '', lease_token = '', lease_until = '',
+			retry_at = ?3, quarantined_at = ?4, last_error = ?5, last_error_type = ?6, updated_at = ?7
+		WHERE trace_id = ?1`
+
+	sqlRelease = `UPDATE extraction_state SET status = 'ready', attempts = max(attempts - 1, 0),
+			lease_owner = '', lease_token = '', lease_until = ''
+		WHERE trace_id = ?1 AND lease_token = ?2`
+
+	sqlSaveRun = `INSERT INTO extraction_runs (run_id, started_at, doc) VALUES (?1, ?2, ?3)
+		ON CONFLICT (run_id) DO UPDATE SET started_at = ?2, doc = ?3`
+
+	sqlPutError = `INSERT INTO extraction_errors (id, run_id, trace_id, recorded_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (id) DO UPDATE SET recorded_at = ?4, doc = ?5`
+)
+
+// A found trace is one that can be leased.
+type found struct {
+	id, runs, extractedDigest, digest string
+	attempts                          int
+	doc                               []byte
+	token                             string
+}
+
+// Claim implements [extract.Queue].
+func (db *DB) Claim(ctx context.Context, req extract.ClaimRequest) ([]extract.Claim, error) {
+	if err := store.CheckClaim(req); err != nil {
+		return nil, err
+	}
+	var due []found
+	err := db.write(ctx, func(tx *sql.Tx) error {
+		query := sqlNamed
+		if len(req.TraceIDs) == 0 {
+			query = sqlReady
+			if _, err := tx.ExecContext(ctx, sqlUnpark, text(req.Now)); err != nil {
+				return err
+			}
+		}
+		var err error
+		if due, err = find(ctx, tx, query, req); err != nil {
+			return err
+		}
+		return lease(ctx, tx, due, req)
+	})
+	if err != nil {
+		return nil, db.explain(ctx, "claim", err)
+	}
+	return claims(due, req), nil
+}
+
+// Peek implements [extract.Queue].
+func (db *DB) Peek(ctx context.Context, req extract.ClaimRequest) ([]extract.Claim, error) {
+	if err := store.CheckPeek(req); err != nil {
+		return nil, err
+	}
+	query := sqlPeek
+	if len(req.TraceIDs) > 0 {
+		query = sqlNamed
+	}
+	due, err := find(ctx, db.r, query, req)
+	if err != nil {
+		return nil, db.explain(ctx, "peek", err)
+	}
+	return claims(due, req), nil
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func find(ctx context.Context, q querier, query string, req extract.ClaimRequest) ([]found, error) {
+	args := []any{text(req.Now), req.RunID, req.Limit}
+	if len(req.TraceIDs) > 0 {
+		ids, err := json.Marshal(req.TraceIDs)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, string(ids))
+	}
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var due []found
+	for rows.Next() {
+		var f found
+		if err := rows.Scan(&f.id, &f.attempts, &f.runs, &f.extractedDigest, &f.digest, &f.doc); err != nil {
+			return nil, err
+		}
+		due = append(due, f)
+	}
+	return due, rows.Err()
+}
+
+func lease(ctx context.Context, tx *sql.Tx, due []found, req extract.ClaimRequest) error {
+	if len(due) == 0 {
+		return nil
+	}
+	stmt, err := tx.PrepareContext(ctx, sqlLease)
+	if err != nil {
+		return err
+	}
+	defer stmt.Close()
+	for i := range due {
+		var runs []string
+		if err := json.Unmarshal([]byte(due[i].runs), &runs); err != nil {
+			return fmt.Errorf("trace %s: list of runs: %w", due[i].id, err)
+		}
+		recent, err := json.Marshal(store.AddRun(runs, req.RunID))
+		if err != nil {
+			return err
+		}
+		due[i].token = req.NewToken()
+		if _, err := stmt.ExecContext(ctx, due[i].id, req.RunID, string(recent), req.Owner, due[i].token,
+			text(req.LeaseUntil), text(req.Now)); err != nil {
+			return fmt.Errorf("trace %s: %w", due[i].id, err)
+		}
+	}
+	return nil
+}
+
+// claims decodes what was found, outside of any transaction: it is the slow part.
+func claims(due []found, req extract.ClaimRequest) []extract.Claim {
+	list := make([]extract.Claim, 0, len(due))
+	for _, f := range due {
+		t, err := decodeTrace(f.id, f.doc, "")
+		list = append(list, extract.Claim{
+			Lease: extract.Lease{
+				TraceID: f.id, RunID: req.RunID, Owner: req.Owner, Token: f.token,
+				Until: evalforge.At(req.LeaseUntil).Time, Digest: f.digest,
+			},
+			Trace: t, Err: err, Attempt: f.attempts + 1, ExtractedDigest: f.extractedDigest,
+		})
+	}
+	return list
+}
+
+// decodeTrace reads a raw trace. Its processed flag is in the column: see sqlCommitTrace.
+func decodeTrace(id string, doc []byte, processedAt string) (evalforge.RawTrace, error) {
+	t, err := store.DecodeTrace(id, doc)
+	t.Processed = processedAt != ""
+	if err != nil || !t.Processed {
+		return t, err
+	}
+	at, err := evalforge.ParseTimestamp(processedAt)
+	t.ProcessedAt = &at
+	return t, err
+}
+
+// text is t as it is stored.
+func text(t time.Time) string { return evalforge.At(t).String() }
+
+// lost is the error of a lease that is not, or no longer, held.
+func lost(l extract.Lease) error { return fmt.Errorf("trace %s: %w", l.TraceID, extract.ErrLeaseLost) }
+
+// Renew implements [extract.Queue].
+func (db *DB) Renew(ctx context.Context, l extract.Lease, until time.Time) error {
+	if err := store.CheckRenewal(until); err != nil {
+		return err
+	}
+	err := db.write(ctx, func(tx *sql.Tx) error {
+		n, err := affected(tx.ExecContext(ctx, sqlRenew, l.TraceID, held(l), text(until)))
+		if err == nil && n == 0 {
+			err = lost(l)
+		}
+		return err
+	})
+	return db.explain(ctx, "renew", err)
+}
+
+// held is l's token as an argument: NULL, which equals nothing, for a lease without one.
+func held(l extract.Lease) any {
+	if l.Token == "" {
+		return nil
+	}
+	return l.Token
+}
+
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// currentDigest returns the digest of the leased trace as it is now. It fails with
+// [extract.ErrLeaseLost] when l is not held, or the raw trace is gone.
+func currentDigest(ctx context.Context, tx *sql.Tx, l extract.Lease) (string, error) {
+	var digest string
+	err := tx.QueryRowContext(ctx, sqlClaimedDigest, l.TraceID, held(l)).Scan(&digest)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = lost(l)
+	}
+	return digest, err
+}
+
+// Commit implements [extract.Queue].
+func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) error {
+	if err := store.CheckResult(res); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	p, err := store.CommittedPattern(l, res.Pattern)
+	if err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	var doc []byte
+	if p != nil {
+		if doc, err = store.Encode(p); err != nil {
+			return fmt.Errorf("commit %s: %w", l.TraceID, err)
+		}
+	}
+	err = db.write(ctx, func(tx *sql.Tx) error {
+		digest, err := currentDigest(ctx, tx, l)
+		if err != nil {
+			return err
+		}
+		status := "ready" // ingestion brought another payload meanwhile
+		if digest == l.Digest {
+			status = "processed"
+			if _, err := tx.ExecContext(ctx, sqlCommitTrace, l.TraceID, text(res.At)); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, sqlCommitState, l.TraceID, status, res.Digest, text(res.At)); err != nil {
+			return err
+		}
+		if p == nil {
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, sqlPutPattern, l.TraceID, p.ExtractedAt.String(), string(p.FailureType),
+			string(p.Severity), p.Fingerprint, string(doc))
+		return err
+	})
+	return db.explain(ctx, "commit", err)
+}
+
+// Fail implements [extract.Queue].
+func (db *DB) Fail(ctx context.Context, l extract.Lease, f extract.Failure) error {
+	if err := store.CheckFailure(l, f); err != nil {
+		return fmt.Errorf("fail: %w", err)
+	}
+	doc, err := store.Encode(f.Error)
+	if err != nil {
+		return fmt.Errorf("fail %s: %w", l.TraceID, err)
+	}
+	err = db.write(ctx, func(tx *sql.Tx) error {
+		digest, err := currentDigest(ctx, tx, l)
+		if err != nil {
+			return err
+		}
+		status, retryAt, quarantinedAt := "ready", "", ""
+		switch {
+		case digest != l.Digest: // another payload failed; this one has not been tried
+		case f.Quarantine:
+			status, quarantinedAt = "quarantined", f.Error.RecordedAt.String()
+		case !f.RetryAt.IsZero():
+			status, retryAt = "parked", text(f.RetryAt)
+		}
+		if _, err := tx.ExecContext(ctx, sqlFail, l.TraceID, status, retryAt, quarantinedAt,
+			f.Error.ErrorMessage, string(f.Error.ErrorType), f.Error.RecordedAt.String()); err != nil {
+			return err
+		}
+		return putError(ctx, tx, f.Error, doc)
+	})
+	return db.explain(ctx, "fail", err)
+}
+
+// Release implements [extract.Queue].
+func (db *DB) Release(ctx context.Context, l extract.Lease) error {
+	err := db.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlRelease, l.TraceID, held(l))
+		return err
+	})
+	return db.explain(ctx, "release", err)
+}
+
+// SaveRun implements [extract.Queue].
+func (db *DB) SaveRun(ctx context.Context, r evalforge.Run) error {
+	r, err := store.SavedRun(r)
+	if err != nil {
+		return fmt.Errorf("save run: %w", err)
+	}
+	doc, err := store.Encode(r)
+	if err != nil {
+		return fmt.Errorf("save run %s: %w", r.RunID, err)
+	}
+	err = db.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlSaveRun, r.RunID, r.StartedAt.String(), string(doc))
+		return err
+	})
+	return db.explain(ctx, "save run", err)
+}
+
+// RecordError implements [extract.Queue].
+func (db *DB) RecordError(ctx context.Context, e evalforge.ExtractionError) error {
+	if err := store.CheckError(e); err != nil {
+		return fmt.Errorf("record error: %w", err)
+	}
+	doc, err := store.Encode(e)
+	if err != nil {
+		return fmt.Errorf("record error %s: %w", e.ID(), err)
+	}
+	err = db.write(ctx, func(tx *sql.Tx) error { return putError(ctx, tx, e, doc) })
+	return db.explain(ctx, "record error", err)
+}
+
+func putError(ctx context.Context, tx *sql.Tx, e evalforge.ExtractionError, doc []byte) error {
+	_, err := tx.ExecContext(ctx, sqlPutError, e.ID(), e.RunID, e.SourceTraceID, e.RecordedAt.String(), string(doc))
+	return err
+}

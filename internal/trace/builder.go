@@ -1,0 +1,131 @@
+package trace
+
+import (
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+)
+
+// maxWarnings bounds [Trace.Warnings]; the last one then says that there were more.
+const maxWarnings = 20
+
+// A builder collects a trace: it keeps messages and tools once each.
+type builder struct {
+	t        *Trace
+	seed     maphash.Seed
+	messages map[uint64][]int // positions in t.Messages by hash
+	tools    map[Tool]int     // position in t.Tools
+}
+
+func newBuilder() *builder {
+	return &builder{
+		t:        &Trace{},
+		seed:     maphash.MakeSeed(),
+		messages: make(map[uint64][]int),
+		tools:    make(map[Tool]int),
+	}
+}
+
+// message returns the position of m in the pool.
+func (b *builder) message(m Message) int {
+	h := b.hash(m)
+	for _, i := range b.messages[h] {
+		if equalMessages(b.t.Messages[i], m) {
+			return i
+		}
+	}
+	i := len(b.t.Messages)
+	b.t.Messages = append(b.t.Messages, m)
+	b.messages[h] = append(b.messages[h], i)
+	return i
+}
+
+func (b *builder) hash(m Message) uint64 {
+	var h maphash.Hash
+	h.SetSeed(b.seed)
+	for _, s := range [...]string{m.Role, m.Name, m.Text, m.ToolID, m.Refusal} {
+		h.WriteString(s)
+		h.WriteByte(0)
+	}
+	for _, c := range m.Calls {
+		h.WriteString(c.Name)
+		h.WriteString(c.Args)
+	}
+	return h.Sum64()
+}
+
+func equalMessages(a, b Message) bool {
+	return a.Role == b.Role && a.Name == b.Name && a.ToolID == b.ToolID && a.Refusal == b.Refusal &&
+		a.IsErr == b.IsErr && a.Text == b.Text && slices.Equal(a.Calls, b.Calls)
+}
+
+// pool returns the positions of ms; messages without any content are left out.
+func (b *builder) pool(ms []Message) []int {
+	var out []int
+	for _, m := range ms {
+		if m.Text == "" && m.Calls == nil && m.Refusal == "" && m.Role != "tool" {
+			continue
+		}
+		out = append(out, b.message(m))
+	}
+	return out
+}
+
+// declare returns the positions of the tools.
+func (b *builder) declare(tools []Tool) []int {
+	var out []int
+	for _, t := range tools {
+		i, ok := b.tools[t]
+		if !ok {
+			i = len(b.t.Tools)
+			b.t.Tools = append(b.t.Tools, t)
+			b.tools[t] = i
+		}
+		out = append(out, i)
+	}
+	return out
+}
+
+func (b *builder) label(l Label) {
+	if l.Name != "" || l.Value != "" || l.Explanation != "" {
+		b.t.Labels = append(b.t.Labels, l)
+	}
+}
+
+func (b *builder) warn(format string, args ...any) {
+	switch n := len(b.t.Warnings); {
+	case n < maxWarnings-1:
+		b.t.Warnings = append(b.t.Warnings, fmt.Sprintf(format, args...))
+	case n == maxWarnings-1:
+		b.t.Warnings = append(b.t.Warnings, "further warnings were left out")
+	}
+}
+
+// unknownTokens is the count of a step that states none.
+var unknownTokens = Tokens{In: -1, Out: -1, Cached: -1}
+
+func sortedKeys(m map[string]any) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// pointer appends tokens to a JSON pointer (RFC 6901).
+func pointer(base string, tokens ...any) string {
+	var sb strings.Builder
+	sb.WriteString(base)
+	for _, t := range tokens {
+		sb.WriteByte('/')
+		switch t := t.(type) {
+		case string:
+			sb.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(t))
+		default:
+			fmt.Fprint(&sb, t)
+		}
+	}
+	return sb.String()
+}

@@ -1,0 +1,430 @@
+package trace
+
+import (
+	"regexp"
+	"strings"
+)
+
+// This file reads conversations whose every entry is a step: OpenAI chat messages and
+// the histories of multi-agent frameworks.
+
+// chatList returns the list of messages in doc and its JSON pointer, or nil.
+func chatList(doc any, keys ...string) ([]any, string) {
+	switch doc := doc.(type) {
+	case []any:
+		if looksLikeChat(doc) {
+			return doc, ""
+		}
+	case map[string]any:
+		for _, k := range keys {
+			if l := list(doc[k]); looksLikeChat(l) {
+				return l, pointer("", k)
+			}
+		}
+	}
+	return nil, ""
+}
+
+// looksLikeChat reports whether at least half of the first entries are messages.
+func looksLikeChat(l []any) bool {
+	n := min(len(l), 10)
+	messages := 0
+	for _, e := range l[:n] {
+		if isMessage(object(e)) {
+			messages++
+		}
+	}
+	return messages > 0 && messages*2 >= n
+}
+
+func isChat(doc any) bool {
+	l, _ := chatList(doc, "messages", "conversation", "chat_history", "turns", "history", "traj", "transcript")
+	return l != nil
+}
+
+func decodeChat(b *builder, doc any) {
+	l, base := chatList(doc, "messages", "conversation", "chat_history", "turns", "history", "traj", "transcript")
+	d := chatDecoder{b: b}
+	if m, ok := doc.(map[string]any); ok {
+		d.tools = b.declare(parseTools(first(m, "tools", "functions", "tool_definitions")))
+		d.header(m)
+	}
+	d.decode(l, base)
+	if m, ok := doc.(map[string]any); ok {
+		d.footer(m, len(l))
+	}
+}
+
+func isAutoGen(doc any) bool {
+	if m, ok := doc.(map[string]any); ok && looksLikeChat(list(m["history"])) && m["trajectory"] == nil {
+		return true
+	}
+	l, _ := chatList(doc, "messages", "events")
+	if l == nil {
+		return false
+	}
+	speakers := make(map[string]bool)
+	for _, e := range l {
+		m := object(e)
+		if m == nil {
+			continue
+		}
+		if _, ok := m["source"].(string); ok && m["role"] == nil {
+			return true // AutoGen 0.4: every item names its source
+		}
+		role := scalar(m["role"])
+		switch normalRole(role) {
+		case "user", "assistant":
+			if name := scalar(m["name"]); name != "" && m["tool_calls"] == nil {
+				speakers[name] = true
+			}
+		}
+	}
+	return len(speakers) >= 2
+}
+
+func decodeAutoGen(b *builder, doc any) {
+	l, base := chatList(doc, "history", "messages", "events")
+	d := chatDecoder{b: b, agents: true}
+	m, _ := doc.(map[string]any)
+	if m != nil {
+		d.prompts = object(m["system_prompt"])
+		d.tools = b.declare(parseTools(first(m, "tools", "functions")))
+		d.header(m)
+	}
+	d.decode(l, base)
+	if q := scalar(m["question"]); q != "" && len(b.t.Steps) > 0 {
+		for _, msg := range b.t.Messages {
+			if strings.Contains(msg.Text, q) {
+				return
+			}
+		}
+		s := &b.t.Steps[0]
+		s.In = append([]int{b.message(Message{Role: "user", Name: "question", Text: q})}, s.In...)
+	}
+}
+
+// A chatDecoder turns a list of messages into steps, one per entry.
+type chatDecoder struct {
+	b      *builder
+	agents bool  // entries are turns of several agents
+	tools  []int // declared tools
+	// prompts are the agents' system prompts, by agent; each goes to the agent's first step.
+	prompts map[string]any
+	pending []pendingCall
+	since   []int // messages since the last model turn
+}
+
+// A pendingCall is a call that has no result yet.
+type pendingCall struct {
+	call Call
+	done bool
+}
+
+// header reads what a document says about the whole conversation.
+func (d *chatDecoder) header(m map[string]any) {
+	t := d.b.t
+	t.ID = traceID(m)
+	t.Service = firstText(m, "service", "service_name", "ml_app")
+	t.Session = firstText(m, "session_id", "sessionId")
+	t.Start = instant(first(m, "start_time", "startTime", "timestamp", "created_at", "started_at"))
+	readVerdicts(d.b, m, "")
+	if meta := object(m["metadata"]); meta != nil {
+		readVerdicts(d.b, meta, "")
+	}
+}
+
+// footer adds what a document says about its end: an error, or a provider's response
+// beside the messages.
+func (d *chatDecoder) footer(m map[string]any, n int) {
+	t := d.b.t
+	if out := parseResponse(m); out != nil {
+		s := Step{Index: n, Kind: KindLLM, Name: "response", Tokens: unknownTokens, Out: d.b.pool(out), Finish: finishReason(m), Declared: d.tools}
+		t.Steps = append(t.Steps, s)
+	} else if r := object(m["response"]); r != nil {
+		if out := parseMessages(r, "assistant"); out != nil {
+			t.Steps = append(t.Steps, Step{Index: n, Kind: KindLLM, Name: "response", Tokens: unknownTokens, Out: d.b.pool(out),
+				Finish: finishReason(r), Declared: d.tools, Source: "/response"})
+		}
+	}
+	if f := failureFrom(first(m, "error", "error_message", "exception")); f != nil && len(t.Steps) > 0 {
+		last := &t.Steps[len(t.Steps)-1]
+		if last.Kind == KindInput {
+			t.Steps = append(t.Steps, Step{Index: last.Index + 1, Kind: KindLLM, Name: "error", Tokens: unknownTokens, Declared: d.tools})
+			last = &t.Steps[len(t.Steps)-1]
+		}
+		last.Err, last.Status = f, Error
+	}
+}
+
+func (d *chatDecoder) decode(l []any, base string) {
+	t := d.b.t
+	t.Steps = make([]Step, 0, len(l))
+	for i, e := range l {
+		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
+		m := object(e)
+		switch {
+		case m != nil:
+			d.entry(&s, m)
+		case scalar(e) != "":
+			s.Kind, s.Name, s.Input = KindInput, "text", scalar(e)
+		default:
+			s.Kind, s.Name, s.Input = KindOpaque, "entry", text(e)
+			d.b.warn("entry %d of the messages is no object", i)
+		}
+		t.Steps = append(t.Steps, s)
+		if t.Start.IsZero() {
+			t.Start = s.Start
+		}
+	}
+}
+
+// entry reads one entry of the list into s.
+func (d *chatDecoder) entry(s *Step, m map[string]any) {
+	role := scalar(m["role"])
+	source := scalar(m["source"])
+	if role == "" && source != "" {
+		d.typedEntry(s, m, source)
+		return
+	}
+	s.Start = instant(first(m, "timestamp", "created_at", "time"))
+	inner := m
+	if im := object(m["message"]); im != nil && role == "" { // a log line around a message
+		inner = im
+		role = scalar(im["role"])
+		s.Finish = scalar(im["stop_reason"])
+		s.Model = scalar(im["model"])
+	}
+	if !isMessage(m) {
+		s.Kind, s.Name, s.Input = KindChain, firstText(m, "type", "name"), canonical(m)
+		if s.Name == "" {
+			s.Name = "entry"
+		}
+		if f := failureFrom(m["error"]); f != nil {
+			s.Err, s.Status = f, Error
+		}
+		return
+	}
+	msgs := parseMessage(inner, "user")
+	if u := object(inner["usage"]); u != nil {
+		s.Tokens = readTokens(u)
+	}
+	if f := finishReason(m); f != "" {
+		s.Finish = f
+	}
+	if s.Model == "" {
+		s.Model = scalar(inner["model"])
+	}
+	if f := failureFrom(first(m, "error", "exception")); f != nil {
+		s.Err, s.Status = f, Error
+	}
+	name := scalar(inner["name"])
+	if d.agents {
+		d.agentEntry(s, msgs, role, name)
+		return
+	}
+	d.chatEntry(s, msgs, name)
+}
+
+// chatEntry classifies an entry of a plain conversation.
+func (d *chatDecoder) chatEntry(s *Step, msgs []Message, name string) {
+	first := msgs[0]
+	switch {
+	case first.Role == "tool":
+		d.toolEntry(s, msgs)
+	case first.Role == "assistant":
+		d.modelEntry(s, msgs, KindLLM)
+		s.Agent = name
+	default:
+		s.Kind, s.Name = KindInput, first.Role
+		s.Out = d.b.pool(msgs)
+		d.since = append(d.since, s.Out...)
+	}
+}
+
+// modelEntry makes s the turn of a model or agent that said msgs.
+func (d *chatDecoder) modelEntry(s *Step, msgs []Message, kind Kind) {
+	s.Kind, s.Name = kind, msgs[0].Role
+	s.Out = d.b.pool(msgs)
+	s.In, d.since = d.since, s.Out
+	if kind == KindLLM {
+		s.Declared = d.tools
+	}
+	for _, m := range msgs {
+		for _, c := range m.Calls {
+			d.pending = append(d.pending, pendingCall{call: c})
+		}
+	}
+}
+
+// toolEntry makes s the execution of the tool whose results msgs are.
+func (d *chatDecoder) toolEntry(s *Step, msgs []Message) {
+	s.Kind = KindTool
+	for i := range msgs {
+		c := d.resolve(msgs[i])
+		if i > 0 || msgs[i].Role != "tool" {
+			continue
+		}
+		m := msgs[i]
+		s.Tool = &ToolIO{CallID: m.ToolID, Name: m.Name, Result: m.Text, HasResult: true, IsErr: m.IsErr}
+		if c != nil {
+			s.Tool.Args, s.Tool.ArgsErr = c.Args, c.ArgsErr
+			if s.Tool.Name == "" {
+				s.Tool.Name = c.Name
+			}
+			if s.Tool.CallID == "" {
+				s.Tool.CallID = c.ID
+			}
+		}
+		s.Name = s.Tool.Name
+		if m.IsErr {
+			s.Status = Error
+		}
+	}
+	if s.Name == "" {
+		s.Name = "tool"
+	}
+	s.Out = d.b.pool(msgs)
+	d.since = append(d.since, s.Out...)
+}
+
+// resolve returns the call that result answers and takes it off the pending ones: the
+// one of the same id, else, for a result without a known id, the oldest of its name.
+func (d *chatDecoder) resolve(result Message) *Call {
+	if result.Role != "tool" {
+		return nil
+	}
+	for i := range d.pending {
+		p := &d.pending[i]
+		if !p.done && p.call.ID == result.ToolID && (result.ToolID != "" || result.Name == "" || result.Name == p.call.Name) {
+			p.done = true
+			c := p.call
+			for len(d.pending) > 0 && d.pending[0].done {
+				d.pending = d.pending[1:]
+			}
+			return &c
+		}
+	}
+	return nil
+}
+
+// exitCode matches the results of AutoGen's code executor.
+var exitCode = regexp.MustCompile(`^exitcode: (-?\d+)`)
+
+// fence matches a fenced block of code.
+var fence = regexp.MustCompile("(?s)```[\\w+-]*[ \t]*\r?\n(.*?)```")
+
+// agentEntry classifies an entry of a multi-agent history. There, role tells only from
+// whose point of view the history was recorded: the name is the speaker.
+func (d *chatDecoder) agentEntry(s *Step, msgs []Message, role, name string) {
+	speaker := name
+	if speaker == "" && normalRole(role) == role { // "Orchestrator (thought)", "WebSurfer"
+		speaker, _, _ = strings.Cut(role, " (")
+	}
+	said := msgs[0].Text
+	switch {
+	case msgs[0].Role == "tool":
+		d.toolEntry(s, msgs)
+	case exitCode.MatchString(said):
+		s.Kind, s.Name, s.Agent = KindTool, speaker, speaker
+		s.Tool = &ToolIO{Name: speaker, Args: d.lastCode(), Result: said, HasResult: true, IsErr: exitCode.FindStringSubmatch(said)[1] != "0"}
+		s.Out = d.b.pool(msgs)
+		d.since = append(d.since, s.Out...)
+	case speaker == "" || isHuman(speaker) || msgs[0].Role == "system":
+		if msgs[0].Role == "assistant" {
+			d.modelEntry(s, msgs, KindLLM)
+			return
+		}
+		s.Kind, s.Name = KindInput, msgs[0].Role
+		if speaker != "" {
+			s.Name = speaker
+		}
+		s.Out = d.b.pool(msgs)
+		d.since = append(d.since, s.Out...)
+	default:
+		if p := d.prompts[speaker]; p != nil {
+			d.since = append(d.since, d.b.message(Message{Role: "system", Name: speaker, Text: text(p)}))
+			delete(d.prompts, speaker)
+		}
+		d.modelEntry(s, msgs, KindAgent)
+		s.Agent, s.Name = speaker, speaker
+		if name == "" {
+			s.Name = role
+		}
+	}
+}
+
+// isHuman reports whether a speaker of that name is no agent.
+func isHuman(name string) bool {
+	switch strings.ToLower(name) {
+	case "human", "user", "user_proxy", "userproxy", "userproxyagent", "admin", "system":
+		return true
+	}
+	return false
+}
+
+// lastCode returns the code in the newest turn that has some, or "".
+func (d *chatDecoder) lastCode() string {
+	steps := d.b.t.Steps
+	for i := len(steps) - 1; i >= 0 && i >= len(steps)-8; i-- {
+		if steps[i].Kind != KindAgent && steps[i].Kind != KindLLM {
+			continue
+		}
+		for _, o := range steps[i].Out {
+			if blocks := codeBlocks(d.b.t.Messages[o].Text); blocks != "" {
+				return blocks
+			}
+		}
+	}
+	return ""
+}
+
+func codeBlocks(s string) string {
+	if !strings.Contains(s, "```") {
+		return ""
+	}
+	var blocks []string
+	for _, m := range fence.FindAllStringSubmatch(s, -1) {
+		blocks = append(blocks, strings.TrimRight(m[1], "\n"))
+	}
+	return strings.Join(blocks, "\n\n")
+}
+
+// typedEntry reads an item of AutoGen 0.4, which has a source and a type.
+func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
+	kind := scalar(m["type"])
+	s.Agent = source
+	s.Start = instant(first(m, "created_at", "timestamp"))
+	if u := object(m["models_usage"]); u != nil {
+		s.Tokens = readTokens(u)
+	}
+	switch kind {
+	case "ToolCallRequestEvent", "ToolCallMessage":
+		msg := Message{Role: "assistant", Name: source}
+		for _, c := range list(m["content"]) {
+			if c := object(c); c != nil {
+				msg.Calls = append(msg.Calls, parseCall(c))
+			}
+		}
+		d.modelEntry(s, []Message{msg}, KindAgent)
+		s.Name = source
+	case "ToolCallExecutionEvent", "ToolCallResultMessage":
+		var msgs []Message
+		for _, r := range list(m["content"]) {
+			if r := object(r); r != nil {
+				msgs = append(msgs, toolResult(r))
+			}
+		}
+		if msgs == nil {
+			msgs = []Message{{Role: "tool", Text: text(m["content"])}}
+		}
+		d.toolEntry(s, msgs)
+	default:
+		msg := Message{Role: "assistant", Name: source}
+		readContent(&msg, nil, m["content"])
+		if isHuman(source) {
+			msg.Role = "user"
+		}
+		d.agentEntry(s, []Message{msg}, msg.Role, source)
+	}
+}

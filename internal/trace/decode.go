@@ -1,0 +1,123 @@
+package trace
+
+import (
+	"fmt"
+	"maps"
+)
+
+// A decoder reads one format.
+type decoder struct {
+	format string
+	// match recognises the format; doc is a decoded JSON value.
+	match  func(doc any) bool
+	decode func(b *builder, doc any)
+}
+
+// decoders returns the decoders in the order in which they are asked: the first that
+// matches decodes, and opaque matches everything.
+func decoders() []decoder {
+	return []decoder{
+		{FormatOTLP, isOTLP, decodeOTLP},
+		{FormatDatadogSpan, isDatadogSpan, decodeDatadogSpan},
+		{FormatSample, isSample, decodeSample},
+		{FormatFewShot, isFewShot, decodeFewShot},
+		{FormatLiveTest, isLiveTest, decodeLiveTest},
+		{FormatSpans, isSpanList, decodeSpanList},
+		{FormatAutoGen, isAutoGen, decodeAutoGen},
+		{FormatOpenAI, isChat, decodeChat},
+		{FormatOpaque, func(any) bool { return true }, decodeOpaque},
+	}
+}
+
+// Formats returns the names of the formats that [Decode] and [Split] know. The two
+// dialects of OTLP that are formats of their own stand beside it.
+func Formats() []string {
+	var names []string
+	for _, d := range decoders() {
+		names = append(names, d.format)
+		if d.format == FormatOTLP {
+			names = append(names, FormatOpenInference, FormatGenAI)
+		}
+	}
+	return names
+}
+
+// Decode reads a trace in any format. It fails only when payload is not one JSON value;
+// a value of an unknown shape becomes a trace of one opaque step.
+func Decode(payload []byte) (*Trace, error) {
+	v, err := parseJSON(payload)
+	if err != nil {
+		return nil, fmt.Errorf("decode trace: %w", err)
+	}
+	return decodeValue(v, payload), nil
+}
+
+// decodeValue decodes v, whose text is source.
+func decodeValue(v any, source []byte) *Trace {
+	doc := embedded(v)
+	if m, ok := doc.(map[string]any); ok && m["trace_payload"] != nil {
+		doc = embedded(m["trace_payload"])
+		source = nil
+	}
+	doc = expand(doc)
+	b := newBuilder()
+	for _, d := range decoders() {
+		if !d.match(doc) {
+			continue
+		}
+		b.t.Format = d.format
+		d.decode(b, doc)
+		if len(b.t.Steps) > 0 || d.format == FormatOpaque {
+			break
+		}
+		b = newBuilder() // the shape was right but nothing was in it
+	}
+	if b.t.Format == FormatOpaque {
+		s := &b.t.Steps[0]
+		if source != nil {
+			s.Input = string(source)
+		} else {
+			s.Input = text(doc)
+		}
+	}
+	return b.t
+}
+
+// expand returns doc with the lists that it holds as JSON strings decoded, so that this
+// is done once and not by every recogniser.
+func expand(doc any) any {
+	m, ok := doc.(map[string]any)
+	if !ok {
+		return doc
+	}
+	copied := false
+	for _, k := range [...]string{
+		"messages", "history", "spans", "observations", "runs", "data", "events", "trace", "trajectory",
+		"resourceSpans", "resource_spans", "resourceLogs", "resource_logs", "input_messages", "output_messages",
+	} {
+		if s, ok := m[k].(string); ok {
+			if v := embedded(s); v != any(s) {
+				if !copied {
+					m, copied = maps.Clone(m), true
+				}
+				m[k] = v
+			}
+		}
+	}
+	return m
+}
+
+// decodeOpaque makes one step for what no decoder knows; decodeValue gives it its text.
+func decodeOpaque(b *builder, doc any) {
+	b.warn("unknown format: kept as one opaque step")
+	b.t.Steps = []Step{{Kind: KindOpaque, Name: "payload", Tokens: unknownTokens}}
+	if m, ok := doc.(map[string]any); ok {
+		b.t.ID = traceID(m)
+		b.t.Start = instant(first(m, "timestamp", "start_time", "startTime", "created_at"))
+	}
+}
+
+// traceID returns the id that a document gives itself, or "".
+func traceID(m map[string]any) string {
+	return firstText(m, "trace_id", "traceId", "conversation_id", "thread_id")
+}

@@ -1,0 +1,321 @@
+package trace
+
+import (
+	"strings"
+)
+
+// A reading is what was understood of a span. Fields that stay zero are filled by the
+// generic reading.
+type reading struct {
+	kind          Kind
+	agent, model  string
+	finish        string
+	tokens        Tokens
+	in, out       []Message
+	tools         []Tool
+	tool          *ToolIO
+	input, output string
+}
+
+// A dialect is one vocabulary of span attributes.
+type dialect struct {
+	format string // as in Trace.Format
+	match  func(*span) bool
+	read   func(*span, *reading)
+}
+
+// dialects returns the dialects in the order in which they are asked. Vercel and
+// Traceloop also set gen_ai.* attributes, so they come before GenAI.
+func dialects() []dialect {
+	return []dialect{
+		{FormatOpenInference, isOpenInference, readOpenInference},
+		{FormatOTLP + "/vercel", isVercel, readVercel},
+		{FormatOTLP + "/traceloop", isTraceloop, readTraceloop},
+		{FormatOTLP + "/langsmith", isLangSmith, readGenAI},
+		{FormatGenAI, isGenAI, readGenAI},
+	}
+}
+
+// has reports whether the span has an attribute under one of keys.
+func (sp *span) has(keys ...string) bool {
+	for _, k := range keys {
+		if _, ok := sp.attrs[k]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (sp *span) hasPrefix(prefixes ...string) bool {
+	for k := range sp.attrs {
+		for _, p := range prefixes {
+			if strings.HasPrefix(k, p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (sp *span) get(keys ...string) any        { return first(sp.attrs, keys...) }
+func (sp *span) getText(keys ...string) string { return firstText(sp.attrs, keys...) }
+
+// interpret reads sp by its dialect, then fills in what any emitter may have said, and
+// returns the dialect's format, or "".
+func interpret(sp *span) (reading, string) {
+	r := reading{tokens: unknownTokens}
+	format := ""
+	for _, d := range dialects() {
+		if d.match(sp) {
+			d.read(sp, &r)
+			format = d.format
+			break
+		}
+	}
+	readGeneric(sp, &r)
+	return r, format
+}
+
+// readTokens reads token counts under the names that emitters use.
+func readTokens(m map[string]any) Tokens {
+	return Tokens{
+		In: count(m, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
+			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "input"),
+		Out: count(m, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
+			"ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "completion_tokens", "outputTokens", "completionTokens", "tokens_out", "usage.output_tokens", "usage.completion_tokens", "usageDetails.output", "usage.output", "output"),
+		Cached: count(m, "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
+			"ai.usage.cachedInputTokens", "cache_read_input_tokens", "cached_tokens", "cache_read_tokens"),
+	}
+}
+
+// kindWords maps the words that emitters use for a span's kind.
+func kindOf(word string) Kind {
+	switch strings.ToLower(word) {
+	case "llm", "generation", "chat", "completion", "text_completion", "generate_content", "chat_model", "model", "responses":
+		return KindLLM
+	case "tool", "execute_tool", "tool_call", "function", "mcp_tool":
+		return KindTool
+	case "retriever", "retrieval", "reranker", "rerank", "embedding", "embeddings", "vector_search":
+		return KindRetrieval
+	case "agent", "invoke_agent", "create_agent", "plan":
+		return KindAgent
+	case "chain", "workflow", "task", "parser", "prompt", "guardrail", "evaluator", "invoke_workflow", "evaluation":
+		return KindChain
+	}
+	return ""
+}
+
+// guessKind tells a span's kind by its own words for it, then by what it carries, then
+// by its name.
+func guessKind(sp *span, r *reading) Kind {
+	for _, w := range [...]string{
+		sp.getText("openinference.span.kind", "traceloop.span.kind", "langsmith.span.kind", "langfuse.observation.type", "span.type"),
+		sp.getText("gen_ai.operation.name"), sp.kind,
+	} {
+		if k := kindOf(w); k != "" {
+			return k
+		}
+	}
+	name := strings.ToLower(sp.name)
+	switch {
+	case strings.HasPrefix(name, "agent"):
+		return KindAgent
+	case strings.HasPrefix(name, "tool"), strings.HasPrefix(name, "execute_tool"),
+		sp.has("gen_ai.tool.name", "gen_ai.tool.call.id", "tool.name", "tool_name", "tool.args_json", "tool.result_json"):
+		return KindTool
+	case r.in != nil || r.out != nil, sp.has("gen_ai.request.model", "llm.model_name") && !sp.has("gen_ai.agent.name", "agent.name"),
+		strings.HasPrefix(name, "llm"), strings.HasPrefix(name, "chat "):
+		return KindLLM
+	case sp.has("gen_ai.agent.name", "agent.name", "agent_name"):
+		return KindAgent
+	case strings.Contains(name, "retriev"), strings.Contains(name, "embedding"):
+		return KindRetrieval
+	}
+	return KindChain
+}
+
+// Keys under which emitters without a dialect of their own put things.
+var (
+	inputKeys = [...]string{"input.value", "agent.input_message", "traceloop.entity.input", "langfuse.observation.input", "gen_ai.task.input",
+		"input", "inputs", "task.input", "request", "query", "prompt", "user_prompt", "question"}
+	outputKeys = [...]string{"output.value", "agent.output_message", "traceloop.entity.output", "langfuse.observation.output", "gen_ai.task.output",
+		"output", "outputs", "response", "completion", "result", "model_response", "answer"}
+	toolArgKeys = [...]string{"gen_ai.tool.call.arguments", "tool.args_json", "tool.arguments", "tool.args", "tool_call.function.arguments",
+		"ai.toolCall.args", "tool.input", "tool_input", "tool_args", "mcp.tool.arguments"}
+	toolResultKeys = [...]string{"gen_ai.tool.call.result", "tool.result_json", "tool.result", "ai.toolCall.result", "tool.output", "tool_output", "mcp.tool.result"}
+	toolNameKeys   = [...]string{"gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name", "mcp.tool.name", "tool"}
+	toolIDKeys     = [...]string{"gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id", "tool.call_id", "tool_call_id"}
+	agentKeys      = [...]string{"gen_ai.agent.name", "agent.name", "agent_name", "agent", "graph.node.id", "langgraph_node", "metadata.langgraph_node"}
+	modelKeys      = [...]string{"gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "ai.response.model", "ai.model.id",
+		"model", "model_name", "llm.request.model", "metadata.ls_model_name"}
+	sessionKeys = [...]string{"session.id", "gen_ai.conversation.id", "langfuse.session.id", "traceloop.association.properties.session_id", "session_id", "sessionId"}
+)
+
+// readGeneric fills in what the dialect left open.
+func readGeneric(sp *span, r *reading) {
+	if r.agent == "" {
+		r.agent = sp.getText(agentKeys[:]...)
+	}
+	if r.model == "" {
+		r.model = sp.getText(modelKeys[:]...)
+	}
+	if r.tokens == unknownTokens {
+		r.tokens = readTokens(sp.attrs)
+	}
+	if r.finish == "" {
+		r.finish = finishReason(sp.get("gen_ai.response.finish_reasons", "llm.finish_reason", "ai.response.finishReason", "finish_reason", "gen_ai.response.finish_reason"))
+		if r.finish == "" {
+			r.finish = sp.getText("llm.finish_reason", "ai.response.finishReason", "finish_reason", "gen_ai.response.finish_reason")
+		}
+	}
+	if r.kind == "" {
+		r.kind = guessKind(sp, r)
+	}
+	input, output := sp.get(inputKeys[:]...), sp.get(outputKeys[:]...)
+	if sp.input != nil {
+		input = sp.input
+	}
+	if sp.output != nil {
+		output = sp.output
+	}
+	if r.kind == KindTool || sp.has(toolNameKeys[:]...) && sp.has(toolArgKeys[:]...) {
+		readTool(sp, r, input, output)
+	}
+	if r.kind == KindTool {
+		return
+	}
+	if r.in == nil && r.input == "" {
+		r.in, r.input = inOut(input, "user", r.kind)
+		if r.tools == nil {
+			if m := object(input); m != nil {
+				r.tools = parseTools(first(m, "tools", "functions"))
+			}
+		}
+	}
+	if r.out == nil && r.output == "" {
+		r.out, r.output = inOut(output, "assistant", r.kind)
+		if r.finish == "" {
+			r.finish = finishReason(output)
+		}
+	}
+}
+
+// inOut returns what v, a span's input or output, holds: messages, or else text.
+func inOut(v any, role string, kind Kind) ([]Message, string) {
+	v = unwrapValue(v)
+	if v == nil {
+		return nil, ""
+	}
+	if ms := parseMessages(v, role); ms != nil {
+		return ms, ""
+	}
+	s := text(v)
+	if kind == KindLLM && s != "" {
+		if _, ok := v.(string); ok {
+			return []Message{{Role: role, Text: s}}, ""
+		}
+	}
+	return nil, s
+}
+
+// unwrapValue takes {"value": v} and {"input": v} and their like apart.
+func unwrapValue(v any) any {
+	m, ok := v.(map[string]any)
+	if !ok || len(m) != 1 {
+		return v
+	}
+	for _, k := range [...]string{"value", "input", "output", "text"} {
+		if inner := m[k]; inner != nil {
+			return inner
+		}
+	}
+	return v
+}
+
+// readTool reads a span's tool call; input and output are what it says it was given
+// and gave.
+func readTool(sp *span, r *reading, input, output any) {
+	if r.tool == nil {
+		r.tool = &ToolIO{}
+	}
+	io := r.tool
+	if io.Name == "" {
+		io.Name = sp.getText(toolNameKeys[:]...)
+	}
+	if io.Name == "" {
+		io.Name = toolNameFromSpan(sp.name)
+	}
+	if io.CallID == "" {
+		io.CallID = sp.getText(toolIDKeys[:]...)
+	}
+	if io.Args == "" && io.ArgsErr == "" {
+		v := sp.get(toolArgKeys[:]...)
+		if v == nil && r.kind == KindTool {
+			v = unwrapValue(input)
+			if m := object(v); m != nil && m["kwargs"] != nil && list(m["args"]) != nil && len(m) == 2 { // Traceloop
+				v = m["kwargs"]
+			}
+			io.Args, io.ArgsErr = arguments(v)
+			if io.ArgsErr != "" && !strings.HasPrefix(strings.TrimSpace(text(v)), "{") {
+				io.ArgsErr = "" // a span's input that is plain text, not a model's arguments
+			}
+		} else {
+			io.Args, io.ArgsErr = arguments(v)
+		}
+	}
+	if !io.HasResult {
+		v := sp.get(toolResultKeys[:]...)
+		if v == nil && r.kind == KindTool {
+			v = unwrapValue(output)
+		}
+		if v != nil {
+			io.Result, io.HasResult = resultText(v), true
+			io.IsErr = io.IsErr || isErrorResult(v)
+		}
+	}
+	if schema := object(sp.get("gen_ai.tool.parameters")); schema != nil && r.tools == nil {
+		r.tools = []Tool{{Name: io.Name, Schema: canonical(jsonSchema(schema))}}
+	}
+}
+
+// resultText returns a tool's result as text: a JSON string that only quotes another
+// string is unquoted, everything else stays as it was written.
+func resultText(v any) string {
+	if s, ok := v.(string); ok {
+		if len(s) > 1 && s[0] == '"' {
+			if inner, ok := embedded(s).(string); ok {
+				return inner
+			}
+			var once any
+			once, err := parseJSON([]byte(s))
+			if inner, ok := once.(string); err == nil && ok {
+				return inner
+			}
+		}
+		return s
+	}
+	return text(v)
+}
+
+// isErrorResult reports whether a result marks itself as an error in one of the ways
+// that protocols define: MCP's isError, or ok=false with an error.
+func isErrorResult(v any) bool {
+	m := object(v)
+	if m == nil {
+		return false
+	}
+	if truth(first(m, "isError", "is_error")) {
+		return true
+	}
+	ok, isBool := m["ok"].(bool)
+	return isBool && !ok && m["error"] != nil
+}
+
+func toolNameFromSpan(name string) string {
+	for _, p := range [...]string{"execute_tool ", "tool call: ", "tool_call: ", "tool call ", "tool.", "tool: ", "tool:", "tools/call "} {
+		if rest, ok := strings.CutPrefix(name, p); ok {
+			return strings.TrimSpace(rest)
+		}
+	}
+	return name
+}

@@ -1,0 +1,239 @@
+package trace
+
+import (
+	"maps"
+	"strings"
+)
+
+// GenAI semantic conventions of OpenTelemetry, current (messages as attributes or in one
+// event) and before 1.37 (an event or log record per message):
+// https://opentelemetry.io/docs/specs/semconv/gen-ai/
+
+func isGenAI(sp *span) bool { return sp.hasPrefix("gen_ai.") || genAIEvents(sp) }
+
+func genAIEvents(sp *span) bool {
+	for _, e := range sp.events {
+		if strings.HasPrefix(e.name, "gen_ai.") {
+			return true
+		}
+	}
+	return false
+}
+
+func isLangSmith(sp *span) bool { return sp.has("langsmith.span.kind") || sp.hasPrefix("langsmith.") }
+
+func readGenAI(sp *span, r *reading) {
+	for _, e := range sp.events {
+		if e.name == "gen_ai.client.inference.operation.details" || e.name == "gen_ai.client.operation.details" {
+			for k, v := range maps.All(e.attrs) {
+				if _, ok := sp.attrs[k]; !ok {
+					sp.attrs[k] = v
+				}
+			}
+			if m, ok := e.body.(map[string]any); ok {
+				flatten(sp.attrs, "", m, 0)
+			}
+		}
+	}
+	r.kind = kindOf(sp.getText("gen_ai.operation.name"))
+	r.model = sp.getText("gen_ai.response.model", "gen_ai.request.model")
+	r.finish = finishReason(sp.get("gen_ai.response.finish_reasons"))
+	readGenAIMessages(sp, r)
+	r.tools = parseTools(sp.get("gen_ai.tool.definitions", "gen_ai.request.tools"))
+	if r.kind == KindAgent && sp.getText("gen_ai.agent.name") == "" {
+		r.agent = strings.TrimPrefix(sp.name, "invoke_agent ")
+	}
+}
+
+// readGenAIMessages reads the messages from wherever the emitter put them.
+func readGenAIMessages(sp *span, r *reading) {
+	if v := sp.get("gen_ai.system_instructions"); v != nil {
+		m := Message{Role: "system"}
+		readContent(&m, nil, embedded(v))
+		if m.Text != "" {
+			r.in = append(r.in, m)
+		}
+	}
+	r.in = append(r.in, parseMessages(sp.get("gen_ai.input.messages"), "user")...)
+	if v := sp.get("gen_ai.output.messages"); v != nil {
+		r.out = parseMessages(v, "assistant")
+		if r.finish == "" {
+			r.finish = finishReason(v)
+		}
+	}
+	if len(r.in) == 0 {
+		r.in = legacyMessages(sp, "gen_ai.prompt", "user")
+	}
+	if len(r.out) == 0 {
+		r.out = legacyMessages(sp, "gen_ai.completion", "assistant")
+		if l := indexed(sp.attrs, "gen_ai.completion"); r.finish == "" && len(l) > 0 {
+			r.finish = finishReason(l)
+		}
+	}
+	in, out, finish := eventMessages(sp.events)
+	if len(r.in) == 0 {
+		r.in = in
+	}
+	if len(r.out) == 0 {
+		r.out = out
+	}
+	if r.finish == "" {
+		r.finish = finish
+	}
+}
+
+// legacyMessages reads prefix as one JSON string, or as prefix.N.role and its like.
+func legacyMessages(sp *span, prefix, role string) []Message {
+	if v := sp.attrs[prefix]; v != nil {
+		if ms := parseMessages(v, role); ms != nil {
+			return ms
+		}
+		if s := scalar(v); s != "" {
+			return []Message{{Role: role, Text: s}}
+		}
+	}
+	var out []Message
+	for _, item := range indexed(sp.attrs, prefix) {
+		m := item.(map[string]any)
+		if m["content"] == "null" { // Traceloop writes a null content as the word
+			delete(m, "content")
+		}
+		var calls []any
+		for _, c := range indexed(m, "tool_calls") {
+			calls = append(calls, c)
+		}
+		if calls != nil {
+			m["tool_calls"] = calls
+		}
+		out = append(out, parseMessage(m, role)...)
+	}
+	return out
+}
+
+// eventMessages reads the messages among a span's events and log records.
+func eventMessages(events []event) (in, out []Message, finish string) {
+	for _, e := range events {
+		kind, ok := strings.CutPrefix(e.name, "gen_ai.")
+		if !ok {
+			continue
+		}
+		body := eventBody(e)
+		switch kind {
+		case "system.message", "user.message", "assistant.message", "tool.message":
+			role, _, _ := strings.Cut(kind, ".")
+			if m := object(body); m != nil {
+				in = append(in, parseMessage(m, role)...)
+			} else if s := scalar(body); s != "" {
+				in = append(in, Message{Role: role, Text: s})
+			}
+		case "choice":
+			m := object(body)
+			if m == nil {
+				break
+			}
+			if finish == "" {
+				finish = finishReason(m)
+			}
+			if inner := object(m["message"]); inner != nil {
+				m = inner
+			}
+			out = append(out, parseMessage(m, "assistant")...)
+		case "content.prompt":
+			in = append(in, promptMessages(first(e.attrs, "gen_ai.prompt"), "user")...)
+		case "content.completion":
+			out = append(out, promptMessages(first(e.attrs, "gen_ai.completion"), "assistant")...)
+		}
+	}
+	return in, out, finish
+}
+
+func promptMessages(v any, role string) []Message {
+	if ms := parseMessages(v, role); ms != nil {
+		return ms
+	}
+	if s := text(v); s != "" {
+		return []Message{{Role: role, Text: s}}
+	}
+	return nil
+}
+
+// eventBody returns what an event says: its body, else its attributes.
+func eventBody(e event) any {
+	if e.body != nil {
+		return embedded(e.body)
+	}
+	if v := first(e.attrs, "body", "gen_ai.event.content", "message"); v != nil {
+		if m := object(v); m != nil {
+			if e.attrs["message"] != nil && e.attrs["body"] == nil {
+				return e.attrs
+			}
+			return m
+		}
+	}
+	return e.attrs
+}
+
+// Traceloop (OpenLLMetry) sets the GenAI attributes of its day, and its own for
+// everything that is no model call.
+func isTraceloop(sp *span) bool {
+	return sp.has("llm.request.type") || sp.hasPrefix("traceloop.")
+}
+
+func readTraceloop(sp *span, r *reading) {
+	readGenAI(sp, r)
+	if k := kindOf(sp.getText("traceloop.span.kind")); k != "" {
+		r.kind = k
+	}
+	if r.kind == "" && sp.has("llm.request.type") {
+		r.kind = KindLLM
+	}
+	switch r.kind {
+	case KindTool:
+		r.tool = &ToolIO{Name: sp.getText("traceloop.entity.name")}
+	case KindAgent:
+		r.agent = sp.getText("traceloop.entity.name")
+	}
+	for _, f := range indexed(sp.attrs, "llm.request.functions") {
+		if t := parseTool(f.(map[string]any)); t.Name != "" {
+			r.tools = append(r.tools, t)
+		}
+	}
+}
+
+// The AI SDK of Vercel: https://ai-sdk.dev/docs/ai-sdk-core/telemetry
+func isVercel(sp *span) bool { return sp.has("ai.operationId") }
+
+func readVercel(sp *span, r *reading) {
+	op := sp.getText("ai.operationId")
+	switch {
+	case op == "ai.toolCall":
+		r.kind = KindTool
+		return
+	case strings.HasSuffix(op, ".doGenerate"), strings.HasSuffix(op, ".doStream"):
+		r.kind = KindLLM
+	case strings.HasPrefix(op, "ai.embed"):
+		r.kind = KindRetrieval
+	default:
+		r.kind = KindAgent
+	}
+	v := sp.get("ai.prompt.messages")
+	if v == nil {
+		v = sp.get("ai.prompt")
+	}
+	r.in = parseMessages(v, "user")
+	if r.in == nil {
+		if m := object(v); m != nil && scalar(m["prompt"]) != "" {
+			r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
+		}
+	}
+	out := Message{Role: "assistant", Text: sp.getText("ai.response.text", "ai.response.object", "ai.result.text")}
+	for _, c := range list(sp.get("ai.response.toolCalls", "ai.result.toolCalls")) {
+		if c := object(c); c != nil {
+			out.Calls = append(out.Calls, parseCall(c))
+		}
+	}
+	if out.Text != "" || out.Calls != nil {
+		r.out = []Message{out}
+	}
+	r.tools = parseTools(sp.get("ai.prompt.tools"))
+}

@@ -1,0 +1,162 @@
+package trace
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Merge returns the payload that holds the parts a and b of one trace, of which b is the
+// newer: OTLP exports (spans, log records or both) or lists of spans. A span that both
+// have is taken from b; an equal log record is kept once; nothing else is dropped.
+// Merging a payload with itself, or with a part of itself, changes nothing but white
+// space and the order of keys.
+func Merge(a, b json.RawMessage) (json.RawMessage, error) {
+	va, err := parseJSON(a)
+	if err != nil {
+		return nil, fmt.Errorf("merge: the older part: %w", err)
+	}
+	vb, err := parseJSON(b)
+	if err != nil {
+		return nil, fmt.Errorf("merge: the newer part: %w", err)
+	}
+	if canonical(va) == canonical(vb) {
+		return a, nil
+	}
+	ma, mb := object(va), object(vb)
+	switch {
+	case ma == nil || mb == nil:
+		return nil, errors.New("merge: both parts must be JSON objects")
+	case isOTLP(ma) && isOTLP(mb):
+		return json.RawMessage(canonical(mergeOTLP(ma, mb))), nil
+	case isSpanList(ma) && isSpanList(mb) && list(ma["spans"]) != nil && list(mb["spans"]) != nil:
+		return json.RawMessage(canonical(mergeSpanLists(ma, mb))), nil
+	}
+	return nil, errors.New("merge: only OTLP exports and lists of spans come in parts")
+}
+
+func mergeOTLP(a, b map[string]any) map[string]any {
+	out := make(map[string]any, len(a)+2)
+	for k, v := range a {
+		out[k] = v
+	}
+	for i, signal := range otlpSignals {
+		ra, keyA := listUnder(a, signal.resources...)
+		rb, _ := listUnder(b, signal.resources...)
+		if rb == nil {
+			continue
+		}
+		identity := spanIdentity
+		if i == 1 {
+			identity = canonical
+		}
+		out[keyA] = mergeResources(ra, rb, signal, identity)
+	}
+	return out
+}
+
+// spanIdentity is what tells spans apart: their id, else everything.
+func spanIdentity(v any) string {
+	if id := normalID(firstText(object(v), "spanId", "span_id", "spanID", "id"), 8); id != "" {
+		return "id " + id
+	}
+	return canonical(v)
+}
+
+// mergeResources replaces items of a by their newer versions in b, in place, and appends
+// the rest of b with its resources and scopes.
+func mergeResources(a, b []any, signal otlpSignal, identity func(any) string) []any {
+	newer := make(map[string]any)
+	eachItem(b, signal, func(item any) { newer[identity(item)] = item })
+	known := make(map[string]bool)
+	out := make([]any, 0, len(a)+len(b))
+	for _, r := range a {
+		out = append(out, mapItems(object(r), signal, func(item any) (any, bool) {
+			id := identity(item)
+			known[id] = true
+			if n, ok := newer[id]; ok {
+				return n, true
+			}
+			return item, true
+		}))
+	}
+	for _, r := range b {
+		fresh := 0
+		rest := mapItems(object(r), signal, func(item any) (any, bool) {
+			id := identity(item)
+			if known[id] {
+				return nil, false
+			}
+			known[id] = true
+			fresh++
+			return item, true
+		})
+		if fresh > 0 {
+			out = append(out, rest)
+		}
+	}
+	return out
+}
+
+func eachItem(resources []any, signal otlpSignal, do func(any)) {
+	for _, r := range resources {
+		scopes, _ := listUnder(object(r), signal.scopes...)
+		for _, sc := range scopes {
+			items, _ := listUnder(object(sc), signal.items...)
+			for _, it := range items {
+				do(it)
+			}
+		}
+	}
+}
+
+// mapItems returns resource with each item replaced, or left out; scopes that become
+// empty are left out.
+func mapItems(resource map[string]any, signal otlpSignal, do func(any) (any, bool)) map[string]any {
+	scopes, scopeKey := listUnder(resource, signal.scopes...)
+	var kept []any
+	for _, sc := range scopes {
+		sc := object(sc)
+		items, itemKey := listUnder(sc, signal.items...)
+		var mapped []any
+		for _, it := range items {
+			if v, ok := do(it); ok {
+				mapped = append(mapped, v)
+			}
+		}
+		if mapped != nil {
+			kept = append(kept, with(sc, itemKey, mapped))
+		}
+	}
+	return with(resource, scopeKey, kept)
+}
+
+func mergeSpanLists(a, b map[string]any) map[string]any {
+	newer := make(map[string]any)
+	for _, sp := range list(b["spans"]) {
+		newer[spanIdentity(sp)] = sp
+	}
+	known := make(map[string]bool)
+	var spans []any
+	for _, sp := range list(a["spans"]) {
+		id := spanIdentity(sp)
+		known[id] = true
+		if n, ok := newer[id]; ok {
+			sp = n
+		}
+		spans = append(spans, sp)
+	}
+	for _, sp := range list(b["spans"]) {
+		if id := spanIdentity(sp); !known[id] {
+			known[id] = true
+			spans = append(spans, sp)
+		}
+	}
+	out := with(a, "spans", spans)
+	for k, v := range b {
+		if _, ok := out[k]; !ok {
+			out[k] = v
+		}
+	}
+	return out
+}

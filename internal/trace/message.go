@@ -1,0 +1,445 @@
+package trace
+
+import (
+	"strings"
+)
+
+// messageKeys are the fields under which emitters put a list of messages.
+var messageKeys = [...]string{"messages", "chat_history", "input_messages", "input", "contents"}
+
+// parseMessages reads a conversation in any of the known dialects: a list of messages
+// (also nested once more, as LangChain writes it), an object that holds one, a provider's
+// request or response, or one message. role is the role of entries that name none. It
+// returns nil when v is no conversation.
+func parseMessages(v any, role string) []Message {
+	switch v := embedded(v).(type) {
+	case []any:
+		var out []Message
+		for _, e := range v {
+			switch e := e.(type) {
+			case []any:
+				for _, inner := range e {
+					if m := object(inner); isMessage(m) {
+						out = append(out, parseMessage(m, role)...)
+					}
+				}
+			default:
+				if m := object(e); isMessage(m) {
+					out = append(out, parseMessage(m, role)...)
+				}
+			}
+		}
+		return out
+	case map[string]any:
+		if ms := parseResponse(v); ms != nil {
+			return ms
+		}
+		for _, k := range messageKeys {
+			l := list(v[k])
+			if l == nil {
+				continue
+			}
+			if ms := parseMessages(l, role); ms != nil {
+				return append(systemPrompt(v), ms...)
+			}
+		}
+		if isMessage(v) {
+			return parseMessage(v, role)
+		}
+	}
+	return nil
+}
+
+// systemPrompt reads the system prompt that some requests carry beside their messages.
+func systemPrompt(request map[string]any) []Message {
+	v := first(request, "system", "system_instruction", "systemInstruction", "instructions")
+	if v == nil {
+		return nil
+	}
+	m := Message{Role: "system"}
+	if o := object(v); o != nil && o["parts"] != nil {
+		v = o["parts"]
+	}
+	readContent(&m, nil, v)
+	if m.Text == "" {
+		return nil
+	}
+	return []Message{m}
+}
+
+// parseResponse reads a provider's response: OpenAI choices, the Responses API's output,
+// Gemini candidates, LangChain generations. It returns nil for anything else.
+func parseResponse(v map[string]any) []Message {
+	var out []Message
+	for _, key := range [...]string{"choices", "candidates", "generations", "output"} {
+		for _, c := range list(v[key]) {
+			if inner, ok := c.([]any); ok && len(inner) > 0 {
+				c = inner[0]
+			}
+			choice := object(c)
+			if choice == nil {
+				continue
+			}
+			m := object(first(choice, "message", "delta"))
+			if m == nil && key == "candidates" {
+				m = object(choice["content"])
+			}
+			if m == nil {
+				m = choice
+			}
+			if m["role"] != nil || isMessage(m) || m["text"] != nil {
+				out = append(out, parseMessage(m, "assistant")...)
+			}
+		}
+		if out != nil {
+			return out
+		}
+	}
+	return nil
+}
+
+// isMessage reports whether m looks like a message of a conversation.
+func isMessage(m map[string]any) bool {
+	switch {
+	case m == nil:
+		return false
+	case m["lc"] != nil && m["kwargs"] != nil:
+		return true
+	case object(m["message"]) != nil:
+		return isMessage(object(m["message"]))
+	}
+	if _, ok := m["role"].(string); ok {
+		return true
+	}
+	switch m["type"] {
+	case "human", "ai", "system", "tool", "function", "function_call", "function_call_output", "message":
+		return true
+	}
+	_, source := m["source"].(string)
+	return source && m["content"] != nil
+}
+
+// role normalises what dialects call the speaker.
+func normalRole(role string) string {
+	switch strings.ToLower(role) {
+	case "user", "human", "humanmessage", "usermessage":
+		return "user"
+	case "assistant", "ai", "model", "bot", "aimessage", "aimessagechunk", "assistantmessage":
+		return "assistant"
+	case "system", "developer", "systemmessage":
+		return "system"
+	case "tool", "function", "ipython", "toolmessage", "functionmessage":
+		return "tool"
+	}
+	return role
+}
+
+// parseMessage reads one message. Dialects that put several tool results into one
+// message give several; a message never gives none. role is used when m names no role.
+func parseMessage(m map[string]any, role string) []Message {
+	if kw := object(m["kwargs"]); m["lc"] != nil && kw != nil {
+		if id := list(m["id"]); len(id) > 0 && kw["role"] == nil && kw["type"] == nil {
+			role = scalar(id[len(id)-1])
+		}
+		m = kw
+	}
+	if inner := object(m["message"]); inner != nil && m["role"] == nil {
+		m = inner
+	}
+	switch m["type"] {
+	case "function_call": // an item of OpenAI's Responses API
+		return []Message{{Role: "assistant", Calls: []Call{parseCall(m)}}}
+	case "function_call_output":
+		return []Message{toolResult(m)}
+	}
+	msg := Message{Name: scalar(m["name"]), Refusal: scalar(m["refusal"])}
+	if r, ok := m["role"].(string); ok {
+		role = r
+	} else if t := scalar(m["type"]); t != "" && t != "message" {
+		if n := normalRole(t); n != t || n == "system" || n == "tool" {
+			role = t
+		}
+	}
+	msg.Role = normalRole(role)
+	var results []Message
+	for _, k := range [...]string{"content", "contents", "parts", "text", "value"} {
+		if m[k] != nil {
+			results = readContent(&msg, results, m[k])
+			break
+		}
+	}
+	for _, c := range list(first(m, "tool_calls", "toolCalls")) {
+		if c := object(c); c != nil {
+			msg.Calls = append(msg.Calls, parseCall(c))
+		}
+	}
+	if fc := object(m["function_call"]); fc != nil {
+		msg.Calls = append(msg.Calls, parseCall(fc))
+	}
+	if extra := object(m["additional_kwargs"]); extra != nil && msg.Calls == nil {
+		for _, c := range list(extra["tool_calls"]) {
+			if c := object(c); c != nil {
+				msg.Calls = append(msg.Calls, parseCall(c))
+			}
+		}
+	}
+	for _, r := range list(first(m, "tool_results", "toolResults")) {
+		if r := object(r); r != nil {
+			results = append(results, toolResult(r))
+		}
+	}
+	if msg.Role == "tool" {
+		msg.ToolID = firstText(m, "tool_call_id", "toolCallId", "tool_use_id", "call_id", "tool_id", "id")
+		msg.IsErr = msg.IsErr || truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error"
+		if len(results) > 0 && msg.Text == "" {
+			if len(results) == 1 && results[0].ToolID == "" {
+				results[0].ToolID = msg.ToolID
+			}
+			return results
+		}
+	}
+	if len(results) > 0 && msg.Text == "" && msg.Calls == nil && msg.Refusal == "" {
+		return results
+	}
+	return append([]Message{msg}, results...)
+}
+
+// readContent adds content, text or a list of typed parts, to m, and returns results
+// with the tool results among the parts appended.
+func readContent(m *Message, results []Message, content any) []Message {
+	parts, ok := content.([]any)
+	if !ok {
+		if o, isObject := content.(map[string]any); isObject {
+			parts = []any{o}
+		} else {
+			if s := scalar(content); s != "" {
+				m.Text = join(m.Text, s)
+			}
+			return results
+		}
+	}
+	for _, p := range parts {
+		if s, ok := p.(string); ok {
+			m.Text = join(m.Text, s)
+			continue
+		}
+		part := object(p)
+		if part == nil {
+			continue
+		}
+		if inner := object(part["message_content"]); inner != nil {
+			part = inner
+		}
+		results = readPart(m, results, part)
+	}
+	return results
+}
+
+// readPart adds one typed part of a message to m, or to results.
+func readPart(m *Message, results []Message, part map[string]any) []Message {
+	kind := scalar(part["type"])
+	switch {
+	case part["functionCall"] != nil, part["function_call"] != nil: // Gemini
+		if fc := object(first(part, "functionCall", "function_call")); fc != nil {
+			m.Calls = append(m.Calls, parseCall(fc))
+		}
+		return results
+	case part["functionResponse"] != nil, part["function_response"] != nil:
+		if fr := object(first(part, "functionResponse", "function_response")); fr != nil {
+			results = append(results, toolResult(fr))
+		}
+		return results
+	}
+	switch kind {
+	case "tool_call", "tool_use", "tool-call", "toolCall", "server_tool_call", "server_tool_use":
+		m.Calls = append(m.Calls, parseCall(part))
+	case "tool_call_response", "tool_result", "tool-result", "toolResult", "server_tool_call_response":
+		results = append(results, toolResult(part))
+	case "refusal":
+		m.Refusal = join(m.Refusal, firstText(part, "refusal", "content", "text"))
+	case "image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "video":
+		m.Text = join(m.Text, "["+kind+"]")
+	default:
+		v := first(part, "text", "content", "thinking", "reasoning", "value")
+		if v == nil && len(part) > 0 {
+			v = part
+		}
+		m.Text = join(m.Text, text(v))
+	}
+	return results
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	if b == "" {
+		return a
+	}
+	return a + "\n" + b
+}
+
+// parseCall reads one tool call in any dialect.
+func parseCall(m map[string]any) Call {
+	if inner := object(m["tool_call"]); inner != nil {
+		m = inner
+	}
+	c := Call{ID: firstText(m, "id", "toolCallId", "tool_call_id", "call_id", "tool_id", "tool_use_id")}
+	if m["call_id"] != nil {
+		c.ID = scalar(m["call_id"])
+	}
+	args := m
+	if f := object(m["function"]); f != nil {
+		args = f
+	}
+	c.Name = firstText(args, "name", "toolName", "tool_name", "tool", "function")
+	if c.Name == "" {
+		c.Name = firstText(m, "name", "toolName", "tool_name", "tool", "function.name")
+	}
+	v := first(args, "arguments", "args", "input", "parameters", "tool_input", "function.arguments")
+	if v == nil {
+		v = m["function.arguments"]
+	}
+	c.Args, c.ArgsErr = arguments(v)
+	return c
+}
+
+// toolResult reads one tool's result in any dialect.
+func toolResult(m map[string]any) Message {
+	r := Message{
+		Role:   "tool",
+		Name:   firstText(m, "name", "toolName", "tool_name"),
+		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "call_id", "tool_id", "id"),
+		IsErr:  truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error",
+	}
+	v := first(m, "content", "result", "response", "output", "value", "text", "error")
+	if o, ok := v.(map[string]any); ok && o["value"] != nil && o["type"] != nil { // Vercel
+		switch o["type"] {
+		case "error-text", "error-json":
+			r.IsErr = true
+		}
+		v = o["value"]
+	}
+	if parts, ok := v.([]any); ok && allParts(parts) {
+		readContent(&r, nil, parts)
+		return r
+	}
+	r.Text = text(v)
+	return r
+}
+
+// allParts reports whether every element is a typed part of a message.
+func allParts(parts []any) bool {
+	for _, p := range parts {
+		m, ok := p.(map[string]any)
+		if !ok {
+			return false
+		}
+		if _, ok := m["type"].(string); !ok {
+			return false
+		}
+	}
+	return len(parts) > 0
+}
+
+// finishReason returns why the model stopped, from a message or choice, or "".
+func finishReason(v any) string {
+	switch v := embedded(v).(type) {
+	case []any:
+		for _, e := range v {
+			if s := scalar(e); s != "" {
+				return s
+			}
+			if s := finishReason(e); s != "" {
+				return s
+			}
+		}
+	case map[string]any:
+		if s := firstText(v, "finish_reason", "finishReason", "stop_reason"); s != "" {
+			return s
+		}
+		for _, k := range [...]string{"choices", "candidates"} {
+			if l := list(v[k]); l != nil {
+				return finishReason(l)
+			}
+		}
+	}
+	return ""
+}
+
+// parseTools reads declared tools: a list, an object by name, or one definition, in any
+// dialect.
+func parseTools(v any) []Tool {
+	var tools []Tool
+	switch v := embedded(v).(type) {
+	case []any:
+		for _, e := range v {
+			if m := object(e); m != nil {
+				if fds := list(first(m, "functionDeclarations", "function_declarations")); fds != nil {
+					tools = append(tools, parseTools(fds)...)
+				} else if t := parseTool(m); t.Name != "" {
+					tools = append(tools, t)
+				}
+			} else if s, ok := e.(string); ok && s != "" && len(s) <= 200 {
+				tools = append(tools, Tool{Name: s})
+			}
+		}
+	case map[string]any:
+		if t := parseTool(v); t.Name != "" {
+			return []Tool{t}
+		}
+	}
+	return tools
+}
+
+func parseTool(m map[string]any) Tool {
+	if inner := object(m["tool"]); inner != nil {
+		m = inner
+	}
+	if s := object(m["json_schema"]); s != nil && m["name"] == nil {
+		m = s
+	}
+	if f := object(m["function"]); f != nil {
+		m = f
+	}
+	t := Tool{Name: scalar(m["name"]), Description: scalar(m["description"])}
+	if t.Name == "" {
+		return t
+	}
+	s := first(m, "parameters", "input_schema", "inputSchema", "parametersJsonSchema", "arguments", "schema", "json_schema")
+	if o := object(s); o != nil {
+		if inner := object(o["jsonSchema"]); inner != nil {
+			o = inner
+		}
+		t.Schema = canonical(jsonSchema(o))
+	}
+	return t
+}
+
+// jsonSchema returns o when it is a JSON Schema; a plain map from parameter to its
+// description, {"x": {"type": "string", "required": true}}, it turns into one.
+func jsonSchema(o map[string]any) map[string]any {
+	if o["type"] != nil || o["properties"] != nil || o["$ref"] != nil || len(o) == 0 {
+		return o
+	}
+	props := make(map[string]any, len(o))
+	required := []any{}
+	for _, k := range sortedKeys(o) {
+		p, ok := o[k].(map[string]any)
+		if !ok {
+			return o
+		}
+		prop := make(map[string]any, len(p))
+		for pk, pv := range p {
+			if b, ok := pv.(bool); ok && pk == "required" {
+				if b {
+					required = append(required, k)
+				}
+				continue
+			}
+			prop[pk] = pv
+		}
+		props[k] = prop
+	}
+	return map[string]any{"type": "object", "properties": props, "required": required}
+}

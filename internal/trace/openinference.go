@@ -1,0 +1,126 @@
+package trace
+
+import "strings"
+
+// OpenInference: https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md
+
+func isOpenInference(sp *span) bool {
+	return sp.has("openinference.span.kind") || sp.hasPrefix("llm.input_messages", "llm.output_messages")
+}
+
+func readOpenInference(sp *span, r *reading) {
+	r.kind = kindOf(sp.getText("openinference.span.kind"))
+	r.model = sp.getText("llm.model_name", "embedding.model_name", "reranker.model_name")
+	r.finish = sp.getText("llm.finish_reason")
+	r.agent = sp.getText("agent.name")
+	if r.agent == "" && r.kind == KindAgent {
+		r.agent = sp.name
+	}
+	if r.kind == KindLLM || r.kind == "" {
+		readOpenInferenceModel(sp, r)
+	}
+	if r.kind == KindRetrieval {
+		r.output = documents(sp)
+	}
+}
+
+// readOpenInferenceModel reads a model's call. The request and response in input.value
+// and output.value are set first and survive the SDK's attribute limit, which drops the
+// indexed messages of long conversations; only they keep a refusal.
+func readOpenInferenceModel(sp *span, r *reading) {
+	request := embedded(sp.get("input.value"))
+	r.in = parseMessages(request, "user")
+	if ms := openInferenceMessages(sp, "llm.input_messages", "user"); len(ms) > len(r.in) {
+		r.in = ms
+	}
+	response := embedded(sp.get("output.value"))
+	r.out = parseMessages(response, "assistant")
+	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); len(ms) > len(r.out) {
+		r.out = ms
+	}
+	if r.finish == "" {
+		r.finish = finishReason(response)
+	}
+	for _, t := range indexed(sp.attrs, "llm.tools") {
+		m := t.(map[string]any)
+		r.tools = append(r.tools, parseTools(first(m, "tool.json_schema", "json_schema"))...)
+	}
+	if m := object(request); r.tools == nil && m != nil {
+		r.tools = parseTools(first(m, "tools", "functions"))
+	}
+	if m := object(sp.get("llm.invocation_parameters")); r.tools == nil && m != nil {
+		r.tools = parseTools(first(m, "tools", "functions"))
+	}
+}
+
+// openInferenceMessages reads the indexed messages under prefix.
+func openInferenceMessages(sp *span, prefix, role string) []Message {
+	if l := list(sp.attrs[prefix]); l != nil {
+		return parseMessages(l, role)
+	}
+	var out []Message
+	for _, item := range indexed(sp.attrs, prefix) {
+		flat := item.(map[string]any)
+		m := make(map[string]any, len(flat))
+		for k, v := range flat {
+			m[strings.TrimPrefix(k, "message.")] = v
+		}
+		var calls []any
+		for _, c := range indexed(m, "tool_calls") {
+			call := make(map[string]any)
+			for k, v := range c.(map[string]any) {
+				call[strings.TrimPrefix(k, "tool_call.")] = v
+			}
+			calls = append(calls, call)
+		}
+		if calls != nil {
+			m["tool_calls"] = calls
+		}
+		if m["content"] == nil {
+			var parts []any
+			for _, c := range indexed(m, "contents") {
+				part := make(map[string]any)
+				for k, v := range c.(map[string]any) {
+					part[strings.TrimPrefix(k, "message_content.")] = v
+				}
+				parts = append(parts, part)
+			}
+			if parts != nil {
+				m["content"] = parts
+			}
+		}
+		if name := scalar(m["function_call_name"]); name != "" && calls == nil {
+			m["function_call"] = map[string]any{"name": name, "arguments": m["function_call_arguments_json"]}
+		}
+		out = append(out, parseMessage(m, role)...)
+	}
+	return out
+}
+
+// documents returns the contents of retrieved documents, or "" when output.value has
+// them or there are none.
+func documents(sp *span) string {
+	if sp.has("output.value") {
+		return ""
+	}
+	for _, prefix := range [...]string{"retrieval.documents", "reranker.output_documents"} {
+		docs := indexed(sp.attrs, prefix)
+		if l := list(sp.attrs[prefix]); l != nil {
+			docs = l
+		}
+		var out []string
+		for _, d := range docs {
+			m := object(d)
+			if inner := object(m["document"]); inner != nil {
+				m = inner
+			}
+			if s := firstText(m, "document.content", "content"); s != "" {
+				out = append(out, s)
+			}
+		}
+		if out != nil {
+			return strings.Join(out, "\n---\n")
+		}
+	}
+	return ""
+}

@@ -1,0 +1,138 @@
+package trace
+
+// OTLP JSON: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding, and what
+// is written under its name: snake_case keys, base64 ids, the old name of scopes,
+// several exports in one list.
+
+func isOTLP(doc any) bool {
+	switch doc := doc.(type) {
+	case []any:
+		if len(doc) == 0 {
+			return false
+		}
+		return isOTLP(object(doc[0]))
+	case map[string]any:
+		return list(first(doc, "resourceSpans", "resource_spans", "resourceLogs", "resource_logs")) != nil
+	}
+	return false
+}
+
+func decodeOTLP(b *builder, doc any) {
+	spans := otlpSpans(doc, "")
+	records := otlpLogs(doc)
+	byID := make(map[string]*span, len(spans))
+	for _, sp := range spans {
+		byID[sp.id] = sp
+	}
+	for _, r := range records {
+		sp := byID[r.span]
+		if sp == nil { // logs without their span: the span of a model's call
+			sp = &span{trace: r.trace, id: r.span, name: "chat", start: r.event.at, attrs: map[string]any{}, service: r.service}
+			if len(spans) == 0 || r.span != "" {
+				byID[r.span] = sp
+			}
+			spans = append(spans, sp)
+		}
+		for _, k := range [...]string{"gen_ai.system", "gen_ai.provider.name", "gen_ai.request.model"} {
+			if v := r.event.attrs[k]; v != nil && sp.attrs[k] == nil {
+				sp.attrs[k] = v
+			}
+		}
+		sp.events = append(sp.events, r.event)
+	}
+	buildSpans(b, spans)
+}
+
+// otlpSpans returns the spans of an export or a list of exports.
+func otlpSpans(doc any, base string) []*span {
+	if l, ok := doc.([]any); ok {
+		var spans []*span
+		for i, e := range l {
+			if m := object(e); m != nil {
+				spans = append(spans, otlpSpans(m, pointer(base, i))...)
+			}
+		}
+		return spans
+	}
+	m, _ := doc.(map[string]any)
+	var spans []*span
+	resources, key := listUnder(m, "resourceSpans", "resource_spans")
+	for i, rs := range resources {
+		rs := object(rs)
+		service := resourceService(rs)
+		scopes, scopeKey := listUnder(rs, "scopeSpans", "scope_spans", "instrumentationLibrarySpans", "instrumentation_library_spans")
+		for j, ss := range scopes {
+			inner, _ := listUnder(object(ss), "spans")
+			for k, e := range inner {
+				o := object(e)
+				if o == nil {
+					continue
+				}
+				sp := spanFrom(o, pointer(base, key, i, scopeKey, j, "spans", k))
+				if kindOf(sp.kind) == "" {
+					sp.kind = ""
+				}
+				fill(&sp.service, service)
+				spans = append(spans, sp)
+			}
+		}
+	}
+	return spans
+}
+
+// A record is one log record, with the span it belongs to.
+type record struct {
+	trace, span, service string
+	event                event
+}
+
+func otlpLogs(doc any) []record {
+	if l, ok := doc.([]any); ok {
+		var out []record
+		for _, e := range l {
+			if m := object(e); m != nil {
+				out = append(out, otlpLogs(m)...)
+			}
+		}
+		return out
+	}
+	m, _ := doc.(map[string]any)
+	var out []record
+	resources, _ := listUnder(m, "resourceLogs", "resource_logs")
+	for _, rl := range resources {
+		rl := object(rl)
+		service := resourceService(rl)
+		scopes, _ := listUnder(rl, "scopeLogs", "scope_logs", "instrumentationLibraryLogs")
+		for _, sl := range scopes {
+			records, _ := listUnder(object(sl), "logRecords", "log_records")
+			for _, e := range records {
+				o := object(e)
+				if o == nil {
+					continue
+				}
+				out = append(out, record{
+					trace:   normalID(firstText(o, "traceId", "trace_id"), 16),
+					span:    normalID(firstText(o, "spanId", "span_id"), 8),
+					service: service,
+					event:   eventFrom(o),
+				})
+			}
+		}
+	}
+	return out
+}
+
+// listUnder returns the first array of m under keys, and its key.
+func listUnder(m map[string]any, keys ...string) ([]any, string) {
+	for _, k := range keys {
+		if l := list(m[k]); l != nil {
+			return l, k
+		}
+	}
+	return nil, keys[0]
+}
+
+func resourceService(m map[string]any) string {
+	attrs := attributes(object(m["resource"])["attributes"])
+	return firstText(attrs, "service.name", "openinference.project.name")
+}

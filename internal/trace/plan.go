@@ -1,0 +1,218 @@
+package trace
+
+import (
+	"hash/maphash"
+)
+
+// Weights of content in the water-filling cut.
+const (
+	errorWeight  = 6
+	outputWeight = 3
+)
+
+// Opaque payloads over opaqueLimit keep only their last opaqueKeep bytes.
+const (
+	opaqueLimit = 200 * 1024
+	opaqueKeep  = 100 * 1024
+)
+
+// A plan is what rendering a trace needs to know beforehand. It is computed once and
+// used for every attempt to fit.
+type plan struct {
+	t           *Trace
+	byID        map[string]int // position of each span's step
+	parent      []int          // position of each step's parent, or -1
+	weight      map[string]int // content that weighs more than 1
+	failingTool map[string]bool
+	fold        []fold // by first folded position, ascending
+	longestText int
+	longestList int
+}
+
+// A fold is a run of steps that repeat the width steps before them.
+type fold struct {
+	from, to int // positions [from, to) that are not rendered
+	width    int
+}
+
+func newPlan(t *Trace) *plan {
+	p := &plan{t: t, weight: make(map[string]int), failingTool: make(map[string]bool)}
+	p.byID = make(map[string]int, len(t.Steps))
+	for i := range t.Steps {
+		if id := t.Steps[i].ID; id != "" {
+			p.byID[id] = i
+		}
+	}
+	p.parent = make([]int, len(t.Steps))
+	for i := range t.Steps {
+		p.parent[i] = -1
+		if a, ok := p.byID[t.Steps[i].Parent]; ok && t.Steps[i].Parent != "" && a < i {
+			p.parent[i] = a // an ancestor comes before its descendants: no cycles
+		}
+	}
+	p.measure()
+	p.weigh()
+	p.findFolds()
+	return p
+}
+
+// failed reports whether the step at position i has an error of any sort.
+func (p *plan) failed(i int) bool {
+	s := &p.t.Steps[i]
+	return s.Err != nil || s.Status == Error || s.Tool != nil && s.Tool.IsErr
+}
+
+func (p *plan) measure() {
+	t := p.t
+	text := func(ss ...string) {
+		for _, s := range ss {
+			p.longestText = max(p.longestText, len(s))
+		}
+	}
+	list := func(n int) { p.longestList = max(p.longestList, n) }
+	for i := range t.Messages {
+		m := &t.Messages[i]
+		text(m.Text, m.Refusal)
+		for _, c := range m.Calls {
+			text(c.Args, c.ArgsErr)
+		}
+		list(len(m.Calls))
+	}
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		text(s.Input, s.Output)
+		if s.Tool != nil {
+			text(s.Tool.Args, s.Tool.Result)
+		}
+		if s.Err != nil {
+			text(s.Err.Message, s.Err.Stack)
+		}
+		list(len(s.In))
+		list(len(s.Out))
+		list(len(s.Attrs))
+	}
+	for i := range t.Labels {
+		text(t.Labels[i].Explanation, t.Labels[i].Value)
+	}
+	for i := range t.Tools {
+		text(t.Tools[i].Schema, t.Tools[i].Description)
+	}
+	list(len(t.Labels))
+	list(len(t.Tools))
+	list(len(t.Warnings))
+}
+
+// weigh finds the texts of errors and of the last output, and the tools of failing
+// calls.
+func (p *plan) weigh() {
+	t := p.t
+	for i := len(t.Steps) - 1; i >= 0; i-- {
+		s := &t.Steps[i]
+		if s.Kind == KindTool || s.Kind == KindInput || s.Output == "" && len(s.Out) == 0 {
+			continue
+		}
+		p.weight[s.Output] = outputWeight
+		for _, m := range s.Out {
+			if m >= 0 && m < len(t.Messages) {
+				p.weight[t.Messages[m].Text] = outputWeight
+			}
+		}
+		break
+	}
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		if s.Err != nil {
+			p.weight[s.Err.Message] = errorWeight
+			p.weight[s.Err.Stack] = errorWeight
+		}
+		if s.Tool != nil && s.Tool.IsErr {
+			p.weight[s.Tool.Result] = errorWeight
+		}
+		if s.Tool != nil && (p.failed(i) || s.Tool.ArgsErr != "") {
+			p.failingTool[s.Tool.Name] = true
+		}
+	}
+	for i := range t.Messages {
+		m := &t.Messages[i]
+		if m.IsErr {
+			p.weight[m.Text] = errorWeight
+			p.failingTool[m.Name] = true
+		}
+		for _, c := range m.Calls {
+			if c.ArgsErr != "" {
+				p.failingTool[c.Name] = true
+			}
+		}
+	}
+}
+
+// maxFoldWidth is the widest cycle of steps that is folded.
+const maxFoldWidth = 3
+
+// findFolds finds runs of at least three identical cycles of one to three steps; the
+// first and the last cycle of a run stay.
+func (p *plan) findFolds() {
+	keys := p.stepKeys()
+	for i := 0; i < len(keys); {
+		best, width := 0, 0
+		for w := 1; w <= maxFoldWidth; w++ {
+			n := i + w
+			for n < len(keys) && keys[n] == keys[n-w] {
+				n++
+			}
+			if cycles := (n - i) / w; cycles >= 3 && cycles*w > best {
+				best, width = cycles*w, w
+			}
+		}
+		if best == 0 {
+			i++
+			continue
+		}
+		p.fold = append(p.fold, fold{from: i + width, to: i + best - width, width: width})
+		i += best
+	}
+}
+
+// stepKeys returns a digest of what each step says, without times and ids. Messages
+// count where they are first seen: a growing history makes no step different.
+func (p *plan) stepKeys() []uint64 {
+	t := p.t
+	seed := maphash.MakeSeed()
+	seen := make([]bool, len(t.Messages))
+	keys := make([]uint64, len(t.Steps))
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		var h maphash.Hash
+		h.SetSeed(seed)
+		put := func(ss ...string) {
+			for _, v := range ss {
+				h.WriteString(v)
+				h.WriteByte(0xff) // not in valid UTF-8
+			}
+		}
+		put(string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output)
+		h.WriteByte(byte(s.Depth))
+		if s.Err != nil {
+			put("err", s.Err.Type, s.Err.Code, s.Err.Message)
+		}
+		if s.Tool != nil {
+			put("tool", s.Tool.Name, s.Tool.Args, s.Tool.Result)
+		}
+		for n, ms := range [...][]int{s.In, s.Out} {
+			put([...]string{"in", "out"}[n])
+			for _, m := range ms {
+				if m < 0 || m >= len(t.Messages) || n == 0 && seen[m] {
+					continue
+				}
+				seen[m] = true
+				msg := &t.Messages[m]
+				put(msg.Role, msg.Name, msg.Text, msg.Refusal)
+				for _, c := range msg.Calls {
+					put(c.Name, c.Args)
+				}
+			}
+		}
+		keys[i] = h.Sum64()
+	}
+	return keys
+}

@@ -1,0 +1,170 @@
+package trace
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+)
+
+var errTooLong = errors.New("value too long")
+
+// A source reads JSON values one after the other and can go back to the start of one
+// that turned out to be broken.
+type source struct {
+	r    io.Reader
+	buf  []byte // bytes read, of which those before off are done with
+	off  int
+	next int // what the decoder under way was given, from off
+	line int // line at off, from 1
+	max  int
+	err  error // from r
+}
+
+// newSource returns a source of at most max bytes per value, decompressing gzip.
+func newSource(r io.Reader, max int) (*source, error) {
+	br := bufio.NewReaderSize(r, 64<<10)
+	head, err := br.Peek(2)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	s := &source{r: br, line: 1, max: max}
+	if len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b {
+		zr, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, err
+		}
+		s.r = zr
+	}
+	if err := s.more(); err != nil && err != io.EOF {
+		return nil, err
+	}
+	for len(s.ahead()) < 3 && s.more() == nil {
+	}
+	s.off += len(s.ahead()) - len(bytes.TrimPrefix(s.ahead(), []byte("\xef\xbb\xbf"))) // byte order mark
+	return s, nil
+}
+
+// ahead returns what was read and is not done with.
+func (s *source) ahead() []byte { return s.buf[s.off:] }
+
+// more reads on; it reads something or returns an error.
+func (s *source) more() error {
+	if s.err != nil {
+		return s.err
+	}
+	if s.off > 64<<10 && s.off > len(s.buf)/2 {
+		s.buf = append(s.buf[:0], s.buf[s.off:]...)
+		s.off = 0
+	}
+	const chunk = 32 << 10
+	if cap(s.buf)-len(s.buf) < chunk {
+		bigger := make([]byte, len(s.buf), 2*cap(s.buf)+chunk)
+		copy(bigger, s.buf)
+		s.buf = bigger
+	}
+	for range 100 {
+		n, err := s.r.Read(s.buf[len(s.buf) : len(s.buf)+chunk])
+		s.buf = s.buf[:len(s.buf)+n]
+		if err != nil {
+			s.err = err
+			if n > 0 {
+				return nil
+			}
+			return err
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+	s.err = io.ErrNoProgress
+	return s.err
+}
+
+// peek returns the next byte.
+func (s *source) peek() (byte, error) {
+	for len(s.ahead()) == 0 {
+		if err := s.more(); err != nil {
+			return 0, err
+		}
+	}
+	return s.buf[s.off], nil
+}
+
+// skipSpace moves to the next byte that is not white space (or a record separator, RFC
+// 7464).
+func (s *source) skipSpace() error {
+	for {
+		c, err := s.peek()
+		if err != nil {
+			return err
+		}
+		switch c {
+		case '\n':
+			s.line++
+		case ' ', '\t', '\r', 0x1e:
+		default:
+			return nil
+		}
+		s.off++
+	}
+}
+
+// skipLine moves to the start of the next line, or the end.
+func (s *source) skipLine() {
+	for {
+		if i := bytes.IndexByte(s.ahead(), '\n'); i >= 0 {
+			s.off += i + 1
+			s.line++
+			return
+		}
+		s.off = len(s.buf)
+		if s.more() != nil {
+			return
+		}
+	}
+}
+
+// value reads the JSON value that starts here. On an error the source stays where it is.
+func (s *source) value() ([]byte, error) {
+	s.next = 0
+	d := json.NewDecoder(reader{s})
+	var raw json.RawMessage
+	if err := d.Decode(&raw); err != nil {
+		return nil, err
+	}
+	n := int(d.InputOffset())
+	s.line += bytes.Count(s.ahead()[:n], []byte("\n"))
+	s.off += n
+	return raw, nil
+}
+
+// onOneLine reports whether the next n bytes hold no line break.
+func (s *source) onOneLine(n int) bool {
+	return bytes.IndexByte(s.ahead()[:max(0, min(n, len(s.ahead())))], '\n') < 0
+}
+
+// lineAt returns the line of the nth byte from here.
+func (s *source) lineAt(n int) int {
+	return s.line + bytes.Count(s.ahead()[:max(0, min(n, len(s.ahead())))], []byte("\n"))
+}
+
+// reader gives a decoder what lies ahead, without taking it.
+type reader struct{ s *source }
+
+func (r reader) Read(p []byte) (int, error) {
+	s := r.s
+	for s.off+s.next >= len(s.buf) {
+		if s.next > s.max {
+			return 0, errTooLong
+		}
+		if err := s.more(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, s.buf[s.off+s.next:])
+	s.next += n
+	return n, nil
+}

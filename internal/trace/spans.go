@@ -1,0 +1,161 @@
+package trace
+
+// This file reads plain lists of spans, in whatever spelling: exports of tracing
+// back ends, dumps of SDKs, hand-made test data.
+
+// spanListKeys are the fields under which documents keep their spans.
+var spanListKeys = [...]string{"spans", "observations", "runs", "data"}
+
+// spanListOf returns the spans in doc, as objects with their JSON pointers, or nil.
+func spanListOf(doc any) ([]map[string]any, []string) {
+	switch doc := doc.(type) {
+	case []any:
+		return spanObjects(doc, "")
+	case map[string]any:
+		if spans, sources := runBatch(doc); spans != nil {
+			return spans, sources
+		}
+		for _, k := range spanListKeys {
+			if l := list(doc[k]); l != nil {
+				if spans, sources := spanObjects(l, pointer("", k)); spans != nil {
+					return spans, sources
+				}
+			}
+		}
+		if inner := object(doc["trace"]); inner != nil && doc["history"] == nil {
+			for _, k := range spanListKeys {
+				if l := list(inner[k]); l != nil {
+					if spans, sources := spanObjects(l, pointer("", "trace", k)); spans != nil {
+						return spans, sources
+					}
+				}
+			}
+		}
+		if isSpan(doc) {
+			return []map[string]any{doc}, []string{""}
+		}
+	}
+	return nil, nil
+}
+
+// runBatch returns the runs of a batch as LangSmith's SDKs send it: created in post,
+// completed in patch.
+func runBatch(doc map[string]any) (spans []map[string]any, sources []string) {
+	for _, k := range [...]string{"post", "patch"} {
+		for i, e := range list(doc[k]) {
+			if m := object(e); m != nil && m["id"] != nil {
+				spans, sources = append(spans, m), append(sources, pointer("", k, i))
+			}
+		}
+	}
+	return spans, sources
+}
+
+// spanObjects returns the spans of l when most of its elements are spans.
+func spanObjects(l []any, base string) ([]map[string]any, []string) {
+	var spans []map[string]any
+	var sources []string
+	found := 0
+	for i, e := range l {
+		m := object(e)
+		if m == nil {
+			continue
+		}
+		source := pointer(base, i)
+		if inner := object(m["attributes"]); inner != nil && inner["span_id"] != nil && m["span_id"] == nil { // Datadog's export API
+			m, source = inner, pointer(source, "attributes")
+		}
+		if isSpan(m) {
+			found++
+		}
+		spans, sources = append(spans, m), append(sources, source)
+	}
+	if found == 0 || found*2 < len(l) {
+		return nil, nil
+	}
+	return spans, sources
+}
+
+// isSpan reports whether m looks like a span.
+func isSpan(m map[string]any) bool {
+	if m["role"] != nil {
+		return false
+	}
+	id := first(m, "spanId", "span_id", "spanID") != nil
+	if ctx := object(first(m, "context", "span_context")); ctx != nil {
+		id = id || first(ctx, "span_id", "spanId") != nil
+	}
+	named := first(m, "name", "operation", "operation_name", "operationName", "span_name") != nil
+	timed := first(m, "start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "duration_ms", "duration") != nil
+	switch {
+	case id:
+		return named || timed || m["attributes"] != nil
+	case m["run_type"] != nil, m["parentObservationId"] != nil:
+		return true
+	}
+	_, observation := m["parentObservationId"]
+	return named && timed && (observation || m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil)
+}
+
+func isSpanList(doc any) bool {
+	spans, _ := spanListOf(doc)
+	return spans != nil
+}
+
+func decodeSpanList(b *builder, doc any) {
+	objects, sources := spanListOf(doc)
+	spans := make([]*span, len(objects))
+	for i, m := range objects {
+		spans[i] = spanFrom(m, sources[i])
+	}
+	if m, ok := doc.(map[string]any); ok {
+		if inner := object(m["trace"]); inner != nil {
+			m = inner
+		}
+		b.t.ID = traceID(m)
+		b.t.Service = firstText(m, "service", "service_name", "ml_app")
+		b.t.Session = firstText(m, "session_id", "sessionId")
+		readVerdicts(b, m, "")
+		if meta := object(m["metadata"]); meta != nil {
+			readVerdicts(b, meta, "")
+		}
+		fillRoot(spans, m)
+	}
+	buildSpans(b, spans)
+	b.t.Format = FormatSpans
+}
+
+// fillRoot gives what a document says about the whole run to its root span where that
+// does not say it: task, answer and error.
+func fillRoot(spans []*span, m map[string]any) {
+	ids := make(map[string]bool, len(spans))
+	for _, sp := range spans {
+		ids[sp.id] = true
+	}
+	var root *span
+	for _, sp := range spans {
+		if sp.parent == "" || !ids[sp.parent] {
+			if root != nil {
+				return // several roots: no single one stands for the run
+			}
+			root = sp
+		}
+	}
+	if root == nil {
+		return
+	}
+	if v := first(m, "task", "question", "user_prompt", "input"); v != nil && root.input == nil && root.get(inputKeys[:]...) == nil {
+		root.input = v
+	}
+	if v := first(m, "answer", "final_answer", "model_response", "output"); v != nil && root.output == nil && root.get(outputKeys[:]...) == nil {
+		root.output = v
+	}
+	if s := scalar(m["status"]); s != "" && root.attrs["run.status"] == nil {
+		root.attrs["run.status"] = s
+	}
+	if v := first(m, "error", "error_message"); v != nil && root.err == nil {
+		if f := failureFrom(v); f != nil {
+			root.err, root.status = v, Error
+		}
+	}
+}

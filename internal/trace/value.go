@@ -1,0 +1,321 @@
+package trace
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/evalforge/evalforge"
+)
+
+// maxEmbedded is how often a string that holds JSON is decoded again: emitters put
+// JSON into JSON strings up to three deep.
+const maxEmbedded = 4
+
+// parseJSON decodes exactly one JSON value; numbers stay as they are written. Invalid
+// UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000).
+func parseJSON(b []byte) (any, error) {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return nil, errors.New("the payload is empty; want a JSON object")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("the payload is not JSON: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("the payload has more than one JSON value (the second at byte %d)", d.InputOffset())
+	}
+	return v, nil
+}
+
+// embedded returns what v holds: when v is a string that is itself a JSON object, array
+// or string, the decoded value, up to maxEmbedded times; else v.
+func embedded(v any) any {
+	for range maxEmbedded {
+		s, ok := v.(string)
+		if !ok {
+			return v
+		}
+		s = strings.TrimSpace(s)
+		if len(s) < 2 {
+			return v
+		}
+		switch first, last := s[0], s[len(s)-1]; {
+		case first == '{' && last == '}', first == '[' && last == ']', first == '"' && last == '"':
+		default:
+			return v
+		}
+		inner, err := parseJSON([]byte(s))
+		if err != nil {
+			return v
+		}
+		v = inner
+	}
+	return v
+}
+
+// object returns v as an object, decoding it when it is a string that holds one, or nil.
+func object(v any) map[string]any {
+	if s, ok := v.(string); ok {
+		v = embedded(s)
+	}
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// list returns v as an array, decoding it when it is a string that holds one, or nil.
+func list(v any) []any {
+	if s, ok := v.(string); ok {
+		v = embedded(s)
+	}
+	l, _ := v.([]any)
+	return l
+}
+
+// text returns v as text: a string as it is, any other value as canonical JSON, null
+// as "".
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	}
+	return canonical(v)
+}
+
+// scalar returns v as text when it is a string, number or boolean, else "".
+func scalar(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case json.Number:
+		return v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return ""
+}
+
+// first returns the first value of m under keys that is neither absent nor null.
+func first(m map[string]any, keys ...string) any {
+	for _, k := range keys {
+		if v := m[k]; v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// firstText returns the first scalar of m under keys that is not "".
+func firstText(m map[string]any, keys ...string) string {
+	for _, k := range keys {
+		if s := scalar(m[k]); s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// number returns v as a number, also when it is written as a string.
+func number(v any) (float64, bool) {
+	var s string
+	switch v := v.(type) {
+	case json.Number:
+		s = v.String()
+	case string:
+		s = strings.TrimSpace(v)
+	default:
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return f, err == nil && f == f && f > -1e300 && f < 1e300
+}
+
+// count returns the first value of m under keys that is a whole number from 0 to
+// 2^40, or -1.
+func count(m map[string]any, keys ...string) int {
+	for _, k := range keys {
+		if f, ok := number(m[k]); ok && f >= 0 && f <= 1<<40 {
+			return int(f)
+		}
+	}
+	return -1
+}
+
+// truth returns v as a boolean; the words and numbers that emitters use count.
+func truth(v any) bool {
+	switch strings.ToLower(scalar(v)) {
+	case "true", "1", "yes", "error":
+		return true
+	}
+	return false
+}
+
+// instant reads a point in time: ISO-8601, or a number since 1970 whose unit is told by
+// its size (seconds, ms, µs or ns). It returns the zero time for anything else.
+func instant(v any) time.Time {
+	if n, ok := v.(json.Number); ok {
+		v = n.String()
+	}
+	s, ok := v.(string)
+	if !ok || s == "" {
+		return time.Time{}
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return since1970(n)
+	}
+	if f, ok := number(s); ok {
+		switch {
+		case f < 1e6 || f > 1e20:
+			return time.Time{}
+		case f < 1e11:
+			return time.UnixMicro(int64(f * 1e6)).UTC()
+		case f < 1e18:
+			return since1970(int64(f))
+		}
+		return time.Time{}
+	}
+	if t, err := evalforge.ParseTimestamp(s); err == nil {
+		return t.Time
+	}
+	return time.Time{}
+}
+
+func since1970(n int64) time.Time {
+	switch {
+	case n <= 1e6:
+		return time.Time{}
+	case n < 1e11:
+		return time.Unix(n, 0).UTC()
+	case n < 1e14:
+		return time.UnixMilli(n).UTC()
+	case n < 1e17:
+		return time.UnixMicro(n).UTC()
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// canonical returns v as JSON with sorted keys, without white space and HTML escaping.
+func canonical(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case bool, json.Number:
+		return scalar(v)
+	}
+	return string(appendCanonical(nil, v))
+}
+
+func appendCanonical(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(b, "null"...)
+	case bool:
+		return strconv.AppendBool(b, v)
+	case json.Number:
+		return append(b, v...)
+	case string:
+		return appendString(b, v)
+	case []any:
+		b = append(b, '[')
+		for i, e := range v {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendCanonical(b, e)
+		}
+		return append(b, ']')
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		b = append(b, '{')
+		for i, k := range keys {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendString(b, k)
+			b = append(b, ':')
+			b = appendCanonical(b, v[k])
+		}
+		return append(b, '}')
+	}
+	return append(b, "null"...) // unreachable: parseJSON makes no other types
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string. Only what JSON demands is escaped, and
+// invalid UTF-8 becomes U+FFFD, so the result is valid JSON and valid UTF-8 for any s.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				b = append(b, s[start:i]...)
+				b = append(b, "\uFFFD"...)
+				start = i + 1
+			}
+			i += size
+			continue
+		}
+		if c >= ' ' && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		b = append(b, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\r':
+			b = append(b, '\\', 'r')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		start = i
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}
+
+// arguments returns a tool call's arguments in the form of [ToolIO.Args], and why they
+// are no JSON object, or "".
+func arguments(v any) (args, problem string) {
+	if v == nil || v == "" {
+		return "", ""
+	}
+	inner := embedded(v)
+	switch inner := inner.(type) {
+	case map[string]any:
+		return canonical(inner), ""
+	case string:
+		_, err := parseJSON([]byte(inner))
+		if err == nil {
+			return inner, "arguments are no JSON object"
+		}
+		return inner, "arguments are not valid JSON: " + strings.TrimPrefix(err.Error(), "the payload is not JSON: ")
+	case []any:
+		return canonical(inner), "arguments are a JSON array, not an object"
+	}
+	return canonical(inner), "arguments are no JSON object"
+}
