@@ -233,7 +233,7 @@ func newLogger(w io.Writer, cfg *config, s *scrubber) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// asUsage reports a value of a command's own flag that is not allowed.
+// badFlag reports a value of a command's own flag that is not allowed.
 func (c *call) badFlag(name, format string, args ...any) error {
 	return usagef("", "-%s: %s", name, fmt.Sprintf(format, args...))
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
@@ -25,6 +26,10 @@ const (
 	// expectedOutcomes is a file among the malformed samples that says how each must end.
 	expectedOutcomes = "expected.jsonl"
 )
+
+// demoTimeout is the time budget of a trace here: no model is waited for, and a slow
+// machine is no failure to show.
+const demoTimeout = 2 * time.Minute
 
 // A demoResult is what "demo -o json" prints.
 type demoResult struct {
@@ -82,6 +87,7 @@ func runDemo(ctx context.Context, c *call, store string) (err error) {
 		return withHint(err)
 	}
 	c.cfg.engine.BatchSize = extract.MaxBatchSize
+	c.cfg.engine.TraceTimeout = demoTimeout
 	rec, err := c.engine(s.store, c.pipeline(rules.New(), s.redactor)).Run(ctx, extract.RunRequest{})
 	if err != nil {
 		return withHint(err)
@@ -100,7 +106,7 @@ func runDemo(ctx context.Context, c *call, store string) (err error) {
 	d := demo{c.term}
 	d.imported(imported)
 	d.extracted(&rec)
-	d.malformed(malformed, &rec)
+	d.malformed(malformed, &rec, patterns)
 	d.patterns(patterns)
 	d.next(store)
 	return ctx.Err()
@@ -137,8 +143,10 @@ func (c *call) importMalformed(ctx context.Context, s *session, dir string) ([]m
 		for _, f := range sum.Failures {
 			m.remarks = append(m.remarks, f.Reason)
 		}
-		for _, text := range sum.Warnings {
-			m.remarks = append(m.remarks, strings.TrimPrefix(text, name+": "))
+		for _, w := range sum.Warnings {
+			if _, text, ok := strings.Cut(strings.TrimPrefix(w, name), ": "); ok && sum.Failed == 0 {
+				m.remarks = append(m.remarks, text)
+			}
 		}
 		out = append(out, m)
 	}
@@ -172,7 +180,7 @@ func (d demo) imported(sum ingest.Summary) {
 	d.say(fmt.Sprintf("Replaced before anything was stored: %s.", tally(sum.Redactions)))
 }
 
-func (d demo) malformed(list []malformedSample, r *evalforge.Run) {
+func (d demo) malformed(list []malformedSample, r *evalforge.Run, patterns []evalforge.Pattern) {
 	d.heading("3. What is wrong with an input stays with that input")
 	d.say(fmt.Sprintf("%s malformed on purpose. None stopped the others, and each has a recorded outcome:", were(len(list), "more input", "more inputs")))
 	for _, m := range list {
@@ -184,6 +192,11 @@ func (d demo) malformed(list []malformedSample, r *evalforge.Run) {
 			outcome = string(o.Status)
 			if o.ErrorReason != nil {
 				m.remarks = append(m.remarks, *o.ErrorReason)
+			}
+		}
+		for _, p := range patterns {
+			if v := p.Provenance; p.SourceTraceID == m.trace && v.BytesCut > 0 {
+				m.remarks = append(m.remarks, fmt.Sprintf("%d bytes, of which the %d that say most were analyzed", v.BytesBefore, v.BytesAfter))
 			}
 		}
 		if len(m.remarks) > 0 {

@@ -55,16 +55,9 @@ func doctor(ctx context.Context, c *call) error {
 		}
 	}
 	if broken > 0 {
-		return withHint(fmt.Errorf("%s broken", is(broken, "thing", "things")), "the remedies are above")
+		return withHint(fmt.Errorf("%s broken", are(broken, "thing", "things")), "the remedies are above")
 	}
 	return nil
-}
-
-func is(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one + " is"
-	}
-	return fmt.Sprintf("%d %s are", n, many)
 }
 
 func (c *call) writeChecks(checks []check) error {
@@ -148,7 +141,7 @@ func (c *call) checkStore(ctx context.Context) []check {
 	}
 	checks := []check{{"store", checkOK, fmt.Sprintf("%s opens, can be written to: %d waiting, %d quarantined, %d done", spec, b.Pending, b.Quarantined, b.Processed), ""}}
 	if b.Quarantined > 0 {
-		checks = append(checks, check{"store", checkWarn, count(b.Quarantined, "trace is", "traces are") + " quarantined after too many failures",
+		checks = append(checks, check{"store", checkWarn, are(b.Quarantined, "trace", "traces") + " quarantined after too many failures",
 			"see evalforge errors list; bring one back with evalforge retry ID"})
 	}
 	return checks

@@ -205,10 +205,3 @@ func judgeReport(rep *eval.Report, bounds []threshold) error {
 	}
 	return nil
 }
-
-func have(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one + " has"
-	}
-	return fmt.Sprintf("%d %s have", n, many)
-}

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"flag"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -111,33 +109,4 @@ func list[T any](t *terminal, prefix string, items []T, text func(T) string) {
 		}
 		t.note("%s%s", prefix, printable(text(item)))
 	}
-}
-
-// tally writes counts by kind, the largest first: "12 email, 3 phone".
-func tally(counts map[string]int) string {
-	if len(counts) == 0 {
-		return "nothing"
-	}
-	kinds := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
-	})
-	parts := make([]string, len(kinds))
-	for i, k := range kinds {
-		parts[i] = fmt.Sprintf("%d %s", counts[k], strings.ReplaceAll(strings.ToLower(k), "_", " "))
-	}
-	return strings.Join(parts, ", ")
-}
-
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-func were(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one + " was"
-	}
-	return fmt.Sprintf("%d %s were", n, many)
 }

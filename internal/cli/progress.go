@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -23,6 +24,12 @@ const plainLines = 10
 // number doubles from line to line.
 const firstLine = 1000
 
+// The look of a bar: its columns, and the least time between two drawings.
+const (
+	barWidth = 30
+	redraw   = 100 * time.Millisecond
+)
+
 // progress starts a bar for total items; 0 when it is not known how many there are. End
 // must be called.
 func (t *terminal) progress(what string, total int) *bar {
@@ -43,7 +50,8 @@ func (t *terminal) progress(what string, total int) *bar {
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(total > 0),
 		progressbar.OptionClearOnFinish(),
-		progressbar.OptionFullWidth(),
+		progressbar.OptionSetWidth(barWidth),
+		progressbar.OptionThrottle(redraw),
 	)
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -73,7 +73,22 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 	if runErr != nil {
 		return withHint(runErr, "evalforge doctor checks the configuration, the store and the access to the model")
 	}
+	c.noteWaiting(ctx, s, &rec)
 	return verdict(&rec)
+}
+
+// noteWaiting says that there is more to do, when a run was full.
+func (c *call) noteWaiting(ctx context.Context, s *session, r *evalforge.Run) {
+	if r.DryRun || r.PickedUpCount < r.BatchSize {
+		return
+	}
+	b, err := s.store.Backlog(ctx, c.Now())
+	if err != nil {
+		return // a courtesy; the run is done and reported
+	}
+	if due := b.Pending - b.Leased - b.BackingOff - b.Quarantined; due > 0 {
+		c.term.note("%s still waiting: run it again, or raise -batch", are(due, "trace", "traces"))
+	}
 }
 
 // extract makes one run with a progress bar.

@@ -92,14 +92,14 @@ func TestKill(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	acknowledged := map[string]map[string]bool{"put": {}, "failed": {}, "committed": {}}
-	for round := range 6 {
+	for round := range 10 {
 		var workers sync.WaitGroup
 		var mu sync.Mutex
 		for w := range 2 {
 			name := fmt.Sprintf("w%d-%d", round, w)
-			lines := 1 + rng.IntN(60)
+			lines, then := 1+rng.IntN(30), time.Duration(rng.IntN(3000))*time.Microsecond
 			workers.Go(func() {
-				if err := runAndKill(self, path, name, lines, func(verb, id string) {
+				if err := runAndKill(self, path, name, lines, then, func(verb, id string) {
 					mu.Lock()
 					defer mu.Unlock()
 					acknowledged[verb][id] = true
@@ -116,9 +116,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// runAndKill starts a worker, and kills it once it has said so many lines; what it
-// does between that line and its end is up to chance.
-func runAndKill(self, path, name string, lines int, ack func(verb, id string)) error {
+// runAndKill starts a worker, and kills it a moment after it has said so many lines.
+// The moment is what is random: a transaction takes about as long.
+func runAndKill(self, path, name string, lines int, then time.Duration, ack func(verb, id string)) error {
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), workerEnv+"="+path+"\n"+name)
 	out, err := cmd.StdoutPipe()
@@ -137,9 +137,8 @@ func runAndKill(self, path, name string, lines int, ack func(verb, id string)) e
 		}
 		ack(verb, id)
 		if n == lines {
-			if err := cmd.Process.Kill(); err != nil {
-				return err
-			}
+			kill := time.AfterFunc(then, func() { cmd.Process.Kill() })
+			defer kill.Stop()
 		}
 	}
 	if err := scanner.Err(); err != nil && !errors.Is(err, io.ErrClosedPipe) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
@@ -68,11 +69,40 @@ func renewedIsKept(e *env) {
 	e.wantDue(minute(39))
 	// Even when a run has looked at the queue since.
 	e.wantDue(minute(41), "a")
-	e.claim("run_2", 10, minute(41), "other")
+	e.look("run_1", minute(41))
 	e.must(e.s.Renew(e.ctx, c.Lease, minute(60)))
 	e.wantDue(minute(59))
 	e.commit(c, minute(59))
 	e.wantLost(c.Lease)
+}
+
+// look lets a run look for work where all that is due is what it had before.
+func (e *env) look(run string, now time.Time) {
+	e.Helper()
+	if got := claimedIDs(e.claim(run, 10, now)); got != nil {
+		e.Errorf("%s got %q, which it had before", run, got)
+	}
+}
+
+// clocksDiffer: that a worker with a fast clock saw a lease or a backoff end does not
+// end it for the others.
+func clocksDiffer(e *env) {
+	e.put(raw("leased", 0), raw("backing", 1))
+	for _, c := range e.claim("run_1", 2, minute(2)) {
+		if c.TraceID == "backing" {
+			e.must(e.s.Fail(e.ctx, c.Lease, failure(c, minute(2)))) // until minute 12
+		}
+	}
+	e.look("run_1", minute(60))
+	e.wantDue(minute(3))
+	e.wantBacklog(3, extract.Backlog{Pending: 2, Leased: 1, BackingOff: 1, OldestDue: evalforge.At(minute(0))})
+	if got := claimedIDs(e.claim("run_2", 10, minute(3))); got != nil {
+		e.Errorf("a worker whose clock is behind got %q", got)
+	}
+	e.claimOne("run_2", "leased", minute(7))
+	e.wantErr("retry", e.s.Retry(e.ctx, "leased", minute(8)), extract.ErrNotRetryable)
+	e.must(e.s.Retry(e.ctx, "backing", minute(8)))
+	e.claimOne("run_3", "backing", minute(9))
 }
 
 func forgedLease(e *env) {
@@ -134,7 +164,7 @@ func commitPastExpiry(e *env) {
 	e.put(raw("a", 0))
 	c := e.claimOne("run_1", "a", minute(1))
 	e.wantDue(minute(60), "a")
-	e.claim("run_2", 10, minute(60), "other") // looks, takes nothing
+	e.look("run_1", minute(60))
 	e.commit(c, minute(61))
 	e.wantProcessed("a", true)
 	e.wantPattern("a", true)

@@ -64,6 +64,7 @@ func Run(t *testing.T, h Harness) {
 
 		{"lease/expired is taken over", expiredIsTakenOver},
 		{"lease/renewed is kept", renewedIsKept},
+		{"lease/clocks differ", clocksDiffer},
 		{"lease/forged", forgedLease},
 		{"lease/given back", releaseGivesBack},
 

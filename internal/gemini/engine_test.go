@@ -1,0 +1,153 @@
+package gemini_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/gemini/geminitest"
+	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/store/memory"
+)
+
+// A whole run against a service that answers each trace in another way, on both
+// backends: every trace ends in exactly one outcome, whatever its neighbours met, and
+// what was paid for is counted. TestMain checks that nothing is left running.
+func TestRunOverEveryKindOfAnswer(t *testing.T) {
+	refused := good()
+	refused.Title = ""
+	invented := good()
+	quote := "a passage that stands nowhere in the trace"
+	invented.Evidence.Excerpt, invented.Evidence.Refs = &quote, []evalforge.EvidenceRef{{Quote: quote}}
+	leaky := good()
+	leaky.Summary = "The customer jo.doe@example.com was not served."
+
+	cases := map[string]struct {
+		reply geminitest.Reply
+		want  evalforge.Outcome
+	}{
+		"well":                 {geminitest.Well(), evalforge.Stored},
+		"leaky":                {geminitest.Analysis(leaky), evalforge.Stored},
+		"schema-broken":        {geminitest.Analysis(refused), evalforge.ValidationFailed},
+		"invented":             {geminitest.Analysis(invented), evalforge.ValidationFailed},
+		"prose":                {geminitest.Text("I am sorry, I can not help with that."), evalforge.ValidationFailed},
+		"garbage":              {geminitest.Garbage(), evalforge.ValidationFailed},
+		"empty":                {geminitest.NoCandidates(), evalforge.ValidationFailed},
+		"cut-off":              {geminitest.Finish("MAX_TOKENS", `{"title":"a`), evalforge.ValidationFailed},
+		"half":                 {geminitest.Half(), evalforge.Errored},
+		"rate-limited":         {geminitest.RateLimited(0, ""), evalforge.Errored},
+		"server-error":         {geminitest.Status(500, "INTERNAL", "scripted"), evalforge.Errored},
+		"unavailable":          {geminitest.HTML(503), evalforge.Errored},
+		"bad-request":          {geminitest.Status(400, "INVALID_ARGUMENT", "scripted"), evalforge.Errored},
+		"blocked":              {geminitest.Blocked("PROHIBITED_CONTENT"), evalforge.Errored},
+		"error-in-two-hundred": {geminitest.ErrorIn200(503, "UNAVAILABLE", "scripted"), evalforge.Errored},
+		"never":                {geminitest.Never(), evalforge.TimedOut},
+	}
+	for _, backend := range []gemini.Backend{gemini.Vertex, gemini.GeminiAPI} {
+		t.Run(string(backend), func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int64
+			srv := geminitest.NewServer(t, func(w http.ResponseWriter, r *geminitest.Request) {
+				requests.Add(1)
+				for name, c := range cases {
+					if strings.Contains(string(r.Trace()), "parcel "+name+" ") {
+						c.reply(w, r)
+						return
+					}
+				}
+				t.Errorf("a request about no trace of this test:\n%s", r.Trace())
+			})
+			opt := gemini.Options{Backend: backend, BaseURL: srv.URL, Backoff: time.Millisecond, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+			if backend == gemini.Vertex {
+				opt.Project = "synthetic-project"
+			} else {
+				opt.APIKey = "synthetic-key"
+			}
+			a, err := gemini.New(t.Context(), opt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Close()
+			r, err := redact.New(redact.Options{Key: []byte("synthetic test key")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := memory.New()
+			want := map[string]evalforge.Outcome{}
+			for _, name := range slices.Sorted(maps.Keys(cases)) {
+				want[name] = cases[name].want
+				payload, err := json.Marshal(map[string]any{"messages": []map[string]any{
+					{"role": "user", "content": "Where is parcel " + name + " of jo.doe@example.com?"},
+					{"role": "assistant", "content": "The catalog service answered 503, so I cannot say."},
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := s.PutTrace(t.Context(), evalforge.RawTrace{TraceID: name, FetchedAt: evalforge.At(time.Unix(1767322800, 0)), FailureType: "unknown", Payload: payload, RecurrenceCount: 1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			e := &extract.Engine{Queue: s, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Owner: "test",
+				Pipeline: &extract.Pipeline{Analyzer: a, Redactor: r, Now: time.Now},
+				Options:  extract.Options{Concurrency: 4, TraceTimeout: 3 * time.Second}}
+			run, err := e.Run(t.Context(), extract.RunRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := run.Check(); err != nil {
+				t.Error(err)
+			}
+			got := map[string]evalforge.Outcome{}
+			for _, o := range run.TraceOutcomes {
+				got[o.SourceTraceID] = o.Status
+				if o.ErrorReason != nil && strings.Contains(*o.ErrorReason, "jo.doe") {
+					t.Errorf("%s: trace content in the reason: %s", o.SourceTraceID, *o.ErrorReason)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("outcomes (-want +got):\n%s", diff)
+			}
+			if run.Tokens.Prompt == 0 || run.CostUSD == 0 {
+				t.Errorf("the run cost %v USD and %+v tokens; want what the answers took", run.CostUSD, run.Tokens)
+			}
+			p, err := s.Pattern(t.Context(), "leaky")
+			if err != nil || strings.Contains(p.Summary, "jo.doe") || !strings.Contains(p.Summary, "[REDACTED:EMAIL:") {
+				t.Errorf("summary = %q, %v; want it redacted", p.Summary, err)
+			}
+			for _, req := range srv.Requests() {
+				if strings.Contains(string(req.Body), "jo.doe") {
+					t.Error("personal data went to the model")
+				}
+			}
+			before := requests.Load()
+			if run, err = e.Run(t.Context(), extract.RunRequest{}); err != nil || run.PickedUpCount != 0 || requests.Load() != before {
+				t.Errorf("a second run at once picked up %d traces with %d requests, %v; want none before their backoff", run.PickedUpCount, requests.Load()-before, err)
+			}
+		})
+	}
+}
+
+// good is an answer that holds for every trace of TestRunOverEveryKindOfAnswer.
+func good() evalforge.Analysis {
+	quote := "The catalog service answered 503"
+	step := 1
+	return evalforge.Analysis{
+		Title: "Catalog lookup failed", FailureType: evalforge.InfrastructureError, TriggerCondition: "dependency unavailable",
+		Summary: "The lookup failed.", RootCauseHypothesis: "The catalog was down.",
+		Evidence:            evalforge.Evidence{Signals: []string{"a 503"}, Excerpt: &quote, Refs: []evalforge.EvidenceRef{{Step: &step, Quote: quote}}},
+		RecommendedActions:  []string{"Retry with backoff."},
+		ReproductionContext: evalforge.ReproductionContext{InputPattern: "any lookup", ToolsInvolved: []string{}},
+		Severity:            evalforge.High, Confidence: 0.9, ConfidenceRationale: "The error is explicit.",
+	}
+}
