@@ -27,9 +27,7 @@ func (e *syntaxError) Error() string {
 	return fmt.Sprintf("invalid JSON at byte %d: %s", e.offset, e.reason)
 }
 
-var (
-	errNesting = errors.New("JSON nested too deeply: more than " + strconv.Itoa(maxNesting) + " levels")
-)
+var errNesting = errors.New("JSON nested too deeply: more than " + strconv.Itoa(maxNesting) + " levels")
 
 // A walk goes once through the document in, checks that it is JSON, and copies it to
 // out as soon as something changes.
@@ -150,7 +148,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		if err != nil {
 			return err
 		}
-		clean, changed := w.st.text(key, keyInfo{})
+		clean, changed := w.st.name(key)
 		if changed || strings.Contains(clean, placeholderOpen) {
 			if names == nil {
 				names = make(map[string]bool)
@@ -177,6 +175,10 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		w.pos++
 		w.space()
 		member := w.st.member(info, clean)
+		if info.schema && at(w.in, w.pos) == '{' {
+			// "password" under "properties" is declared, not given.
+			member = keyInfo{}
+		}
 		switch clean {
 		case "key", "name":
 			if at(w.in, w.pos) == '"' && !named {

@@ -31,6 +31,8 @@ func (sc *scanner) phone(s string, i int) (span, bool) {
 	switch {
 	case p.plus:
 		ok = p.n >= 8 && callingCode(p.digits[:p.n]) && !isDate(s[i+1:p.end])
+	case p.ngroups == 1 && p.n == 10 && end > p.end:
+		ok = p.digits[0] >= '2' && p.digits[3] >= '2'
 	case p.northAmerican():
 		ok = end > p.end || !p.spaced
 	}

@@ -11,9 +11,12 @@ const (
 	// always: a string or number under the key goes as a whole, and with it every
 	// string in an array or object under the key.
 	always
-	// secretive: the value goes if it looks like a secret (token, key), because other
-	// things are called the same: the tokens of a model, the keys of a map.
+	// secretive: the value goes if it looks like a secret, because other things are
+	// called the same: a token of a model's answer.
 	secretive
+	// opaqueOnly: the value goes if it looks drawn at random; most values under such a
+	// key (crew_key, signature) are harmless.
+	opaqueOnly
 	// phoneLike: 7 to 15 digits, written in whatever way, are a phone number.
 	phoneLike
 	// cardLike: digits with a valid Luhn digit are a card number, also as a number.
@@ -79,15 +82,23 @@ var hintKeys = map[treatment]string{
 		clientaddress peeraddress`,
 }
 
-// identifierKeys and identifierSuffixes are names of ids, times, counts and hashes.
+// identifierKeys are names of ids, times, counts and hashes, identifierWords the words
+// at which such names end (span_id, startTimeUnixNano), identifierSuffixes their ends
+// where the words are not told apart (traceid).
 const (
 	identifierKeys = `id ids uuid guid trace span parent created updated timestamp timestamps ts time date
 		start end duration latency version ver model seed cost price amount total count usage index
 		offset size length score embedding embeddings vector hash digest checksum etag sha sha1 sha256
 		md5 commit revision fingerprint signature object type tokens logprobs bytes zip zipcode
 		postalcode isbn doi sku cursor`
-	identifierSuffixes = `id ids uuid hash digest checksum sha256 fingerprint time timestamp at ms ns us nano
-		nanos date version model count counts tokens token_count number_of seconds millis usage cost`
+	identifierWords = `id ids uuid hash digest checksum sha256 fingerprint time timestamp at ms ns us nano nanos
+		date version model count counts tokens seconds millis usage cost index seed`
+	identifierSuffixes = `traceid spanid requestid sessionid callid messageid runid threadid orderid itemid userid
+		timestamp unixnano tokencount`
+
+	// maxIdentifierBytes bounds the values that are taken for ids, times and counts.
+	// Longer ones are text, whatever their key.
+	maxIdentifierBytes = 64
 )
 
 // personKeys are objects that describe a person, hostKeys objects that describe a
@@ -102,8 +113,9 @@ const (
 // A policy is the tables above, ready to be asked.
 type policy struct {
 	exact      map[string]keyInfo
-	always     []suffixRule // longest first where it matters
-	identifier []string
+	always     []suffixRule
+	identifier map[string]bool // last words
+	suffixes   []string        // for identifier
 }
 
 type suffixRule struct {
@@ -135,7 +147,8 @@ func newPolicy() *policy {
 			p.always = append(p.always, suffixRule{s, kind})
 		}
 	}
-	p.identifier = strings.Fields(identifierSuffixes)
+	p.identifier = words(identifierWords)
+	p.suffixes = strings.Fields(identifierSuffixes)
 	return p
 }
 
@@ -174,9 +187,18 @@ func (p *policy) key(parent keyInfo, key string) keyInfo {
 		parent = p.exact[fold(before)]
 	}
 	info := p.name(parent, fold(last))
-	if info == (keyInfo{}) && !parent.schema && classify(last) != noKey && last != "key" {
-		// A token, a key or a signature: names of which most are harmless.
-		info.treatment = secretive
+	if info == (keyInfo{}) && last != "key" {
+		switch classify(last) {
+		case noKey:
+			var parts nameParts
+			if parts.split(last); p.identifier[parts.last(0)] {
+				info.treatment = identifier
+			}
+		case opaqueKey:
+			info.treatment = opaqueOnly
+		default:
+			info.treatment = secretive
+		}
 	}
 	return info
 }
@@ -185,9 +207,6 @@ func (p *policy) key(parent keyInfo, key string) keyInfo {
 func (p *policy) name(parent keyInfo, name string) keyInfo {
 	info, known := p.exact[name]
 	switch {
-	case parent.schema:
-		// "password" under "properties" is declared, not given.
-		return keyInfo{}
 	case info.kind == Address && parent.host:
 		return keyInfo{treatment: address}
 	case name == "name" && parent.person:
@@ -203,7 +222,7 @@ func (p *policy) name(parent keyInfo, name string) keyInfo {
 	if strings.HasSuffix(name, "phone") || strings.HasSuffix(name, "phonenumber") {
 		return keyInfo{treatment: phoneLike}
 	}
-	for _, s := range p.identifier {
+	for _, s := range p.suffixes {
 		if strings.HasSuffix(name, s) {
 			return keyInfo{treatment: identifier}
 		}

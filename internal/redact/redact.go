@@ -103,7 +103,8 @@ const minSecretBytes = 8
 // A Redactor redacts texts and documents. It is used by many goroutines at once.
 type Redactor struct {
 	key     []byte
-	secrets []string  // longest first
+	secrets []string // longest first
+	policy  *policy
 	states  sync.Pool // of *state
 }
 
@@ -112,7 +113,7 @@ func New(o Options) (*Redactor, error) {
 	if len(o.Key) == 0 {
 		return nil, errors.New("redact: the installation key is empty; placeholders made without a key could be guessed back")
 	}
-	r := &Redactor{key: slices.Clone(o.Key), secrets: encodings(o.Secrets)}
+	r := &Redactor{key: slices.Clone(o.Key), secrets: encodings(o.Secrets), policy: newPolicy()}
 	r.states.New = func() any { return newState(r) }
 	return r, nil
 }

@@ -18,12 +18,11 @@ const (
 
 // A state is what one goroutine needs while it redacts: it is reused, not shared.
 type state struct {
-	r      *Redactor
-	policy *policy
-	keys   map[string]keyInfo // treatment of top-level keys by their full name
-	found  map[Kind]int
-	spans  []span
-	scan   scanner
+	r     *Redactor
+	keys  map[string]keyInfo // treatment of top-level keys by their full name
+	found map[Kind]int
+	spans []span
+	scan  scanner
 	// decoded is the buffer in which strings are decoded.
 	decoded []byte
 	mac     hash.Hash
@@ -36,9 +35,12 @@ type span struct {
 }
 
 func newState(r *Redactor) *state {
-	st := &state{r: r, policy: newPolicy(), keys: make(map[string]keyInfo), mac: hmac.New(sha256.New, r.key)}
-	st.scan.policy = st.policy
-	return st
+	return &state{
+		r:    r,
+		keys: make(map[string]keyInfo),
+		scan: scanner{policy: r.policy},
+		mac:  hmac.New(sha256.New, r.key),
+	}
 }
 
 func (st *state) reset() { st.found = nil }
@@ -66,13 +68,13 @@ func (st *state) hide(k Kind, value string) string {
 
 // key returns what the policy says about key under parent.
 func (st *state) key(parent keyInfo, key string) keyInfo {
-	if parent.person || parent.host || parent.schema {
-		return st.policy.key(parent, key)
+	if parent.person || parent.host {
+		return st.r.policy.key(parent, key)
 	}
 	if info, ok := st.keys[key]; ok {
 		return info
 	}
-	info := st.policy.key(keyInfo{}, key)
+	info := st.r.policy.key(keyInfo{}, key)
 	if len(st.keys) < maxCachedKeys && len(key) <= maxKeyBytes {
 		st.keys[strings.Clone(key)] = info
 	}
@@ -85,12 +87,28 @@ func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 	if s == "" || isPlaceholder(s) {
 		return s, false
 	}
-	if kind, ok := wholeValue(s, info); ok {
-		return st.hide(kind, s), true
+	if info.treatment == always {
+		return st.hide(info.kind, s), true
 	}
+	return st.settle(s, info, depth)
+}
+
+// name redacts the key of an object.
+func (st *state) name(key string) (string, bool) {
+	return st.settle(key, keyInfo{}, maxStringDepth)
+}
+
+// settle redacts s until nothing more is found in it.
+func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 	changed := false
 	for range maxRounds {
-		next, more := st.once(s, info, depth)
+		if depth < maxStringDepth && looksLikeJSON(s) {
+			if clean, more, ok := st.nested(s, depth); ok {
+				// Each string and key in it is settled, and so is the whole.
+				return clean, changed || more
+			}
+		}
+		next, more := st.text(s, info)
 		if !more {
 			return s, changed
 		}
@@ -99,25 +117,23 @@ func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 	return st.hide(Dropped, s), true
 }
 
-// once is one round of value.
-func (st *state) once(s string, info keyInfo, depth int) (string, bool) {
-	if depth < maxStringDepth && looksLikeJSON(s) {
-		found := st.found
-		st.found = nil
-		clean, changed, err := st.document(s, depth)
-		inner := st.found
-		st.found = found
-		if err == nil {
-			for k, n := range inner {
-				if st.found == nil {
-					st.found = make(map[Kind]int)
-				}
-				st.found[k] += n
-			}
-			return clean, changed
-		}
+// nested redacts s as a document inside depth strings, if it is JSON.
+func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
+	found := st.found
+	st.found = nil
+	clean, changed, err := st.document(s, depth)
+	inner := st.found
+	st.found = found
+	if err != nil {
+		return "", false, false // what was found in it is found again in the text
 	}
-	return st.text(s, info)
+	for k, n := range inner {
+		if st.found == nil {
+			st.found = make(map[Kind]int)
+		}
+		st.found[k] += n
+	}
+	return clean, changed, true
 }
 
 // looksLikeJSON reports whether s starts and ends like an array, an object or a string.
@@ -156,11 +172,18 @@ func (st *state) text(s string, info keyInfo) (string, bool) {
 	if len(s) < minFindingBytes {
 		return s, false
 	}
+	if info.treatment == identifier && len(s) > maxIdentifierBytes {
+		info = keyInfo{}
+	}
 	spans := st.spans[:0]
 	st.scan.begin(info)
 	for pos := 0; pos < len(s); {
 		start, end := nextPlaceholder(s, pos)
-		spans = st.scan.segment(spans, s, pos, start)
+		if kind, ok := wholeValue(s[pos:start], info); ok {
+			spans = append(spans, span{pos, start, kind})
+		} else {
+			spans = st.scan.segment(spans, s, pos, start)
+		}
 		pos = end
 	}
 	st.spans = spans
@@ -173,13 +196,23 @@ func (st *state) text(s string, info keyInfo) (string, bool) {
 // own replaces the service's own secrets in s, outside placeholders, and nothing else.
 func (st *state) own(s string) (string, bool) {
 	spans := st.spans[:0]
+	next := make([]int, len(st.r.secrets)) // where each occurs next
 	for pos := 0; pos < len(s); {
 		start, end := nextPlaceholder(s, pos)
+		for i := range next {
+			next[i] = pos - 1
+		}
 		for pos < start {
 			best := span{start: start, end: start}
-			for _, secret := range st.r.secrets {
-				if i := strings.Index(s[pos:start], secret); i >= 0 && pos+i < best.start {
-					best = span{pos + i, pos + i + len(secret), OwnSecret}
+			for i, secret := range st.r.secrets {
+				if next[i] < pos {
+					next[i] = start
+					if k := strings.Index(s[pos:start], secret); k >= 0 {
+						next[i] = pos + k
+					}
+				}
+				if next[i] < best.start {
+					best = span{next[i], next[i] + len(secret), OwnSecret}
 				}
 			}
 			if best.kind != "" {
@@ -209,13 +242,18 @@ func (st *state) cut(s string, spans []span) string {
 	return b.String()
 }
 
-// wholeValue reports whether a string goes as a whole because of its key.
+// wholeValue reports whether a string goes as a whole because of its key, and of what
+// it looks like where the key alone is no proof.
 func wholeValue(s string, info keyInfo) (Kind, bool) {
 	switch info.treatment {
 	case always:
 		return info.kind, true
 	case secretive:
-		if v := strings.TrimSpace(s); isOpaque(v, 16) || isCredential(v) {
+		if v := strings.TrimSpace(s); isOpaque(v, 16) || len(v) >= 10 && isCredential(v) {
+			return Secret, true
+		}
+	case opaqueOnly:
+		if isOpaque(strings.TrimSpace(s), 20) {
 			return Secret, true
 		}
 	case phoneLike:

@@ -16,15 +16,17 @@ type vendorKey struct {
 type gate uint8
 
 const (
-	distinct gate = iota // at least five different characters
-	digits2              // and two digits
-	random               // and two digits or six changes of case
-	mixed                // and two digits and six changes of case
-	hexOnly              // hex digits only, at least five different
-	capitals             // capitals and digits only, at least five different and a digit
+	distinct  gate = iota // at least five different characters
+	digits2               // and two digits
+	random                // and two digits or six changes of case
+	mixed                 // and two digits and six changes of case
+	hexOnly               // hex digits only, at least five different
+	capitals              // capitals and digits only, five different and a digit, or eight different
+	digitless             // anything: the prefix and the length are enough
 )
 
-// vendorKeys is collected from the vendors' documentation and public rule sets.
+// vendorKeys is collected from the vendors' documentation and public rule sets. Of two
+// prefixes of which one starts with the other, the longer one comes first.
 var vendorKeys = []vendorKey{
 	// Models and tools around them.
 	{"sk-proj-", tokenSet, 16, 0, distinct},
@@ -93,13 +95,21 @@ var vendorKeys = []vendorKey{
 	{"pscale_pw_", dottedSet, 30, 0, distinct},
 	{"pscale_oauth_", dottedSet, 30, 0, distinct},
 	{"tk-us-", tokenSet, 40, 0, distinct},
+	{"vcp_", tokenSet, 24, 0, digits2},
+	{"vci_", tokenSet, 24, 0, digits2},
+	{"vca_", tokenSet, 24, 0, digits2},
+	{"vcr_", tokenSet, 24, 0, digits2},
+	{"vck_", tokenSet, 24, 0, digits2},
+	{"cfat_", tokenSet, 40, 0, random},
+	{"cfut_", tokenSet, 40, 0, random},
+	{"cfk_", tokenSet, 40, 0, random},
 	{"vercel_", tokenSet, 24, 0, digits2},
 	{"rnd_", tokenSet, 24, 0, digits2},
 	// Code hosts and registries.
 	{"ghp_", tokenSet, 30, 0, distinct},
 	{"gho_", tokenSet, 30, 0, distinct},
 	{"ghu_", tokenSet, 30, 0, distinct},
-	{"ghs_", tokenSet, 30, 0, distinct},
+	{"ghs_", dottedSet, 30, 0, distinct},
 	{"ghr_", tokenSet, 30, 0, distinct},
 	{"github_pat_", tokenSet, 30, 0, distinct},
 	{"glpat-", dottedSet, 18, 0, distinct},
@@ -123,9 +133,9 @@ var vendorKeys = []vendorKey{
 	{"AKCp", tokenSet, 60, 80, random},
 	{"cmVmd", tokenSet, 55, 60, random},
 	{"sgp_", tokenSet, 40, 0, distinct},
-	{"sqp_", tokenSet, 40, 0, hexOnly},
-	{"squ_", tokenSet, 40, 0, hexOnly},
-	{"sqa_", tokenSet, 40, 0, hexOnly},
+	{"sqp_", tokenSet, 40, 0, distinct},
+	{"squ_", tokenSet, 40, 0, distinct},
+	{"sqa_", tokenSet, 40, 0, distinct},
 	{"ATATT3", base64Set, 50, 0, distinct},
 	{"ATCTT3", base64Set, 50, 0, distinct},
 	{"ATBB", tokenSet, 30, 34, random},
@@ -168,10 +178,10 @@ var vendorKeys = []vendorKey{
 	{"SK", tokenSet, 32, 32, hexOnly},
 	{"re_", tokenSet, 24, 0, digits2},
 	// The rest.
-	{"shpat_", tokenSet, 32, 0, hexOnly},
-	{"shpca_", tokenSet, 32, 0, hexOnly},
-	{"shppa_", tokenSet, 32, 0, hexOnly},
-	{"shpss_", tokenSet, 32, 0, hexOnly},
+	{"shpat_", tokenSet, 28, 0, distinct},
+	{"shpca_", tokenSet, 28, 0, distinct},
+	{"shppa_", tokenSet, 28, 0, distinct},
+	{"shpss_", tokenSet, 28, 0, distinct},
 	{"sntrys_", base64Set, 60, 0, distinct},
 	{"sntryu_", tokenSet, 60, 0, hexOnly},
 	{"PMAK-", tokenSet, 50, 0, distinct},
@@ -209,14 +219,12 @@ var vendorKeys = []vendorKey{
 	{"waka_", tokenSet, 36, 36, distinct},
 	{"zpka_", tokenSet, 30, 0, distinct},
 	{"wrka-", tokenSet, 30, 0, distinct},
+	{"ZXlK", base64Set, 60, 0, random}, // a JSON web token in base64
 	{"pk.eyJ", dottedSet, 60, 0, random},
 	{"sk.eyJ", dottedSet, 60, 0, random},
 	{"s-s4t2ud-", tokenSet, 60, 0, hexOnly},
 	{"s-s4t2af-", tokenSet, 60, 0, hexOnly},
 }
-
-// digitless: no more than the prefix and the length are needed.
-const digitless gate = 255
 
 // byStart are the positions in vendorKeys of the shapes that start with two bytes, in
 // the order of the table; startsKey marks the first of the two.
@@ -314,7 +322,7 @@ func (g gate) open(s string) bool {
 	case mixed:
 		return different >= 5 && digits >= 2 && changes >= 6
 	case capitals:
-		return different >= 5 && digits >= 1
+		return different >= 5 && digits >= 1 || different >= 8
 	}
 	return different >= 5
 }

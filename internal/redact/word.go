@@ -29,8 +29,6 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 		if end := sc.runEnd(s, j, base64Set); end-j >= 30 && digits2.open(s[j:end]) {
 			return span{i, end, APIKey}, true
 		}
-	case n >= 35 && n <= 36 && next == '-' && s[j+1:min(j+3, len(s))] == "us" && isDigit(at(s, j+3)):
-		// Mailchimp, with a prefix that is a part of the word: not one of its keys.
 	case n == 32 && next == '-' && foldPrefix(s[j+1:], "us") && isDigit(at(s, j+3)):
 		if end := wordSet.run(s, j+1, 5); hexOnly.open(s[i:j]) { // Mailchimp
 			return span{i, end, APIKey}, true
