@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -114,7 +115,7 @@ func sortedKeys(m map[string]any) []string {
 	return keys
 }
 
-// pointer appends tokens to a JSON pointer (RFC 6901).
+// pointer appends tokens, keys or positions, to a JSON pointer (RFC 6901).
 func pointer(base string, tokens ...any) string {
 	var sb strings.Builder
 	sb.WriteString(base)
@@ -122,9 +123,12 @@ func pointer(base string, tokens ...any) string {
 		sb.WriteByte('/')
 		switch t := t.(type) {
 		case string:
-			sb.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(t))
-		default:
-			fmt.Fprint(&sb, t)
+			if strings.ContainsAny(t, "~/") {
+				t = strings.ReplaceAll(strings.ReplaceAll(t, "~", "~0"), "/", "~1")
+			}
+			sb.WriteString(t)
+		case int:
+			sb.WriteString(strconv.Itoa(t))
 		}
 	}
 	return sb.String()

@@ -327,6 +327,7 @@ func (d *chatDecoder) agentEntry(s *Step, msgs []Message, role, name string) {
 		d.toolEntry(s, msgs)
 	case exitCode.MatchString(said):
 		s.Kind, s.Name, s.Agent = KindTool, speaker, speaker
+		msgs[0].Role = "tool"
 		s.Tool = &ToolIO{Name: speaker, Args: d.lastCode(), Result: said, HasResult: true, IsErr: exitCode.FindStringSubmatch(said)[1] != "0"}
 		s.Out = d.b.pool(msgs)
 		d.since = append(d.since, s.Out...)
@@ -346,6 +347,7 @@ func (d *chatDecoder) agentEntry(s *Step, msgs []Message, role, name string) {
 			d.since = append(d.since, d.b.message(Message{Role: "system", Name: speaker, Text: text(p)}))
 			delete(d.prompts, speaker)
 		}
+		msgs[0].Role = "assistant"
 		d.modelEntry(s, msgs, KindAgent)
 		s.Agent, s.Name = speaker, speaker
 		if name == "" {

@@ -311,6 +311,41 @@ func TestCompactTextIsVerbatim(t *testing.T) {
 	})
 }
 
+// Only what repeats is folded: steps that differ in what they say, or in where they stand
+// in the tree, are not.
+func TestCompactFolds(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(i int, s *Step)
+		folded int
+	}{
+		{"identical", func(i int, s *Step) { s.Dur = time.Duration(i) * time.Second }, 8},
+		{"different arguments", func(i int, s *Step) { s.Tool.Args = strconv.Itoa(i) }, 0},
+		{"different results", func(i int, s *Step) { s.Tool.Result = strconv.Itoa(i) }, 0},
+		{"different errors", func(i int, s *Step) { s.Err = &Failure{Message: strconv.Itoa(i)} }, 0},
+		{"nested", func(i int, s *Step) { s.Depth = i }, 0},
+		{"two kinds in turn", func(i int, s *Step) { s.Name = strconv.Itoa(i % 2) }, 6},
+		{"three kinds in turn", func(i int, s *Step) { s.Name = strconv.Itoa(i % 3) }, 3},
+		{"two of a sort, five times", func(i int, s *Step) { s.Name = strconv.Itoa(i / 2) }, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tr := &Trace{}
+			for i := range 10 {
+				s := Step{Index: i, Kind: KindTool, Name: "f", Tool: &ToolIO{Name: "f", Args: "{}", Result: "no", HasResult: true}}
+				tc.change(i, &s)
+				tr.Steps = append(tr.Steps, s)
+			}
+			folded := 0
+			for _, s := range checkCompacted(t, tr, Compact(tr, MaxBytes), MaxBytes).Steps {
+				folded += s.Repeated
+			}
+			if folded != tc.folded {
+				t.Errorf("%d steps folded, want %d", folded, tc.folded)
+			}
+		})
+	}
+}
+
 // Each message is written once, however many steps were given it, and every text of the
 // sources survives as long as nothing is cut.
 func TestCompactIsLossless(t *testing.T) {

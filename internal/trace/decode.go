@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"maps"
+	"strings"
 )
 
 // A decoder reads one format.
@@ -75,7 +76,7 @@ func decodeValue(v any, source []byte) *Trace {
 	if b.t.Format == FormatOpaque {
 		s := &b.t.Steps[0]
 		if source != nil {
-			s.Input = string(source)
+			s.Input = strings.TrimSpace(string(source))
 		} else {
 			s.Input = text(doc)
 		}

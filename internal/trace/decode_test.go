@@ -66,7 +66,7 @@ func describe(t *Trace) string {
 		line("label", "name", l.Name, "value", l.Value, "score", score, "source", l.Source, "step", l.StepID, "explanation", l.Explanation)
 	}
 	for _, inv := range t.Invocations() {
-		line("invocation", "step", fmt.Sprint(" ", inv.Step)[1:], "caller", fmt.Sprint(" ", inv.Caller)[1:], "id", inv.CallID, "name", inv.Name, "args", inv.Args, "argsErr", inv.ArgsErr,
+		line("invocation", "step", fmt.Sprintf("#%d", inv.Step), "caller", fmt.Sprintf("#%d", inv.Caller), "id", inv.CallID, "name", inv.Name, "args", inv.Args, "argsErr", inv.ArgsErr,
 			"result", inv.Result, "hasResult", inv.HasResult, "isErr", inv.IsErr, "status", inv.Status)
 	}
 	for _, w := range t.Warnings {

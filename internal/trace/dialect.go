@@ -287,7 +287,7 @@ func resultText(v any) string {
 				return inner
 			}
 			var once any
-			once, err := parseJSON([]byte(s))
+			once, err := readJSON(strings.NewReader(s))
 			if inner, ok := once.(string); err == nil && ok {
 				return inner
 			}

@@ -98,11 +98,7 @@ func legacyMessages(sp *span, prefix, role string) []Message {
 		if m["content"] == "null" { // Traceloop writes a null content as the word
 			delete(m, "content")
 		}
-		var calls []any
-		for _, c := range indexed(m, "tool_calls") {
-			calls = append(calls, c)
-		}
-		if calls != nil {
+		if calls := indexed(m, "tool_calls"); calls != nil {
 			m["tool_calls"] = calls
 		}
 		out = append(out, parseMessage(m, role)...)

@@ -119,7 +119,8 @@ func isMessage(m map[string]any) bool {
 	return source && m["content"] != nil
 }
 
-// role normalises what dialects call the speaker.
+// normalRole returns user, assistant, system or tool for what dialects call these, and
+// any other role as it is.
 func normalRole(role string) string {
 	switch strings.ToLower(role) {
 	case "user", "human", "humanmessage", "usermessage":
@@ -161,6 +162,12 @@ func parseMessage(m map[string]any, role string) []Message {
 		}
 	}
 	msg.Role = normalRole(role)
+	switch msg.Role {
+	case "user", "assistant", "system", "tool":
+	default: // an agent's name
+		msg.Role = "assistant"
+		fill(&msg.Name, role)
+	}
 	var results []Message
 	for _, k := range [...]string{"content", "contents", "parts", "text", "value"} {
 		if m[k] != nil {

@@ -21,7 +21,13 @@ type source struct {
 	line int // line at off, from 1
 	max  int
 	err  error // from r
+	// wasted counts the bytes that were scanned for values that turned out to be broken.
+	// Past maxWasted only values that end on their own line are looked for, so that a
+	// broken file takes time in proportion to its length.
+	wasted int
 }
+
+const maxWasted = 64 << 20
 
 // newSource returns a source of at most max bytes per value, decompressing gzip.
 func newSource(r io.Reader, max int) (*source, error) {
@@ -131,8 +137,12 @@ func (s *source) skipLine() {
 func (s *source) value() ([]byte, error) {
 	s.next = 0
 	d := json.NewDecoder(reader{s})
+	if s.wasted > maxWasted {
+		d = json.NewDecoder(&lineReader{r: reader{s}})
+	}
 	var raw json.RawMessage
 	if err := d.Decode(&raw); err != nil {
+		s.wasted += s.next
 		return nil, err
 	}
 	n := int(d.InputOffset())
@@ -167,4 +177,23 @@ func (r reader) Read(p []byte) (int, error) {
 	n := copy(p, s.buf[s.off+s.next:])
 	s.next += n
 	return n, nil
+}
+
+// A lineReader reads up to the end of the line.
+type lineReader struct {
+	r    reader
+	done bool
+}
+
+func (l *lineReader) Read(p []byte) (int, error) {
+	if l.done {
+		return 0, io.EOF
+	}
+	n, err := l.r.Read(p)
+	if i := bytes.IndexByte(p[:n], '\n'); i >= 0 {
+		l.done = true
+		l.r.s.next -= n - i - 1
+		n = i + 1
+	}
+	return n, err
 }

@@ -22,13 +22,17 @@ const maxEmbedded = 4
 // parseJSON decodes exactly one JSON value; numbers stay as they are written. Invalid
 // UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000).
 func parseJSON(b []byte) (any, error) {
-	if len(bytes.TrimSpace(b)) == 0 {
-		return nil, errors.New("the payload is empty; want a JSON object")
-	}
-	d := json.NewDecoder(bytes.NewReader(b))
+	return readJSON(bytes.NewReader(b))
+}
+
+func readJSON(r io.Reader) (any, error) {
+	d := json.NewDecoder(r)
 	d.UseNumber()
 	var v any
-	if err := d.Decode(&v); err != nil {
+	switch err := d.Decode(&v); {
+	case err == io.EOF:
+		return nil, errors.New("the payload is empty; want a JSON object")
+	case err != nil:
 		return nil, fmt.Errorf("the payload is not JSON: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
@@ -54,7 +58,7 @@ func embedded(v any) any {
 		default:
 			return v
 		}
-		inner, err := parseJSON([]byte(s))
+		inner, err := readJSON(strings.NewReader(s))
 		if err != nil {
 			return v
 		}
@@ -309,7 +313,7 @@ func arguments(v any) (args, problem string) {
 	case map[string]any:
 		return canonical(inner), ""
 	case string:
-		_, err := parseJSON([]byte(inner))
+		_, err := readJSON(strings.NewReader(inner))
 		if err == nil {
 			return inner, "arguments are no JSON object"
 		}
