@@ -283,7 +283,7 @@ func (m meaning) of(in incident) meaning {
 
 // errorQuote quotes the message of an incident, or what else the step has.
 func (v *view) errorQuote(in incident) string {
-	for _, text := range []string{in.fail.Message, in.fail.Type + ": " + in.fail.Message, in.fail.Type, in.fail.Code, v.t.Steps[in.step].Output} {
+	for _, text := range []string{in.fail.Message, in.fail.Type, in.fail.Code, v.t.Steps[in.step].Output} {
 		if q := head(text); q != "" {
 			return q
 		}
@@ -322,12 +322,9 @@ func (in incident) transient() bool {
 // or a later model step with the same parent produced something while no step above
 // recorded an error.
 func (v *view) recovers(in incident) bool {
-	for p := v.parent[in.step]; p >= 0; p = v.parent[p] {
-		if s := &v.t.Steps[p]; s.Err != nil || s.Status == trace.Error {
+	for i := range v.t.Steps {
+		if s := &v.t.Steps[i]; (s.Err != nil || s.Status == trace.Error) && v.ancestor(i, in.step) {
 			return false
-		}
-		if v.parent[p] == p {
-			break
 		}
 	}
 	if in.call != nil && in.call.Name != "" {
@@ -400,7 +397,7 @@ func executions(v *view) []Signal {
 	switch why {
 	case causeNetwork, causeServer, causeRateLimit, causeTimeout:
 		if m := toolMeanings[why]; same {
-			s.FailureType, s.Condition, s.Weight, s.Cause = m.failureType, m.condition, 0.6, first.step
+			s.FailureType, s.Condition, s.Weight, s.Cause = m.failureType, m.condition, 0.55, first.step
 		}
 	}
 	return []Signal{s}

@@ -37,7 +37,7 @@ var (
 	nothingText = regexp.MustCompile(`(?i)\bno (?:\w+ ){0,3}(?:results?|matches|match|records?|documents?|data|entries|entry|items?|information|rows|hits|flights|articles?|content|passages?)\b|\bnot found\b|\bnothing (?:was )?found\b|\b0 (?:results|matches|rows|records|documents|hits)\b|\bcould not find\b|\bdoes not exist\b|\bno such\b|\bempty\b`)
 	emptyList   = regexp.MustCompile(`"(?:results?|items|documents?|data|matches|rows|records|hits|chunks|passages|entries|output)"\s*:\s*(?:\[\s*\]|\{\s*\}|null|"")|"(?:count|total|total_results|num_results|hits)"\s*:\s*0\b`)
 	// admission matches answers that own up to not having something.
-	admission = regexp.MustCompile(`(?i)\b(?:could ?n[o']t|could not|unable|can(?:no|')t|can not|sorry|unfortunately|apolog\w+|no (?:\w+ ){0,3}(?:results?|information|records?|data|match(?:es|ing)?|documents?|entr(?:y|ies)|details|luck)|not (?:find|found|available|have|exist|able|locate|sure|certain)|don['’]?t (?:have|see|find|know)|doesn['’]?t|didn['’]?t|wasn['’]?t|isn['’]?t|does not|did not|do not have|none|nothing|without|missing|however|assum\w+|failed|error|unknown|empty)\b`)
+	admission = regexp.MustCompile(`(?i)\b(?:could ?n[o']t|could not|unable|can(?:no|')t|can not|sorry|unfortunately|apolog\w+|no (?:\w+ ){0,3}(?:results?|information|records?|data|match(?:es|ing)?|documents?|entr(?:y|ies)|details|luck)|not (?:find|found|available|have|exist|able|locate|sure|certain)|found no|no (?:figures?|numbers?|sources?|mention|sign|trace|evidence)|don['’]?t (?:have|see|find|know)|doesn['’]?t|didn['’]?t|wasn['’]?t|isn['’]?t|does not|did not|do not have|none|nothing|without|missing|however|assum\w+|failed|error|unknown|empty)\b`)
 )
 
 // isNothing reports whether a result is empty or says that there is nothing.
@@ -73,7 +73,7 @@ func afterNothing(v *view) (Signal, bool) {
 		}
 		switch {
 		case all && fresh > 0:
-			s.Weight = 0.75
+			s.Weight = 0.65
 		case fresh >= 2:
 			s.Weight = 0.6
 		case all && i == v.final && utf8.RuneCountInString(p.text) >= 40:
@@ -106,7 +106,7 @@ func (v *view) emptyBefore(step int) (last, all bool) {
 // nothing when they succeed.
 func (v *view) anyChange() bool {
 	for _, c := range v.calls {
-		if changing.MatchString(c.Name) {
+		if changes(c.Name) {
 			return true
 		}
 	}
@@ -135,9 +135,14 @@ func (v *view) newFigures(p passage) int {
 var (
 	// changing matches names of tools that change something.
 	changing = regexp.MustCompile(`(?i)book|reserv|order|purchas|buy|cancel|refund|return|send|mail|notif|messag|updat|modif|chang|edit|\bset|set_|patch|creat|open|submit|file|schedul|add|post|insert|regist|delet|remov|pay|transfer|charg|issue|certificate|exchange|write|save|upload|deploy|approv|assign|confirm|apply|enable|disable|reset|escalat|ticket|execute|run|exec|call|invoke|process|trigger|publish|complet|close|grant|revoke|rebook|upgrade|log`)
+	// reading matches names of tools that only look.
+	reading = regexp.MustCompile(`(?i)^(?:\w+[._-])?(?:get|list|find|search|look_?up|read|fetch|check|query|show|describe|calc\w*|view|load|count|validate|verify|think|browse)(?:[_A-Z-]|$)`)
 	// claimDone matches reports of something done for the user.
 	claimDone = regexp.MustCompile(`(?i)\b(?:i(?:'ve| have)|we(?:'ve| have)|has been|have been|(?:was|were|is|are) (?:now |successfully )+) ?(?:now |just |already |successfully |also )*(booked|reserved|ordered|purchased|cancell?ed|refunded|sent|emailed|e-mailed|notified|updated|modified|changed|scheduled|submitted|filed|created|deleted|removed|transferred|charged|issued|processed|placed|registered|rescheduled|upgraded|reset|escalated|deployed|published)\b`)
 )
+
+// changes reports whether a tool of that name may change something.
+func changes(name string) bool { return changing.MatchString(name) && !reading.MatchString(name) }
 
 // neverDone finds an answer that reports something as done when no call did it: none
 // that changes anything, or only failed ones.
@@ -150,7 +155,7 @@ func neverDone(v *view) (Signal, bool) {
 		return Signal{}, false
 	}
 	for _, p := range v.addressed() {
-		m := claimDone.FindStringSubmatchIndex(p.text)
+		m := claimDone.FindStringSubmatchIndex(scanned(p.text))
 		if m == nil || v.verifier[p.step] || quoted(p.text, m[0]) {
 			continue
 		}
@@ -162,7 +167,7 @@ func neverDone(v *view) (Signal, bool) {
 		failed, done := false, false
 		for i := range v.calls {
 			c := &v.calls[i]
-			if c.Step > p.step || !changing.MatchString(c.Name) {
+			if c.Step > p.step || !changes(c.Name) {
 				continue
 			}
 			if callFailed(c) {
@@ -221,22 +226,15 @@ func identifiers(text string) map[string][2]int {
 	return found
 }
 
-// sources returns everything the run was told before a step, lower-cased.
-func (v *view) sources(before int) string {
-	var b strings.Builder
-	for _, list := range [][]passage{v.inputs, v.results} {
-		for _, p := range list {
-			if p.step <= before {
-				b.WriteString(strings.ToLower(p.text))
-				b.WriteByte('\n')
-			}
+// told reports whether the run was told something, in lower case, up to a step: by an
+// input, a result or the input of a span.
+func (v *view) told(needle string, before int) bool {
+	for _, p := range v.lower {
+		if p.step <= before && strings.Contains(p.text, needle) {
+			return true
 		}
 	}
-	for i := range v.t.Steps[:min(len(v.t.Steps), before+1)] {
-		b.WriteString(strings.ToLower(v.t.Steps[i].Input))
-		b.WriteByte('\n')
-	}
-	return b.String()
+	return false
 }
 
 // absentIdentifier finds an answer that names an identifier which occurs nowhere in what
@@ -254,12 +252,11 @@ func absentIdentifier(v *view) (Signal, bool) {
 		if len(ids) == 0 {
 			continue
 		}
-		src := v.sources(p.step)
 		if !v.resultBefore(p.step) {
 			continue
 		}
 		for _, id := range sortedKeys(ids) {
-			if strings.Contains(src, id) || strings.Contains(src, strings.NewReplacer("-", "", "_", "").Replace(id)) {
+			if v.told(id, p.step) || v.told(strings.NewReplacer("-", "", "_", "").Replace(id), p.step) {
 				continue
 			}
 			at := ids[id]
@@ -270,6 +267,16 @@ func absentIdentifier(v *view) (Signal, bool) {
 		}
 	}
 	return Signal{}, false
+}
+
+// said reports whether an output up to a step has the text, in lower case.
+func (v *view) said(needle string, before int) bool {
+	for _, p := range v.outputs {
+		if p.step <= before && strings.Contains(strings.ToLower(p.text), needle) {
+			return true
+		}
+	}
+	return false
 }
 
 func (v *view) resultBefore(step int) bool {
@@ -292,14 +299,8 @@ func inventedArgument(v *view) (Signal, bool) {
 		if len(ids) == 0 || !callFailed(c) {
 			continue // an identifier that worked was known from somewhere
 		}
-		src := v.sources(c.Step - 1)
-		for _, p := range v.outputs {
-			if p.step < c.Step {
-				src += strings.ToLower(p.text) + "\n"
-			}
-		}
 		for _, id := range sortedKeys(ids) {
-			if strings.Contains(src, id) {
+			if v.told(id, c.Step-1) || v.said(id, c.Step-1) {
 				continue
 			}
 			at := ids[id]
@@ -354,11 +355,15 @@ func otherValue(v *view) (Signal, bool) {
 	if a.step < 0 || v.t.Dropped > 0 {
 		return Signal{}, false
 	}
-	src := v.sources(a.step)
-	known := figures(src)
+	known := map[string]bool{}
+	for _, p := range v.lower {
+		if p.step <= a.step {
+			addFigures(known, p.text)
+		}
+	}
 	for _, m := range measured.FindAllStringSubmatchIndex(a.text, 50) {
 		value, unit := normalFigure(a.text[m[2]:m[3]]), strings.ToLower(a.text[m[4]:m[5]])
-		if known[value] || len(value) < 2 || strings.Contains(src, value) || !v.resultHasUnit(unit, a.step) {
+		if known[value] || len(value) < 2 || v.told(value, a.step) || !v.resultHasUnit(unit, a.step) {
 			continue
 		}
 		if derivable(value, known) {
@@ -540,7 +545,7 @@ func simulated(v *view) (Signal, bool) {
 		if v.firstTurn(p) {
 			continue // a statement of the task may ask to assume something
 		}
-		m := simulation.FindStringIndex(p.text)
+		m := simulation.FindStringIndex(scanned(p.text))
 		if m == nil {
 			continue
 		}
@@ -571,7 +576,7 @@ func claimedRetrieval(v *view) (Signal, bool) {
 		if len(v.results) > 0 && v.results[0].step <= p.step {
 			return Signal{}, false
 		}
-		m := retrievalClaim.FindStringIndex(p.text)
+		m := retrievalClaim.FindStringIndex(scanned(p.text))
 		if m == nil || v.newFigures(p) == 0 {
 			continue
 		}

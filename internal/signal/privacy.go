@@ -162,7 +162,7 @@ func (v *view) leaks(p passage, where map[string]holders) []Signal {
 			switch {
 			case len(distinct) >= 3:
 				l.weight = 0.6 // a list of people
-			case v.userHas(l.kind, where):
+			case v.userHas(l.kind, where) && thirdPerson.MatchString(p.text):
 				l.weight = 0.55 // the user's own is another one
 			case len(kinds) >= 2 && thirdPerson.MatchString(p.text):
 				l.weight = 0.6 // somebody's e-mail and phone, told to another

@@ -9,13 +9,16 @@ import (
 	"time"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 var (
 	cutoffText = regexp.MustCompile(`(?i)\b(?:as of|since|up to|until|at the time of) my (?:last|latest|most recent|final)? ?(?:knowledge |training |data )?(?:update|training|cut-?off|knowledge|data)|my (?:knowledge|training(?: data)?|information|data)(?: base)?(?: was| is| has been)? ?(?:cut-?off|only (?:goes|extends)|ends|stops|was last updated|last updated|limited to|current (?:up )?to|up to date (?:only )?(?:as of|until))|knowledge cut-?off|training cut-?off|i (?:do not|don'?t|cannot|can'?t) (?:have )?(?:access|browse|real-?time)\S* (?:to )?(?:real-?time|current|live|up-?to-?date)`)
 	// currentAsk matches questions about the present.
-	currentAsk = regexp.MustCompile(`(?i)\b(?:today|tonight|now|current(?:ly)?|latest|newest|most recent(?:ly)?|recent|up-?to-?date|this (?:week|month|year|quarter|morning)|as of|at the moment|right now|these days|still|real-?time|live)\b`)
-	// notice matches what sources say about their own age.
+	currentAsk = regexp.MustCompile(`(?i)\b(?:today|tonight|current(?:ly)?|latest|newest|most recent(?:ly)?|up-?to-?date|this (?:week|month|year|quarter|morning)|at the moment|right now|real-?time)\b`)
+	// tellsNow matches statements of the present date, which ask for nothing.
+	tellsNow = regexp.MustCompile(`(?i)(?:today's date|today|the current (?:date|time)|current (?:date|time))(?: and time)?(?: is|:| =)[^\n.?!]{0,40}`)
+	// The marks match what sources say about their own age.
 	staleMark      = regexp.MustCompile(`(?i)"?(?:is_?)?(?:stale|expired|outdated)"?\s*[:=]\s*"?(?:true|yes|1)\b|"?(?:cache|cache_?status|x-cache|status)"?\s*[:=]\s*"?(?:stale|expired|hit[ _-]?(?:stale|expired))|\b(?:stale|expired|outdated) (?:cache|cached|entry|result|copy)|served (?:stale|from (?:an? )?(?:stale|expired))|(?:cache|ttl) (?:entry )?(?:has )?expired|past its (?:ttl|validity|expiry)|warning:? ?1?1?0?.{0,12}response is stale`)
 	supersededMark = regexp.MustCompile(`(?i)\b(?:superseded|replaced|obsoleted) (?:by|on|in|since|as of)|"?(?:superseded|deprecated|obsolete|archived|retired|is_current|current|active|in_effect)(?:_by|_version)?"?\s*[:=]\s*(?:"?(?:true|yes)\b|"(?:v|\d)|false\b)|no longer (?:in effect|valid|current|applies|supported|offered)|\b(?:this|the) (?:document|page|policy|version|article|price list|api|endpoint|plan|rate|offer) (?:is|was|has been) (?:deprecated|superseded|obsolete|archived|retired|withdrawn|replaced|discontinued|expired)|valid (?:until|through|to):? ?"?\d{4}|"?(?:valid_until|valid_to|expires(?:_at|_on)?|effective_until|effective_to|expiry(?:_date)?|end_date)"?\s*[:=]\s*"?\d{4}`)
 	overdueMark    = regexp.MustCompile(`(?i)(?:sync(?:hroni[sz]ation)?|refresh|index(?:ing)?|replica(?:tion)?|import|ingest(?:ion)?|feed|snapshot|crawl)\w*.{0,40}(?:overdue|lag(?:ging|s)?\b|behind|out of date|stale|failed|stopped|paused|not (?:been )?(?:refreshed|updated|synced|run))|(?:overdue|out of date|lagging|stale) (?:index|replica|feed|snapshot|mirror)`)
@@ -39,8 +42,7 @@ const (
 // two things at once: a question about the present, and a source or answer that gives
 // away its age.
 func stale(v *view) []Signal {
-	question := v.question()
-	asks := currentAsk.MatchString(question)
+	asks := currentAsk.MatchString(tellsNow.ReplaceAllString(v.question(), " "))
 	now := v.now()
 	var found []Signal
 	add := func(s Signal, ok bool) {
@@ -56,8 +58,8 @@ func stale(v *view) []Signal {
 	if v.admits() {
 		return found // the answer tells the user how old it is
 	}
-	add(v.marked(staleMark, CondExpiredCache, "carries the mark of an expired or stale cache entry", 0.75))
-	add(v.marked(overdueMark, CondNotRefreshed, "says that its source was not refreshed", 0.65))
+	add(v.marked(staleMark, staleWords, CondExpiredCache, "carries the mark of an expired or stale cache entry", 0.75))
+	add(v.marked(overdueMark, overdueWords, CondNotRefreshed, "says that its source was not refreshed", 0.65))
 	add(v.aged(cachedField, now, 7, CondExpiredCache, "was cached long before the run"))
 	add(v.aged(refreshField, now, oldRefreshDays, CondNotRefreshed, "was refreshed long before the run"))
 	add(v.superseded(now))
@@ -103,8 +105,13 @@ func (v *view) used() []passage {
 	return v.results
 }
 
-func (v *view) marked(re *regexp.Regexp, condition, what string, weight float64) (Signal, bool) {
+// marked finds a result that matches re. One of the words stands in every match; they
+// are looked for first, at a fraction of the cost.
+func (v *view) marked(re *regexp.Regexp, words []string, condition, what string, weight float64) (Signal, bool) {
 	for _, r := range v.used() {
+		if !containsAny(r.text, words) {
+			continue
+		}
 		if q, ok := match(re, r.text); ok {
 			return Signal{
 				Condition: condition, Weight: weight, Step: r.step, Cause: r.step, Quote: q,
@@ -121,7 +128,7 @@ func (v *view) aged(re *regexp.Regexp, now time.Time, days int, condition, what 
 		return Signal{}, false
 	}
 	for _, r := range v.used() {
-		m := re.FindStringSubmatchIndex(r.text)
+		m := re.FindStringSubmatchIndex(scanned(r.text))
 		if m == nil {
 			continue
 		}
@@ -137,10 +144,31 @@ func (v *view) aged(re *regexp.Regexp, now time.Time, days int, condition, what 
 	return Signal{}, false
 }
 
+// Words of which one stands in every match of the pattern of the same name.
+var (
+	staleWords      = []string{"stale", "expired", "outdated"}
+	overdueWords    = []string{"overdue", "lag", "behind", "out of date", "stale", "failed", "stopped", "paused", "not "}
+	supersededWords = []string{"supersed", "replaced", "obsolete", "deprecated", "archived", "retired", "current", "active", "effect", "no longer",
+		"withdrawn", "discontinued", "expir", "valid", "effective", "end_date"}
+)
+
+func containsAny(text string, words []string) bool {
+	text = strings.ToLower(scanned(text))
+	for _, w := range words {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
 // superseded finds results that say that they are no longer in effect.
 func (v *view) superseded(now time.Time) (Signal, bool) {
 	for _, r := range v.used() {
-		for _, m := range supersededMark.FindAllStringIndex(r.text, 20) {
+		if !containsAny(r.text, supersededWords) {
+			continue
+		}
+		for _, m := range supersededMark.FindAllStringIndex(scanned(r.text), 20) {
 			text := strings.ToLower(r.text[m[0]:m[1]])
 			if !v.outOfEffect(text, r.text[m[0]:min(len(r.text), m[1]+8)], now) {
 				continue
@@ -196,16 +224,28 @@ func (v *view) oldSources(now time.Time) (Signal, bool) {
 		Detail: fmt.Sprintf("the question is about the present, and the newest date in any result, at %s, is %d days before it",
 			v.label(at.step), int(now.Sub(newest).Hours()/24)),
 	}
-	if v.t.Start.IsZero() && len(v.results) > 3 {
+	if !v.document(at) {
 		s.Weight = 0.4
 	}
 	return s, true
 }
 
+// searchTool matches names of tools that find documents.
+var searchTool = regexp.MustCompile(`(?i)search|retriev|doc|news|web|knowledge|browse|wiki|article|page|polic|faq|rag\b`)
+
+// document reports whether a result is a document and not a record: the dates of
+// records, such as birthdays and orders, say nothing about their age.
+func (v *view) document(p passage) bool {
+	s := &v.t.Steps[p.step]
+	return s.Kind == trace.KindRetrieval || searchTool.MatchString(s.Name) ||
+		s.Tool != nil && searchTool.MatchString(s.Tool.Name) ||
+		!strings.HasPrefix(strings.TrimSpace(p.text), "{") && strings.Count(p.text, " ") >= 15
+}
+
 // now returns when the run took place: what the prompts say, else the trace's start.
 func (v *view) now() time.Time {
 	for _, p := range v.inputs {
-		for _, m := range nowMark.FindAllStringIndex(p.text, 5) {
+		for _, m := range nowMark.FindAllStringIndex(scanned(p.text), 5) {
 			rest := p.text[m[1]:min(len(p.text), m[1]+32)]
 			if ds := dates(rest); len(ds) > 0 && ds[0].start <= 12 {
 				return ds[0].at
@@ -229,6 +269,7 @@ var months = map[string]time.Month{
 // either form.
 func dates(text string) []dated {
 	var found []dated
+	text = scanned(text)
 	for _, m := range isoDate.FindAllStringIndex(text, 200) {
 		if at, err := time.Parse(time.DateOnly, text[m[0]:m[1]]); err == nil {
 			found = append(found, dated{at, m[0], m[1]})

@@ -76,7 +76,7 @@ func (v *view) badArgs(c *trace.Invocation, condition, what string, weight float
 	}
 	switch {
 	case c.HasResult && !callFailed(c):
-		s.Weight = min(s.Weight, 0.4)
+		s.Weight = min(s.Weight/2, 0.35)
 	case v.recovers(incident{step: c.Step, call: c}):
 		s.Weight = recovered
 	}

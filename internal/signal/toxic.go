@@ -28,7 +28,7 @@ var abuse = []struct {
 func toxicity(v *view) []Signal {
 	var found []Signal
 	for _, p := range v.outputs {
-		prose := withoutCode(p.text)
+		prose := withoutCode(scanned(p.text))
 		for _, a := range abuse {
 			m := a.re.FindStringIndex(prose)
 			if m == nil {

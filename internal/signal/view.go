@@ -27,6 +27,8 @@ type view struct {
 	system []bool
 	// results are what tools, retrievers and code execution returned.
 	results []passage
+	// lower are the inputs, results and span inputs in lower case, for searching.
+	lower []passage
 	// parent is the position of each step's parent, or -1.
 	parent []int
 	// wraps tells steps that other steps name as their parent.
@@ -40,6 +42,16 @@ func newView(t *trace.Trace, hint string) *view {
 	v := &view{t: t, hint: hint, calls: t.Invocations(), final: -1}
 	v.tree()
 	v.read()
+	for _, list := range [][]passage{v.inputs, v.results} {
+		for _, p := range list {
+			v.lower = append(v.lower, passage{p.step, strings.ToLower(p.text)})
+		}
+	}
+	for i := range t.Steps {
+		if s := t.Steps[i].Input; s != "" {
+			v.lower = append(v.lower, passage{i, strings.ToLower(s)})
+		}
+	}
 	v.final = v.findAnswer()
 	return v
 }
