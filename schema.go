@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -28,6 +29,11 @@ func AnalysisSchema() *jsonschema.Schema {
 
 // PatternSchema returns the JSON Schema of a stored [Pattern].
 func PatternSchema() *jsonschema.Schema { return inferSchema(reflect.TypeFor[Pattern]()) }
+
+// AnalysisSchemaSHA256 returns the digest of [AnalysisSchema], as provenance records it.
+func AnalysisSchemaSHA256() string { return analysisSchemaSHA256() }
+
+var analysisSchemaSHA256 = sync.OnceValue(func() string { return SchemaSHA256(AnalysisSchema()) })
 
 // SchemaSHA256 returns the digest, in hex, that provenance records for s.
 func SchemaSHA256(s *jsonschema.Schema) string {

@@ -156,9 +156,9 @@ func (p *Pipeline) finish(in *Input, ans *Answer) (evalforge.Pattern, redact.Cou
 			Model:            ans.Model,
 			ModelVersion:     ans.ModelVersion,
 			PromptSHA256:     ans.PromptSHA256,
-			SchemaSHA256:     evalforge.SchemaSHA256(evalforge.AnalysisSchema()),
+			SchemaSHA256:     evalforge.AnalysisSchemaSHA256(),
 			RedactionVersion: redact.Version,
-			Redactions:       kindNames(in.Redactions),
+			Redactions:       in.Redactions.Strings(),
 			InputDigest:      in.Digest,
 			BytesBefore:      in.BytesBefore,
 			BytesAfter:       len(in.Compacted.JSON),
@@ -179,14 +179,6 @@ func (p *Pipeline) finish(in *Input, ans *Answer) (evalforge.Pattern, redact.Cou
 }
 
 func oneLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
-
-func kindNames(c redact.Counts) map[string]int {
-	out := make(map[string]int, len(c))
-	for k, n := range c {
-		out[string(k)] = n
-	}
-	return out
-}
 
 // redactAnalysis passes every string of a through the redactor.
 func (p *Pipeline) redactAnalysis(a *evalforge.Analysis) (redact.Counts, error) {

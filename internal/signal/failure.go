@@ -3,7 +3,6 @@ package signal
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/evalforge/evalforge"
@@ -102,7 +101,7 @@ func onTool(s *trace.Step) bool {
 }
 
 // dependency matches what errors of applications call things that are not the model.
-var dependency = regexp.MustCompile(`(?i)\b(database|postgres\w*|mysql|redis|mongo\w*|sqlite|elasticsearch|opensearch|vector ?(store|db|index)|pinecone|weaviate|qdrant|message (queue|broker)|kafka|smtp|webhook|bucket|blob|disk|filesystem|tool)\b`)
+var dependency = compile(`(?i)\b(database|postgres\w*|mysql|redis|mongo\w*|sqlite|elasticsearch|opensearch|vector ?(store|db|index)|pinecone|weaviate|qdrant|message (queue|broker)|kafka|smtp|webhook|bucket|blob|disk|filesystem|tool)\b`)
 
 // errorText returns what a failed step without an error message produced.
 func errorText(s *trace.Step) string {
@@ -116,7 +115,7 @@ func errorText(s *trace.Step) string {
 }
 
 // resultPrefix matches results that begin as errors do.
-var resultPrefix = regexp.MustCompile(`(?i)^\W{0,3}(?:\w*(?:error|exception)\b|traceback \(|fail(?:ed|ure)\b|(?:an? |the )?(?:\w+ ){0,2}(?:error|exception) (?:occurred|while|in)\b|no such tool|unknown tool|tool (?:not found|call failed)|HTTP [45]\d\d)`)
+var resultPrefix = compile(`(?i)^\W{0,3}(?:\w*(?:error|exception)\b|traceback \(|fail(?:ed|ure)\b|(?:an? |the )?(?:\w+ ){0,2}(?:error|exception) (?:occurred|while|in)\b|no such tool|unknown tool|tool (?:not found|call failed)|HTTP [45]\d\d)`)
 
 // resultError reads a tool's result as an error, if it is one: text that begins with
 // the word, or an object with an error member or a false success member.
@@ -354,7 +353,7 @@ func (v *view) recovers(in incident) bool {
 }
 
 // exitStatus matches reports of commands that ended with an error.
-var exitStatus = regexp.MustCompile(`(?i)\bexit(?:ed)?(?: with)?[ _]?(?:status|code)?\W{1,3}[1-9]\d*\b|"(?:exit_?code|return_?code|returncode|exit_?status)"\s*:\s*[1-9]|\bmake: \*\*\*`)
+var exitStatus = compile(`(?i)\bexit(?:ed)?(?: with)?[ _]?(?:status|code)?\W{1,3}[1-9]\d*\b|"(?:exit_?code|return_?code|returncode|exit_?status)"\s*:\s*[1-9]|\bmake: \*\*\*`)
 
 // callFailed reports whether a call failed, by mark or by the look of its result.
 func callFailed(c *trace.Invocation) bool {

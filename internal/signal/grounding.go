@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,10 +33,10 @@ func grounding(v *view) []Signal {
 
 var (
 	// nothingText matches short results that say that there is nothing.
-	nothingText = regexp.MustCompile(`(?i)\bno (?:\w+ ){0,3}(?:results?|matches|match|records?|documents?|data|entries|entry|items?|information|rows|hits|flights|articles?|content|passages?)\b|\bnot found\b|\bnothing (?:was )?found\b|\b0 (?:results|matches|rows|records|documents|hits)\b|\bcould not find\b|\bdoes not exist\b|\bno such\b|\bempty\b`)
-	emptyList   = regexp.MustCompile(`"(?:results?|items|documents?|data|matches|rows|records|hits|chunks|passages|entries|output)"\s*:\s*(?:\[\s*\]|\{\s*\}|null|"")|"(?:count|total|total_results|num_results|hits)"\s*:\s*0\b`)
+	nothingText = compile(`(?i)\bno (?:\w+ ){0,3}(?:results?|matches|match|records?|documents?|data|entries|entry|items?|information|rows|hits|flights|articles?|content|passages?)\b|\bnot found\b|\bnothing (?:was )?found\b|\b0 (?:results|matches|rows|records|documents|hits)\b|\bcould not find\b|\bdoes not exist\b|\bno such\b|\bempty\b`)
+	emptyList   = compile(`"(?:results?|items|documents?|data|matches|rows|records|hits|chunks|passages|entries|output)"\s*:\s*(?:\[\s*\]|\{\s*\}|null|"")|"(?:count|total|total_results|num_results|hits)"\s*:\s*0\b`)
 	// admission matches answers that own up to not having something.
-	admission = regexp.MustCompile(`(?i)\b(?:could ?n[o']t|could not|unable|can(?:no|')t|can not|sorry|unfortunately|apolog\w+|no (?:\w+ ){0,3}(?:results?|information|records?|data|match(?:es|ing)?|documents?|entr(?:y|ies)|details|luck)|not (?:find|found|available|have|exist|able|locate|sure|certain)|found no|no (?:figures?|numbers?|sources?|mention|sign|trace|evidence)|don['’]?t (?:have|see|find|know)|doesn['’]?t|didn['’]?t|wasn['’]?t|isn['’]?t|does not|did not|do not have|none|nothing|without|missing|however|assum\w+|failed|error|unknown|empty)\b`)
+	admission = compile(`(?i)\b(?:could ?n[o']t|could not|unable|can(?:no|')t|can not|sorry|unfortunately|apolog\w+|no (?:\w+ ){0,3}(?:results?|information|records?|data|match(?:es|ing)?|documents?|entr(?:y|ies)|details|luck)|not (?:find|found|available|have|exist|able|locate|sure|certain)|found no|no (?:figures?|numbers?|sources?|mention|sign|trace|evidence)|don['’]?t (?:have|see|find|know)|doesn['’]?t|didn['’]?t|wasn['’]?t|isn['’]?t|does not|did not|do not have|none|nothing|without|missing|however|assum\w+|failed|error|unknown|empty)\b`)
 )
 
 // isNothing reports whether a result is empty or says that there is nothing.
@@ -134,11 +133,11 @@ func (v *view) newFigures(p passage) int {
 
 var (
 	// changing matches names of tools that change something.
-	changing = regexp.MustCompile(`(?i)book|reserv|order|purchas|buy|cancel|refund|return|send|mail|notif|messag|updat|modif|chang|edit|\bset|set_|patch|creat|open|submit|file|schedul|add|post|insert|regist|delet|remov|pay|transfer|charg|issue|certificate|exchange|write|save|upload|deploy|approv|assign|confirm|apply|enable|disable|reset|escalat|ticket|execute|run|exec|call|invoke|process|trigger|publish|complet|close|grant|revoke|rebook|upgrade|log`)
+	changing = compile(`(?i)book|reserv|order|purchas|buy|cancel|refund|return|send|mail|notif|messag|updat|modif|chang|edit|\bset|set_|patch|creat|open|submit|file|schedul|add|post|insert|regist|delet|remov|pay|transfer|charg|issue|certificate|exchange|write|save|upload|deploy|approv|assign|confirm|apply|enable|disable|reset|escalat|ticket|execute|run|exec|call|invoke|process|trigger|publish|complet|close|grant|revoke|rebook|upgrade|log`)
 	// reading matches names of tools that only look.
-	reading = regexp.MustCompile(`(?i)^(?:\w+[._-])?(?:get|list|find|search|look_?up|read|fetch|check|query|show|describe|calc\w*|view|load|count|validate|verify|think|browse)(?:[_A-Z-]|$)`)
+	reading = compile(`(?i)^(?:\w+[._-])?(?:get|list|find|search|look_?up|read|fetch|check|query|show|describe|calc\w*|view|load|count|validate|verify|think|browse)(?:[_A-Z-]|$)`)
 	// claimDone matches reports of something done for the user.
-	claimDone = regexp.MustCompile(`(?i)\b(?:i(?:'ve| have)|we(?:'ve| have)|has been|have been|(?:was|were|is|are) (?:now |successfully )+) ?(?:now |just |already |successfully |also )*(booked|reserved|ordered|purchased|cancell?ed|refunded|sent|emailed|e-mailed|notified|updated|modified|changed|scheduled|submitted|filed|created|deleted|removed|transferred|charged|issued|processed|placed|registered|rescheduled|upgraded|reset|escalated|deployed|published)\b`)
+	claimDone = compile(`(?i)\b(?:i(?:'ve| have)|we(?:'ve| have)|has been|have been|(?:was|were|is|are) (?:now |successfully )+) ?(?:now |just |already |successfully |also )*(booked|reserved|ordered|purchased|cancell?ed|refunded|sent|emailed|e-mailed|notified|updated|modified|changed|scheduled|submitted|filed|created|deleted|removed|transferred|charged|issued|processed|placed|registered|rescheduled|upgraded|reset|escalated|deployed|published)\b`)
 )
 
 // changes reports whether a tool of that name may change something.
@@ -192,11 +191,11 @@ func neverDone(v *view) (Signal, bool) {
 }
 
 // identifier matches tokens that name one thing: at least six characters with digits.
-var identifier = regexp.MustCompile(`#?\b[A-Za-z]{0,12}[-_]?\d[A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*\b`)
+var identifier = compile(`#?\b[A-Za-z]{0,12}[-_]?\d[A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*\b`)
 
 // dateLike matches tokens that look like identifiers and are dates, times, phone
 // numbers, versions or ordinals.
-var dateLike = regexp.MustCompile(`(?i)^(?:(?:19|20)\d{2}(?:[-_/]?\d{2}){0,2}(?:t\d+)?|\d{1,4}(?:st|nd|rd|th|am|pm|px|kg|km|mb|gb|hz|ghz|mah|ml|mg|cm|mm|k|m|bn?)|\d{1,2}h\d{2}|v?\d+(?:[.]\d+)+|\d{3}-\d{3,4}(?:-\d{4})?)$`)
+var dateLike = compile(`(?i)^(?:(?:19|20)\d{2}(?:[-_/]?\d{2}){0,2}(?:t\d+)?|\d{1,4}(?:st|nd|rd|th|am|pm|px|kg|km|mb|gb|hz|ghz|mah|ml|mg|cm|mm|k|m|bn?)|\d{1,2}h\d{2}|v?\d+(?:[.]\d+)+|\d{3}-\d{3,4}(?:-\d{4})?)$`)
 
 // identifiers returns the identifiers in text, lower-cased, with their place.
 func identifiers(text string) map[string][2]int {
@@ -320,7 +319,7 @@ func inventedArgument(v *view) (Signal, bool) {
 }
 
 // figure matches numbers as people write them.
-var figure = regexp.MustCompile(`\d[\d,]*(?:\.\d+)?`)
+var figure = compile(`\d[\d,]*(?:\.\d+)?`)
 
 // figures returns the numbers of at least two digits in text, without separators and
 // trailing zeros of a fraction.
@@ -346,7 +345,7 @@ func normalFigure(s string) string {
 }
 
 // measured matches a number with the unit that it is given in.
-var measured = regexp.MustCompile(`(\d[\d,]*(?:\.\d+)?) ?(%|[a-zA-Zµ]{1,6}/[a-zA-Z]{1,4}|°[CF]|(?:mm|cm|km|kg|mg|kWh|MB|GB|ms|bpm|mmHg|mph)\b)`)
+var measured = compile(`(\d[\d,]*(?:\.\d+)?) ?(%|[a-zA-Zµ]{1,6}/[a-zA-Z]{1,4}|°[CF]|(?:mm|cm|km|kg|mg|kWh|MB|GB|ms|bpm|mmHg|mph)\b)`)
 
 // otherValue finds a measured value in an answer that is in no source, although a
 // result gives values in that unit. Amounts of money are too often computed to count.
@@ -421,10 +420,10 @@ func derivable(value string, known map[string]bool) bool {
 }
 
 var (
-	asksLeast = regexp.MustCompile(`(?i)\b(?:cheapest|lowest(?:[- ]priced)?|least expensive|smallest|fewest|shortest|minimum|lightest)\b`)
-	asksMost  = regexp.MustCompile(`(?i)\b(?:most expensive|highest|largest|biggest|longest|maximum|heaviest|priciest)\b`)
+	asksLeast = compile(`(?i)\b(?:cheapest|lowest(?:[- ]priced)?|least expensive|smallest|fewest|shortest|minimum|lightest)\b`)
+	asksMost  = compile(`(?i)\b(?:most expensive|highest|largest|biggest|longest|maximum|heaviest|priciest)\b`)
 	// offField matches flags that take an item out of the question when they are false.
-	offField = regexp.MustCompile(`(?i)avail|active|in_?stock|enabled|open|valid`)
+	offField = compile(`(?i)avail|active|in_?stock|enabled|open|valid`)
 )
 
 // wrongExtreme finds an answer to a question for the cheapest, largest and so on that
@@ -537,7 +536,7 @@ func objects(text string) []map[string]any {
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // simulation matches words in which agents replace data that they could not get.
-var simulation = regexp.MustCompile(`(?i)\b(?:simulat(?:e|ed|ing) (?:the |a |an |some |this |these |our )?(?:\w+ )?(?:data\w*|values?|results?|responses?|outputs?|search\w*|numbers?|content|scenario|process|execution|information|list|table)|(?:let'?s|let us|we(?:'ll| will| can| could| must| may)?|i(?:'ll| will| can)?)(?: just| first| now| temporarily| hypothetically)? (?:assume|simulate|pretend|hypothesi[sz]e|make up|fabricate)\b|for (?:the sake of|purposes? of|this) (?:this )?(?:demonstration|illustration|example|simulation)|for (?:demonstration|illustrat(?:ion|ive)) purposes?|hypothetical(?:ly)? (?:data\w*|values?|results?|path|content|example|list|scenario|numbers?|consider|assume|that)|(?:placeholder|mock|dummy|fake|fictional|fictitious|made-?up|synthetic) (?:data\w*|values?|numbers?|results?|responses?|content|text|entries|list|information|ids?)|as (?:a )?placeholders?|assum(?:ing|e) (?:that )?(?:we|i) (?:have|had|found|obtained|retrieved|got)|(?:in|under) the (?:absence|lack) of (?:actual|real|the)|instead of (?:actual|real) data)\b`)
+var simulation = compile(`(?i)\b(?:simulat(?:e|ed|ing) (?:the |a |an |some |this |these |our )?(?:\w+ )?(?:data\w*|values?|results?|responses?|outputs?|search\w*|numbers?|content|scenario|process|execution|information|list|table)|(?:let'?s|let us|we(?:'ll| will| can| could| must| may)?|i(?:'ll| will| can)?)(?: just| first| now| temporarily| hypothetically)? (?:assume|simulate|pretend|hypothesi[sz]e|make up|fabricate)\b|for (?:the sake of|purposes? of|this) (?:this )?(?:demonstration|illustration|example|simulation)|for (?:demonstration|illustrat(?:ion|ive)) purposes?|hypothetical(?:ly)? (?:data\w*|values?|results?|path|content|example|list|scenario|numbers?|consider|assume|that)|(?:placeholder|mock|dummy|fake|fictional|fictitious|made-?up|synthetic) (?:data\w*|values?|numbers?|results?|responses?|content|text|entries|list|information|ids?)|as (?:a )?placeholders?|assum(?:ing|e) (?:that )?(?:we|i) (?:have|had|found|obtained|retrieved|got)|(?:in|under) the (?:absence|lack) of (?:actual|real|the)|instead of (?:actual|real) data)\b`)
 
 // simulated finds agents that put assumed or simulated data in the place of real data.
 func simulated(v *view) (Signal, bool) {
@@ -564,7 +563,7 @@ func (v *view) firstTurn(p passage) bool {
 }
 
 // retrievalClaim matches statements of having looked something up.
-var retrievalClaim = regexp.MustCompile(`(?i)\b(?:i(?:'ve| have)?|we(?:'ve| have)?) (?:successfully |now |already |also )*(?:located|retrieved|accessed|gathered|looked up|obtained|collected|searched|consulted|visited)\b|\b(?:following|here) (?:is|are) (?:the )?(?:\w+ ){0,3}(?:retrieved|data|figures|results|information) (?:for|from|of|i)\b|\b(?:retrieved|obtained|sourced|taken) from (?:the )?(?:\w+\.(?:com|org|gov|net)|official|website|database|census|wikipedia)`)
+var retrievalClaim = compile(`(?i)\b(?:i(?:'ve| have)?|we(?:'ve| have)?) (?:successfully |now |already |also )*(?:located|retrieved|accessed|gathered|looked up|obtained|collected|searched|consulted|visited)\b|\b(?:following|here) (?:is|are) (?:the )?(?:\w+ ){0,3}(?:retrieved|data|figures|results|information) (?:for|from|of|i)\b|\b(?:retrieved|obtained|sourced|taken) from (?:the )?(?:\w+\.(?:com|org|gov|net)|official|website|database|census|wikipedia)`)
 
 // claimedRetrieval finds an agent that reports having looked something up when nothing
 // had been called or executed until then.

@@ -2,7 +2,6 @@ package signal
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -113,7 +112,7 @@ func callLoop(v *view) (Signal, bool) {
 
 // handOver matches tools that pass control to another agent, as agent frameworks name
 // them.
-var handOver = regexp.MustCompile(`(?i)transfer_?(?:back_?)?to|hand_?off|hand_?over|delegate`)
+var handOver = compile(`(?i)transfer_?(?:back_?)?to|hand_?off|hand_?over|delegate`)
 
 // handOvers reports whether every call of a cycle passes control to another agent.
 func handOvers(v *view, start, width int) bool {

@@ -2,7 +2,6 @@ package signal
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/evalforge/evalforge"
@@ -10,7 +9,7 @@ import (
 
 // placeholder matches what redaction leaves of a value: its kind and four hex digits
 // that are equal for equal values. Traces are redacted before signals are looked for.
-var placeholder = regexp.MustCompile(`\[REDACTED:([A-Z][A-Z0-9_]*):[0-9a-f]{4}\]`)
+var placeholder = compile(`\[REDACTED:([A-Z][A-Z0-9_]*):[0-9a-f]{4}\]`)
 
 // A sensitivity is how bad it is when a kind of value gets out.
 type sensitivity int
@@ -103,13 +102,13 @@ func (v *view) addressed() []passage {
 
 // contactPoint matches words around an address or number that is offered as a way to
 // reach a service, and so is public.
-var contactPoint = regexp.MustCompile(`(?i)contact (us|our|support|the|customer)|reach (us|out|our)|support (team|line|at|desk)|help ?(desk|line)|hotline|customer (service|care|support)|call us|e-?mail us|write to us|example|for (further )?(assistance|help|questions)|office|headquarters`)
+var contactPoint = compile(`(?i)contact (us|our|support|the|customer)|reach (us|out|our)|support (team|line|at|desk)|help ?(desk|line)|hotline|customer (service|care|support)|call us|e-?mail us|write to us|example|for (further )?(assistance|help|questions)|office|headquarters`)
 
 // ofPerson matches words around a contact that belongs to a person.
-var ofPerson = regexp.MustCompile(`(?i)\b(customer|patient|client|employee|user|member|guest|colleague|tenant|student|applicant|neighbou?r|holder|his|her|mr|mrs|ms|dr|home|personal|private|cell|mobile)\b|\w's\b`)
+var ofPerson = compile(`(?i)\b(customer|patient|client|employee|user|member|guest|colleague|tenant|student|applicant|neighbou?r|holder|his|her|mr|mrs|ms|dr|home|personal|private|cell|mobile)\b|\w's\b`)
 
 // thirdPerson matches statements about somebody who is not addressed.
-var thirdPerson = regexp.MustCompile(`(?i)\b(?:he|she|him|his|her)\b`)
+var thirdPerson = compile(`(?i)\b(?:he|she|him|his|her)\b`)
 
 // leaks judges the values in one output.
 func (v *view) leaks(p passage, where map[string]holders) []Signal {
@@ -188,7 +187,7 @@ func (v *view) userHas(kind string, where map[string]holders) bool {
 }
 
 // outboundTool matches names of tools that send their arguments to third parties.
-var outboundTool = regexp.MustCompile(`(?i)web_?search|search_?(web|internet|online)|google|bing|duckduckgo|tavily|serp|browse|fetch_?url|http_?(get|post|request)|webhook|slack|tweet|post_to|external|third_?party|translate|pastebin|upload`)
+var outboundTool = compile(`(?i)web_?search|search_?(web|internet|online)|google|bing|duckduckgo|tavily|serp|browse|fetch_?url|http_?(get|post|request)|webhook|slack|tweet|post_to|external|third_?party|translate|pastebin|upload`)
 
 // outbound finds identifying numbers and secrets in the arguments of tools that reach
 // outside parties. It returns the worst finding.
@@ -224,7 +223,7 @@ func (v *view) outbound() []Signal {
 }
 
 // extraction matches requests for the system prompt.
-var extraction = regexp.MustCompile(`(?i)(system|initial|hidden|original|your) (prompt|instructions?|rules|configuration)|ignore (all |any )?(previous|prior|above) (instructions?|rules)|(repeat|print|reveal|show|output) (everything|all|the text) (above|before)`)
+var extraction = compile(`(?i)(system|initial|hidden|original|your) (prompt|instructions?|rules|configuration)|ignore (all |any )?(previous|prior|above) (instructions?|rules)|(repeat|print|reveal|show|output) (everything|all|the text) (above|before)`)
 
 // leakRun is the length in characters of a passage of the system prompt that is no
 // accidental or ordinary quotation. Agents quote sentences of their policy to users.

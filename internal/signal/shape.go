@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"github.com/evalforge/evalforge"
@@ -65,7 +64,7 @@ func finish(v *view) (Signal, bool) {
 }
 
 // wantsJSON matches prompts that ask for JSON.
-var wantsJSON = regexp.MustCompile(`(?i)\bjson\b`)
+var wantsJSON = compile(`(?i)\bjson\b`)
 
 // brokenJSON finds a final answer that begins as the JSON that was asked for and does
 // not parse. One that ends in the middle was cut.
@@ -101,7 +100,7 @@ func brokenJSON(v *view) (Signal, bool) {
 	return s, true
 }
 
-var refusalText = regexp.MustCompile(`(?i)^\W{0,3}(?:(?:i'?m|i am) (?:very |really )?sorry,? (?:but )?)?(?:i|we) (?:can(?:'|’)?t|cannot|can not|won(?:'|’)?t|will not|am (?:not able|unable) to|(?:'|’)?m (?:not able|unable) to|must decline|have to decline)(?: to)? (?:assist|help|comply|provide|do that|engage|fulfil|participate|create|generate|support|answer|discuss)`)
+var refusalText = compile(`(?i)^\W{0,3}(?:(?:i'?m|i am) (?:very |really )?sorry,? (?:but )?)?(?:i|we) (?:can(?:'|’)?t|cannot|can not|won(?:'|’)?t|will not|am (?:not able|unable) to|(?:'|’)?m (?:not able|unable) to|must decline|have to decline)(?: to)? (?:assist|help|comply|provide|do that|engage|fulfil|participate|create|generate|support|answer|discuss)`)
 
 // refusal finds a model that declined. Whether it should have is not for a rule to say.
 func refusal(v *view) (Signal, bool) {
@@ -160,7 +159,7 @@ func empty(v *view) (Signal, bool) {
 	return Signal{}, false
 }
 
-var gaveUpText = regexp.MustCompile(`(?i)\b(?:(?:the )?task (?:could|can) ?not be (?:completed|done|finished|solved)|(?:i|we) (?:was|were|am|are|have been) (?:not able|unable) to (?:complete|finish|find|solve|retrieve|determine|locate|access)|unable to (?:complete|fulfil|finish|solve) (?:the|this|your)|(?:i|we) (?:could|can) ?not (?:complete|finish|solve|determine|find)|gave up|giving up|cannot proceed|could not proceed|(?:i|we)(?:'ll| will) (?:stop|leave it|end) here|(?:the )?(?:first|only) \d+ (?:out )?of (?:the |all )?\d+ \w+|let me know if you (?:want|would like) me to (?:go on|continue|proceed|finish|do the rest))`)
+var gaveUpText = compile(`(?i)\b(?:(?:the )?task (?:could|can) ?not be (?:completed|done|finished|solved)|(?:i|we) (?:was|were|am|are|have been) (?:not able|unable) to (?:complete|finish|find|solve|retrieve|determine|locate|access)|unable to (?:complete|fulfil|finish|solve) (?:the|this|your)|(?:i|we) (?:could|can) ?not (?:complete|finish|solve|determine|find)|gave up|giving up|cannot proceed|could not proceed|(?:i|we)(?:'ll| will) (?:stop|leave it|end) here|(?:the )?(?:first|only) \d+ (?:out )?of (?:the |all )?\d+ \w+|let me know if you (?:want|would like) me to (?:go on|continue|proceed|finish|do the rest))`)
 
 // gaveUp finds an answer that says that the task was not done. That may be the right
 // answer.

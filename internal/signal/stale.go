@@ -3,7 +3,6 @@ package signal
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -13,20 +12,20 @@ import (
 )
 
 var (
-	cutoffText = regexp.MustCompile(`(?i)\b(?:as of|since|up to|until|at the time of) my (?:last|latest|most recent|final)? ?(?:knowledge |training |data )?(?:update|training|cut-?off|knowledge|data)|my (?:knowledge|training(?: data)?|information|data)(?: base)?(?: was| is| has been)? ?(?:cut-?off|only (?:goes|extends)|ends|stops|was last updated|last updated|limited to|current (?:up )?to|up to date (?:only )?(?:as of|until))|knowledge cut-?off|training cut-?off|i (?:do not|don'?t|cannot|can'?t) (?:have )?(?:access|browse|real-?time)\S* (?:to )?(?:real-?time|current|live|up-?to-?date)`)
+	cutoffText = compile(`(?i)\b(?:as of|since|up to|until|at the time of) my (?:last|latest|most recent|final)? ?(?:knowledge |training |data )?(?:update|training|cut-?off|knowledge|data)|my (?:knowledge|training(?: data)?|information|data)(?: base)?(?: was| is| has been)? ?(?:cut-?off|only (?:goes|extends)|ends|stops|was last updated|last updated|limited to|current (?:up )?to|up to date (?:only )?(?:as of|until))|knowledge cut-?off|training cut-?off|i (?:do not|don'?t|cannot|can'?t) (?:have )?(?:access|browse|real-?time)\S* (?:to )?(?:real-?time|current|live|up-?to-?date)`)
 	// currentAsk matches questions about the present.
-	currentAsk = regexp.MustCompile(`(?i)\b(?:today|tonight|current(?:ly)?|latest|newest|most recent(?:ly)?|up-?to-?date|this (?:week|month|year|quarter|morning)|at the moment|right now|real-?time)\b`)
+	currentAsk = compile(`(?i)\b(?:today|tonight|current(?:ly)?|latest|newest|most recent(?:ly)?|up-?to-?date|this (?:week|month|year|quarter|morning)|at the moment|right now|real-?time)\b`)
 	// tellsNow matches statements of the present date, which ask for nothing.
-	tellsNow = regexp.MustCompile(`(?i)(?:today's date|today|the current (?:date|time)|current (?:date|time))(?: and time)?(?: is|:| =)[^\n.?!]{0,40}`)
+	tellsNow = compile(`(?i)(?:today's date|today|the current (?:date|time)|current (?:date|time))(?: and time)?(?: is|:| =)[^\n.?!]{0,40}`)
 	// The marks match what sources say about their own age.
-	staleMark      = regexp.MustCompile(`(?i)"?(?:is_?)?(?:stale|expired|outdated)"?\s*[:=]\s*"?(?:true|yes|1)\b|"?(?:cache|cache_?status|x-cache|status)"?\s*[:=]\s*"?(?:stale|expired|hit[ _-]?(?:stale|expired))|\b(?:stale|expired|outdated) (?:cache|cached|entry|result|copy)|served (?:stale|from (?:an? )?(?:stale|expired))|(?:cache|ttl) (?:entry )?(?:has )?expired|past its (?:ttl|validity|expiry)|warning:? ?1?1?0?.{0,12}response is stale`)
-	supersededMark = regexp.MustCompile(`(?i)\b(?:superseded|replaced|obsoleted) (?:by|on|in|since|as of)|"?(?:superseded|deprecated|obsolete|archived|retired|is_current|current|active|in_effect)(?:_by|_version)?"?\s*[:=]\s*(?:"?(?:true|yes)\b|"(?:v|\d)|false\b)|no longer (?:in effect|valid|current|applies|supported|offered)|\b(?:this|the) (?:document|page|policy|version|article|price list|api|endpoint|plan|rate|offer) (?:is|was|has been) (?:deprecated|superseded|obsolete|archived|retired|withdrawn|replaced|discontinued|expired)|valid (?:until|through|to):? ?"?\d{4}|"?(?:valid_until|valid_to|expires(?:_at|_on)?|effective_until|effective_to|expiry(?:_date)?|end_date)"?\s*[:=]\s*"?\d{4}`)
-	overdueMark    = regexp.MustCompile(`(?i)(?:sync(?:hroni[sz]ation)?|refresh|index(?:ing)?|replica(?:tion)?|import|ingest(?:ion)?|feed|snapshot|crawl)\w*.{0,40}(?:overdue|lag(?:ging|s)?\b|behind|out of date|stale|failed|stopped|paused|not (?:been )?(?:refreshed|updated|synced|run))|(?:overdue|out of date|lagging|stale) (?:index|replica|feed|snapshot|mirror)`)
-	refreshField   = regexp.MustCompile(`(?i)"?(?:last_?(?:sync(?:ed|hronized)?|refresh(?:ed)?|index(?:ed)?|crawl(?:ed)?|import(?:ed)?|ingested)(?:_?(?:at|on|time|date))?|(?:indexed|synced|refreshed|crawled|snapshot|as_of|data_as_of)_?(?:at|on|time|date)?)"?\s*[:=]\s*"?(\d{4}-\d{2}-\d{2})`)
-	cachedField    = regexp.MustCompile(`(?i)"(?:cached_?at|cache_?(?:time|date|timestamp)|retrieved_from_cache_at)"\s*:\s*"(\d{4}-\d{2}-\d{2})`)
-	isoDate        = regexp.MustCompile(`\b(19|20)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b`)
-	longDate       = regexp.MustCompile(`(?i)\b(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.? (?:(\d{1,2})(?:st|nd|rd|th)?,? )?((?:19|20)\d{2})\b`)
-	nowMark        = regexp.MustCompile(`(?i)(?:today(?:'s date)?|current (?:date|time|day)|now|date)(?: and time)?(?: is|:| =)\s*(?:\w+,? )?`)
+	staleMark      = compile(`(?i)"?(?:is_?)?(?:stale|expired|outdated)"?\s*[:=]\s*"?(?:true|yes|1)\b|"?(?:cache|cache_?status|x-cache|status)"?\s*[:=]\s*"?(?:stale|expired|hit[ _-]?(?:stale|expired))|\b(?:stale|expired|outdated) (?:cache|cached|entry|result|copy)|served (?:stale|from (?:an? )?(?:stale|expired))|(?:cache|ttl) (?:entry )?(?:has )?expired|past its (?:ttl|validity|expiry)|warning:? ?1?1?0?.{0,12}response is stale`)
+	supersededMark = compile(`(?i)\b(?:superseded|replaced|obsoleted) (?:by|on|in|since|as of)|"?(?:superseded|deprecated|obsolete|archived|retired|is_current|current|active|in_effect)(?:_by|_version)?"?\s*[:=]\s*(?:"?(?:true|yes)\b|"(?:v|\d)|false\b)|no longer (?:in effect|valid|current|applies|supported|offered)|\b(?:this|the) (?:document|page|policy|version|article|price list|api|endpoint|plan|rate|offer) (?:is|was|has been) (?:deprecated|superseded|obsolete|archived|retired|withdrawn|replaced|discontinued|expired)|valid (?:until|through|to):? ?"?\d{4}|"?(?:valid_until|valid_to|expires(?:_at|_on)?|effective_until|effective_to|expiry(?:_date)?|end_date)"?\s*[:=]\s*"?\d{4}`)
+	overdueMark    = compile(`(?i)(?:sync(?:hroni[sz]ation)?|refresh|index(?:ing)?|replica(?:tion)?|import|ingest(?:ion)?|feed|snapshot|crawl)\w*.{0,40}(?:overdue|lag(?:ging|s)?\b|behind|out of date|stale|failed|stopped|paused|not (?:been )?(?:refreshed|updated|synced|run))|(?:overdue|out of date|lagging|stale) (?:index|replica|feed|snapshot|mirror)`)
+	refreshField   = compile(`(?i)"?(?:last_?(?:sync(?:ed|hronized)?|refresh(?:ed)?|index(?:ed)?|crawl(?:ed)?|import(?:ed)?|ingested)(?:_?(?:at|on|time|date))?|(?:indexed|synced|refreshed|crawled|snapshot|as_of|data_as_of)_?(?:at|on|time|date)?)"?\s*[:=]\s*"?(\d{4}-\d{2}-\d{2})`)
+	cachedField    = compile(`(?i)"(?:cached_?at|cache_?(?:time|date|timestamp)|retrieved_from_cache_at)"\s*:\s*"(\d{4}-\d{2}-\d{2})`)
+	isoDate        = compile(`\b(19|20)\d{2}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])\b`)
+	longDate       = compile(`(?i)\b(jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.? (?:(\d{1,2})(?:st|nd|rd|th)?,? )?((?:19|20)\d{2})\b`)
+	nowMark        = compile(`(?i)(?:today(?:'s date)?|current (?:date|time|day)|now|date)(?: and time)?(?: is|:| =)\s*(?:\w+,? )?`)
 )
 
 // How old sources may be, in days, before a question about the present makes them stale.
@@ -90,7 +89,7 @@ func (v *view) cutoff(asks bool) (Signal, bool) {
 }
 
 // ageWarning matches answers that warn of the age of what they say.
-var ageWarning = regexp.MustCompile(`(?i)may (?:be|have) (?:outdated|out of date|changed|stale)|might (?:be|have) (?:outdated|out of date|changed)|please (?:verify|check|confirm)|note that (?:this|the) (?:data|information|document|price|result)\w* (?:is|was|dates)|(?:is|was) last (?:updated|refreshed|synced)|(?:is|are|looks?|seems?) (?:outdated|out of date|stale|expired|deprecated|superseded|obsolete)|no longer (?:valid|current|in effect)|superseded`)
+var ageWarning = compile(`(?i)may (?:be|have) (?:outdated|out of date|changed|stale)|might (?:be|have) (?:outdated|out of date|changed)|please (?:verify|check|confirm)|note that (?:this|the) (?:data|information|document|price|result)\w* (?:is|was|dates)|(?:is|was) last (?:updated|refreshed|synced)|(?:is|are|looks?|seems?) (?:outdated|out of date|stale|expired|deprecated|superseded|obsolete)|no longer (?:valid|current|in effect)|superseded`)
 
 func (v *view) admits() bool { return ageWarning.MatchString(v.answer().text) }
 
@@ -107,7 +106,7 @@ func (v *view) used() []passage {
 
 // marked finds a result that matches re. One of the words stands in every match; they
 // are looked for first, at a fraction of the cost.
-func (v *view) marked(re *regexp.Regexp, words []string, condition, what string, weight float64) (Signal, bool) {
+func (v *view) marked(re *wording, words []string, condition, what string, weight float64) (Signal, bool) {
 	for _, r := range v.used() {
 		if !containsAny(r.text, words) {
 			continue
@@ -123,7 +122,7 @@ func (v *view) marked(re *regexp.Regexp, words []string, condition, what string,
 }
 
 // aged finds results with a dated field that is more than days before now.
-func (v *view) aged(re *regexp.Regexp, now time.Time, days int, condition, what string) (Signal, bool) {
+func (v *view) aged(re *wording, now time.Time, days int, condition, what string) (Signal, bool) {
 	if now.IsZero() {
 		return Signal{}, false
 	}
@@ -231,7 +230,7 @@ func (v *view) oldSources(now time.Time) (Signal, bool) {
 }
 
 // searchTool matches names of tools that find documents.
-var searchTool = regexp.MustCompile(`(?i)search|retriev|doc|news|web|knowledge|browse|wiki|article|page|polic|faq|rag\b`)
+var searchTool = compile(`(?i)search|retriev|doc|news|web|knowledge|browse|wiki|article|page|polic|faq|rag\b`)
 
 // document reports whether a result is a document and not a record: the dates of
 // records, such as birthdays and orders, say nothing about their age.

@@ -1,7 +1,6 @@
 package signal
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -122,8 +121,8 @@ func addFigures(set map[string]bool, text string) {
 // Words of turns that people blamed.
 var (
 	// assumes is wider than simulation: it also takes assumptions that may be legitimate.
-	assumes = regexp.MustCompile(`(?i)\b(?:simulat(?:e|ed|ing)|assum(?:e|ing|ption)|hypothetical|placeholder|mock|dummy|fictional|made-?up|sample data|example data)\b`)
-	claims  = regexp.MustCompile(`(?i)\b(?:i(?:'ve| have)?|we(?:'ve| have)?) (?:successfully |now |already |also )*(?:located|retrieved|accessed|reviewed|gathered|looked up|obtained|collected|searched|checked|consulted|visited|found)\b|here (?:is|are)|according to|based on (?:the|my)`)
+	assumes = compile(`(?i)\b(?:simulat(?:e|ed|ing)|assum(?:e|ing|ption)|hypothetical|placeholder|mock|dummy|fictional|made-?up|sample data|example data)\b`)
+	claims  = compile(`(?i)\b(?:i(?:'ve| have)?|we(?:'ve| have)?) (?:successfully |now |already |also )*(?:located|retrieved|accessed|reviewed|gathered|looked up|obtained|collected|searched|checked|consulted|visited|found)\b|here (?:is|are)|according to|based on (?:the|my)`)
 )
 
 // points scores turn i.

@@ -1,7 +1,6 @@
 package signal
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -13,7 +12,7 @@ const (
 )
 
 // judgeName matches names of steps and agents whose work is to judge others' work.
-var judgeName = regexp.MustCompile(`(?i)evaluat|validat|verif|critic|judge|grader|checker|audit|review|guardrail|moderat|quality_?assurance`)
+var judgeName = compile(`(?i)evaluat|validat|verif|critic|judge|grader|checker|audit|review|guardrail|moderat|quality_?assurance`)
 
 // isExecution recognises the report of a code executor inside a conversation, in the
 // form that AutoGen's executors write.
@@ -114,7 +113,7 @@ func scanned(text string) string {
 }
 
 // match quotes the first match of re in text, and reports whether there is one.
-func match(re *regexp.Regexp, text string) (string, bool) {
+func match(re *wording, text string) (string, bool) {
 	text = scanned(text)
 	m := re.FindStringIndex(text)
 	if m == nil {

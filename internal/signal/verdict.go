@@ -2,7 +2,6 @@ package signal
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/evalforge/evalforge"
@@ -11,32 +10,32 @@ import (
 
 // A judgement is what evaluators of one name speak about.
 type judgement struct {
-	re          *regexp.Regexp
+	re          *wording
 	failureType evalforge.FailureType
 	condition   string
 	// inverse says that a high score or "true" is bad, as for toxicity; otherwise it is
 	// good, as for groundedness.
-	inverse *regexp.Regexp
+	inverse *wording
 }
 
 // judgements are tried in order on the name of a label, then on its value. The names
 // are those of the common evaluator suites (Phoenix, Langfuse, Ragas, DeepEval, Azure
 // and Vertex evaluation, Llama Guard).
 var judgements = []judgement{
-	{regexp.MustCompile(`(?i)toxic|\bhate|harass|profan|insult|offensive|abus|violence|self.?harm|sexual|safety|unsafe|harmful`), evalforge.Toxicity, CondToxicFlag, regexp.MustCompile(`(?i)toxic|hate|harass|profan|insult|offens|abus|violence|harm|sexual|unsafe`)},
-	{regexp.MustCompile(`(?i)\bpii\b|pii[_ -]|[_ -]pii|personal.?(data|info)|leak|privacy|secret|credential|data.?exfil`), evalforge.PIILeak, CondPIIFlag, regexp.MustCompile(`(?i)pii|personal|leak|secret|credential|exfil`)},
-	{regexp.MustCompile(`(?i)\bstale|staleness|fresh|outdated|out.of.date|recency|up.to.date`), evalforge.StaleData, CondOldDocument, regexp.MustCompile(`(?i)stale|outdated|out.of.date`)},
-	{regexp.MustCompile(`(?i)hallucinat|faithful|ground(ed|ing)|factual|fabricat|confabul`), evalforge.Hallucination, CondUngrounded, regexp.MustCompile(`(?i)hallucinat|fabricat|confabul|unground|ungrounded`)},
-	{regexp.MustCompile(`(?i)tool.?(call|choice|select|use|usage|correct|accura)|function.?(call|select)|wrong.?tool`), evalforge.WrongTool, CondUnsuitable, regexp.MustCompile(`(?i)wrong|incorrect|error`)},
-	{regexp.MustCompile(`(?i)loop|repetit|runaway`), evalforge.RunawayLoop, CondSameOutput, regexp.MustCompile(`.`)},
-	{regexp.MustCompile(`(?i)injection|jailbreak|guardrail`), evalforge.ClientError, CondGuardrail, regexp.MustCompile(`.`)},
-	{regexp.MustCompile(`(?i)content.?filter`), evalforge.ClientError, CondFilter, regexp.MustCompile(`.`)},
-	{regexp.MustCompile(`(?i)correct|accura|quality|helpful|relevan|complete|success|resolved|satisf|coheren|adherence|score|eval|feedback|thumb|pass|verdict|assessment|valid|result|outcome`), evalforge.Other, CondRejected, regexp.MustCompile(`(?i)incorrect|irrelevan|incomplete|error|fail`)},
+	{compile(`(?i)toxic|\bhate|harass|profan|insult|offensive|abus|violence|self.?harm|sexual|safety|unsafe|harmful`), evalforge.Toxicity, CondToxicFlag, compile(`(?i)toxic|hate|harass|profan|insult|offens|abus|violence|harm|sexual|unsafe`)},
+	{compile(`(?i)\bpii\b|pii[_ -]|[_ -]pii|personal.?(data|info)|leak|privacy|secret|credential|data.?exfil`), evalforge.PIILeak, CondPIIFlag, compile(`(?i)pii|personal|leak|secret|credential|exfil`)},
+	{compile(`(?i)\bstale|staleness|fresh|outdated|out.of.date|recency|up.to.date`), evalforge.StaleData, CondOldDocument, compile(`(?i)stale|outdated|out.of.date`)},
+	{compile(`(?i)hallucinat|faithful|ground(ed|ing)|factual|fabricat|confabul`), evalforge.Hallucination, CondUngrounded, compile(`(?i)hallucinat|fabricat|confabul|unground|ungrounded`)},
+	{compile(`(?i)tool.?(call|choice|select|use|usage|correct|accura)|function.?(call|select)|wrong.?tool`), evalforge.WrongTool, CondUnsuitable, compile(`(?i)wrong|incorrect|error`)},
+	{compile(`(?i)loop|repetit|runaway`), evalforge.RunawayLoop, CondSameOutput, compile(`.`)},
+	{compile(`(?i)injection|jailbreak|guardrail`), evalforge.ClientError, CondGuardrail, compile(`.`)},
+	{compile(`(?i)content.?filter`), evalforge.ClientError, CondFilter, compile(`.`)},
+	{compile(`(?i)correct|accura|quality|helpful|relevan|complete|success|resolved|satisf|coheren|adherence|score|eval|feedback|thumb|pass|verdict|assessment|valid|result|outcome`), evalforge.Other, CondRejected, compile(`(?i)incorrect|irrelevan|incomplete|error|fail`)},
 }
 
 var (
-	badValue  = regexp.MustCompile(`(?i)^(fail(ed|ure|s|ing)?|bad|incorrect|wrong|reject(ed)?|unsafe|unfaithful|ungrounded|not[_ -](grounded|factual|faithful|relevant|correct|safe)|hallucinat\w*|fabricated|contradict\w*|unsupported|toxic|hate\w*|harass\w*|offensive|insult\w*|profan\w*|violat\w*|flagged|blocked|block|leak\w*|stale|outdated|thumbs[_ -]?down|negative|detected|denied|poor|irrelevant|incomplete|pii\w*|high|critical|severe|personal\w*)$`)
-	goodValue = regexp.MustCompile(`(?i)^(pass(ed|es)?|ok|good|correct|right|accept(ed)?|approved?|safe|faithful|grounded|factual|non[_ -]?toxic|not[_ -](toxic|hallucinated|flagged|detected|harmful)|clean|none|no|relevant|thumbs[_ -]?up|positive|allowed?|fresh|complete|success(ful)?|low|fine|n/?a|unknown|skipped)$`)
+	badValue  = compile(`(?i)^(fail(ed|ure|s|ing)?|bad|incorrect|wrong|reject(ed)?|unsafe|unfaithful|ungrounded|not[_ -](grounded|factual|faithful|relevant|correct|safe)|hallucinat\w*|fabricated|contradict\w*|unsupported|toxic|hate\w*|harass\w*|offensive|insult\w*|profan\w*|violat\w*|flagged|blocked|block|leak\w*|stale|outdated|thumbs[_ -]?down|negative|detected|denied|poor|irrelevant|incomplete|pii\w*|high|critical|severe|personal\w*)$`)
+	goodValue = compile(`(?i)^(pass(ed|es)?|ok|good|correct|right|accept(ed)?|approved?|safe|faithful|grounded|factual|non[_ -]?toxic|not[_ -](toxic|hallucinated|flagged|detected|harmful)|clean|none|no|relevant|thumbs[_ -]?up|positive|allowed?|fresh|complete|success(ful)?|low|fine|n/?a|unknown|skipped)$`)
 )
 
 // Limits on scores between 0 and 1. Above toxicLimit a score of an inverse evaluator is
@@ -120,10 +119,10 @@ func isBad(l trace.Label, j judgement) bool {
 }
 
 var (
-	hateWords   = regexp.MustCompile(`(?i)\bhate|racis|xenophob|slur|discriminat|antisemit|sexis|protected (group|class)`)
-	threatWords = regexp.MustCompile(`(?i)violen|threat|self.?harm|suicid`)
-	insultWords = regexp.MustCompile(`(?i)insult|harass|bully|belittl|demean|abus`)
-	profaneWord = regexp.MustCompile(`(?i)profan|swear|obscen|vulgar`)
+	hateWords   = compile(`(?i)\bhate|racis|xenophob|slur|discriminat|antisemit|sexis|protected (group|class)`)
+	threatWords = compile(`(?i)violen|threat|self.?harm|suicid`)
+	insultWords = compile(`(?i)insult|harass|bully|belittl|demean|abus`)
+	profaneWord = compile(`(?i)profan|swear|obscen|vulgar`)
 )
 
 // refine replaces a verdict's general condition by a more specific one where the
@@ -134,7 +133,7 @@ func (v *view) refine(s *Signal, l trace.Label) {
 	case evalforge.Toxicity:
 		s.Weight -= 0.02 // gives way to a verdict that says more
 		for _, r := range []struct {
-			re   *regexp.Regexp
+			re   *wording
 			cond string
 		}{{hateWords, CondHate}, {threatWords, CondThreat}, {insultWords, CondInsult}, {profaneWord, CondProfanity}} {
 			if r.re.MatchString(text) {
@@ -191,7 +190,7 @@ func (v *view) blamed(s Signal) int {
 
 // rejection matches the verdict of an agent that judges others: at the start of what it
 // says, or where it names it.
-var rejection = regexp.MustCompile(`(?i)^\W{0,4}(?:(?:verdict|result|decision|status|evaluation|assessment)\W{1,4})?(rejected|fail(?:ed)?|incorrect|not approved|invalid)\b|\b(?:verdict|result|decision|grade|outcome|evaluation)\s*[:=]\W{0,4}(?:rejected|fail(?:ed)?|incorrect|wrong)\b`)
+var rejection = compile(`(?i)^\W{0,4}(?:(?:verdict|result|decision|status|evaluation|assessment)\W{1,4})?(rejected|fail(?:ed)?|incorrect|not approved|invalid)\b|\b(?:verdict|result|decision|grade|outcome|evaluation)\s*[:=]\W{0,4}(?:rejected|fail(?:ed)?|incorrect|wrong)\b`)
 
 // rejections reads verdicts that agents gave in words. They say that something is
 // wrong, not what.
