@@ -25,7 +25,11 @@ var bans = []ban{
 		"one package speaks to the model, so that a change of SDK or model family stays in one place"},
 	{"internal/...", "modernc.org/sqlite", []string{"internal/store/sqlite"},
 		"one package speaks to SQLite: everything else works on any store"},
-	{"internal/...", "internal/store/sqlite", []string{"internal/cli", "internal/extract_test"},
+	{"internal/...", "cloud.google.com/go/firestore", []string{"internal/store/firestore"},
+		"one package speaks to Firestore: everything else works on any store"},
+	{"internal/...", "internal/store/sqlite", []string{"internal/cli"},
+		"only the command line wires adapters; adapters never import each other"},
+	{"internal/...", "internal/store/firestore", []string{"internal/cli"},
 		"only the command line wires adapters; adapters never import each other"},
 	{"internal/...", "internal/store/memory", []string{"internal/cli"},
 		"only the command line wires adapters; adapters never import each other"},
@@ -41,7 +45,7 @@ var bans = []ban{
 		"the redactor is a filter over text and JSON, and must be usable before anything is understood"},
 	{"cmd/...", "internal/...", []string{"cmd/evalforge → internal/cli"},
 		"main only calls the command line"},
-	{"internal/...", "testing", []string{"internal/store/storetest", "internal/gemini/geminitest"},
+	{"internal/...", "testing", []string{"internal/store/storetest", "internal/store/firestore/emulatortest", "internal/gemini/geminitest"},
 		"code that tests must not be linked into the program"},
 }
 
