@@ -98,11 +98,12 @@ func verify(a *evalforge.Analysis, in *Input) error {
 // each JSON string decoded, and the JSON itself.
 type haystack struct {
 	text   string
-	folded string // white space folded
+	folded string // text with white space folded; made when first needed
 }
 
 func newHaystack(doc []byte) *haystack {
 	var b strings.Builder
+	b.Grow(2 * len(doc))
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber()
 	for {
@@ -116,8 +117,7 @@ func newHaystack(doc []byte) *haystack {
 		}
 	}
 	b.Write(doc)
-	text := b.String()
-	return &haystack{text: text, folded: foldSpace(text)}
+	return &haystack{text: b.String()}
 }
 
 func (h *haystack) find(quote string) string {
@@ -126,7 +126,11 @@ func (h *haystack) find(quote string) string {
 		return matchAbsent
 	case strings.Contains(h.text, quote):
 		return matchExact
-	case strings.Contains(h.folded, strings.TrimSpace(foldSpace(quote))):
+	}
+	if h.folded == "" {
+		h.folded = foldSpace(h.text)
+	}
+	if strings.Contains(h.folded, strings.TrimSpace(foldSpace(quote))) {
 		return matchWhitespace
 	}
 	return matchAbsent
