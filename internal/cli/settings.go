@@ -13,6 +13,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -22,14 +23,20 @@ type config struct {
 	logLevel slog.Level
 	store    storeSpec
 	analyzer string // "rules" or "gemini"
-	gemini   geminiConfig
-	engine   extract.Options
-	budget   int // bytes of a trace that an analyzer is sent
+
+	firestore firestoreConfig
+	gemini    geminiConfig
+	engine    extract.Options
+	budget    int // bytes of a trace that an analyzer is sent
 
 	redactionKey []byte // nil: the store's
 	// given lists the settings that a flag or a variable set, for doctor to show.
 	given []givenSetting
 }
+
+// A firestoreConfig says which documents a Firestore store works on, where the store's
+// own name does not.
+type firestoreConfig struct{ database, prefix string }
 
 // A geminiConfig says which model to ask, and how to reach it.
 type geminiConfig struct {
@@ -121,8 +128,18 @@ func settings() []setting {
 		{
 			group: groupStore, flag: "store", vars: []string{"EVALFORGE_STORE"}, value: "STORE",
 			def: "sqlite:evalforge.db", cloudDef: "firestore:",
-			doc: "Where traces, patterns and runs are kept: sqlite:FILE, or mem: (gone when the command ends). Firestore, the default on Cloud Run, is not in this build: name a store there.",
+			doc: "Where traces, patterns and runs are kept: sqlite:FILE, firestore:PROJECT/DATABASE, or mem: (gone when the command ends). firestore: alone takes the project from GOOGLE_CLOUD_PROJECT or the credentials, and the database from FIRESTORE_DATABASE_ID.",
 			set: func(c *config, v string) (err error) { c.store, err = parseStore(v); return err },
+		},
+		{
+			group: groupStore, vars: []string{"FIRESTORE_DATABASE_ID"}, value: "DATABASE", def: firestore.DefaultDatabase,
+			doc: "The Firestore database, where the store names none.",
+			set: func(c *config, v string) error { c.firestore.database = v; return nil },
+		},
+		{
+			group: groupStore, vars: []string{"FIRESTORE_COLLECTION_PREFIX"}, value: "PREFIX", def: firestore.DefaultPrefix,
+			doc: "What the names of the Firestore collections begin with. Every service on one backlog needs the same.",
+			set: func(c *config, v string) error { c.firestore.prefix = v; return nil },
 		},
 		{
 			group: groupAnalyzer, flag: "analyzer", vars: []string{"EVALFORGE_ANALYZER"}, value: "NAME",
@@ -154,7 +171,7 @@ func settings() []setting {
 		{
 			group: groupAnalyzer, vars: []string{"GOOGLE_CLOUD_PROJECT"}, value: "PROJECT",
 			shown: "none",
-			doc:   "The Google Cloud project that Vertex AI is used in. It never chooses a store.",
+			doc:   "The Google Cloud project that Vertex AI is used in. It never chooses a store, but is the project of the store firestore:.",
 			set:   func(c *config, v string) error { c.gemini.project = v; return nil },
 		},
 		{
@@ -283,6 +300,7 @@ func resolve(uses []group, flags map[string]string, getenv func(string) string) 
 			return nil, usagef("", "%s: %q %w", source, s.showable(value), err)
 		}
 	}
+	c.store = c.store.complete(getenv("GOOGLE_CLOUD_PROJECT"), c.firestore.database)
 	return c, nil
 }
 

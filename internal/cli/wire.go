@@ -1,16 +1,19 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/store/memory"
 	"github.com/evalforge/evalforge/internal/store/sqlite"
 )
@@ -24,15 +27,30 @@ func parseStore(v string) (storeSpec, error) {
 	scheme, rest, ok := strings.Cut(v, ":")
 	switch {
 	case !ok:
-		return storeSpec{}, fmt.Errorf("names no kind of store; allowed are sqlite:FILE and mem: (for a file, write sqlite:%s)", v)
+		return storeSpec{}, fmt.Errorf("names no kind of store; allowed are sqlite:FILE, firestore:PROJECT/DATABASE and mem: (for a file, write sqlite:%s)", v)
 	case scheme == "sqlite" && rest == "":
 		return storeSpec{}, errors.New("names no file; write sqlite:FILE, such as sqlite:evalforge.db")
 	case scheme == "mem" && rest != "":
 		return storeSpec{}, errors.New("has something after the colon; write only mem:, colon included")
+	case scheme == "firestore" && strings.Count(rest, "/") > 1:
+		return storeSpec{}, errors.New("has more than a project and a database; write firestore:PROJECT/DATABASE")
 	case scheme == "sqlite", scheme == "mem", scheme == "firestore":
 		return storeSpec{scheme, rest}, nil
 	}
-	return storeSpec{}, errors.New("is of an unknown kind; only sqlite:FILE and mem: are allowed")
+	return storeSpec{}, errors.New("is of an unknown kind; only sqlite:FILE, firestore:PROJECT/DATABASE and mem: are allowed")
+}
+
+// complete names the project and the database of a Firestore store in full, as far as the
+// settings say them, so that what is printed is what is used.
+func (s storeSpec) complete(project, database string) storeSpec {
+	if s.scheme != "firestore" {
+		return s
+	}
+	p, d, _ := strings.Cut(s.rest, "/")
+	if p, d = cmp.Or(p, project), cmp.Or(d, database); p != "" {
+		s.rest = p + "/" + d
+	}
+	return s
 }
 
 // An openMode says whether a store may be made.
@@ -46,7 +64,7 @@ const (
 )
 
 // openStore opens the store that spec names. This is the one place that knows them all.
-func openStore(ctx context.Context, spec storeSpec, mode openMode) (extract.Store, error) {
+func (c *call) openStore(ctx context.Context, spec storeSpec, mode openMode) (extract.Store, error) {
 	switch spec.scheme {
 	case "mem":
 		return memory.New(), nil
@@ -62,9 +80,32 @@ func openStore(ctx context.Context, spec storeSpec, mode openMode) (extract.Stor
 		}
 		return db, nil
 	default:
-		return nil, withHint(fmt.Errorf("store %s: this build has no Firestore", spec),
-			"set -store or EVALFORGE_STORE to sqlite:FILE")
+		db, err := firestore.Open(ctx, c.firestoreOptions(spec))
+		if err != nil {
+			return nil, withHint(fmt.Errorf("store %s: %w", spec, err),
+				"check the project (firestore:PROJECT/DATABASE, or GOOGLE_CLOUD_PROJECT) and the credentials (gcloud auth application-default login)",
+				"to keep the data in a file set -store or EVALFORGE_STORE to sqlite:FILE")
+		}
+		return db, nil
 	}
+}
+
+// firestoreOptions returns what spec, the settings and the environment say. The tasks of a
+// Cloud Run job start to look at different places of the backlog.
+func (c *call) firestoreOptions(spec storeSpec) firestore.Options {
+	project, database, _ := strings.Cut(spec.rest, "/")
+	o := firestore.Options{
+		Project:  project,
+		Database: cmp.Or(database, c.cfg.firestore.database),
+		Prefix:   c.cfg.firestore.prefix,
+	}
+	// Without numbers, or with odd ones, every task starts at the head: slower, not wrong.
+	index, ierr := strconv.Atoi(c.Getenv("CLOUD_RUN_TASK_INDEX"))
+	count, cerr := strconv.Atoi(c.Getenv("CLOUD_RUN_TASK_COUNT"))
+	if ierr == nil && cerr == nil {
+		o.Task, o.Tasks = index, count
+	}
+	return o
 }
 
 // session is what most commands work with: an open store and a redactor under its key.
@@ -80,7 +121,7 @@ func (c *call) open(ctx context.Context, mode openMode) (*session, error) {
 }
 
 func (c *call) openSpec(ctx context.Context, spec storeSpec, mode openMode) (*session, error) {
-	store, err := openStore(ctx, spec, mode)
+	store, err := c.openStore(ctx, spec, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,402 @@
+package firestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"cloud.google.com/go/firestore"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
+)
+
+const (
+	// fetchAtOnce bounds the raw traces read in one call: each may have a megabyte.
+	fetchAtOnce = 16
+	// writeAtOnce bounds the writes under way at the same time.
+	writeAtOnce = 16
+)
+
+// Claim implements [extract.Queue].
+func (db *DB) Claim(ctx context.Context, req extract.ClaimRequest) ([]extract.Claim, error) {
+	if err := store.CheckClaim(req); err != nil {
+		return nil, err
+	}
+	release, err := db.finder.acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("claim: %w", err)
+	}
+	defer release()
+	claims := []extract.Claim{}
+	for {
+		var r round
+		err := db.retry(ctx, "claim", func(ctx context.Context) error {
+			var err error
+			r, err = db.claimRound(ctx, &req, req.Limit-len(claims))
+			claims = append(claims, r.claims...)
+			return err
+		})
+		if err != nil && len(claims) == 0 {
+			return nil, err
+		}
+		// With something claimed, a fault is the next call's to report: the leases are held.
+		if err != nil || len(claims) >= req.Limit || !r.again {
+			sortClaims(claims)
+			return claims, nil
+		}
+	}
+}
+
+func sortClaims(claims []extract.Claim) {
+	slices.SortFunc(claims, func(a, b extract.Claim) int {
+		return sortKey{a.Trace.FetchedAt.String(), a.TraceID}.compare(sortKey{b.Trace.FetchedAt.String(), b.TraceID})
+	})
+}
+
+// acquire waits for the turn of the caller.
+func (f *finder) acquire(ctx context.Context) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case f.turn <- struct{}{}:
+		return func() { <-f.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// A round is one search with the claims that it led to.
+type round struct {
+	claims []extract.Claim
+	// again is set when candidates turned out to be gone, so that others may be there.
+	again bool
+}
+
+func (db *DB) claimRound(ctx context.Context, req *extract.ClaimRequest, n int) (round, error) {
+	var r round
+	named := len(req.TraceIDs) > 0
+	var out found
+	var err error
+	if named {
+		out, err = db.named(ctx, req)
+	} else {
+		out, err = db.finder.find(ctx, req, n, true)
+	}
+	if err != nil {
+		return r, err
+	}
+	taken := map[string]bool{}
+	conflicts := false
+	list := out.candidates
+	for len(list) > 0 && len(r.claims) < n {
+		k := min(n-len(r.claims), len(list), fetchAtOnce)
+		results, err := db.leaseAll(ctx, req, list[:k])
+		for i, res := range results {
+			switch {
+			case res.claim != nil:
+				r.claims = append(r.claims, *res.claim)
+				taken[list[i].id] = true
+			case res.gone:
+				taken[list[i].id], r.again = true, true
+				conflicts = conflicts || res.conflict
+			}
+		}
+		if err != nil {
+			return r, err
+		}
+		list = list[k:]
+	}
+	if named {
+		return r, nil
+	}
+	db.finder.contended(conflicts)
+	return r, db.keepUp(ctx, out, taken)
+}
+
+// keepUp writes what the search found out, so that it need not be found again.
+func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) error {
+	var work []candidate
+	for _, c := range append(out.track, out.unpark...) {
+		if !taken[c.id] {
+			taken[c.id] = true
+			work = append(work, c)
+		}
+	}
+	err := each(work, func(c candidate) error {
+		c.s.Queue = ready
+		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, c.s) })
+		if errors.Is(err, errConflict) {
+			return nil // another worker has seen to it
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return db.finder.save(ctx, out.pos)
+}
+
+// each calls f for every item, several at a time, and returns the first error.
+func each[T any](items []T, f func(T) error) error {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, writeAtOnce)
+	errs := make([]error, len(items))
+	for i, item := range items {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = f(item)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A leaseResult is what became of a candidate: a claim, gone (another worker has it, or
+// it does not wait any more), or neither: it is not due.
+type leaseResult struct {
+	claim    *extract.Claim
+	gone     bool
+	conflict bool
+}
+
+// leaseAll tries to lease candidates.
+func (db *DB) leaseAll(ctx context.Context, req *extract.ClaimRequest, list []candidate) ([]leaseResult, error) {
+	raws, err := db.fetch(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]leaseResult, len(list))
+	tokens := make([]string, len(list)) // NewToken need not be safe for concurrent use
+	index := make([]int, len(list))
+	for i := range list {
+		tokens[i], index[i] = req.NewToken(), i
+	}
+	err = each(index, func(i int) error {
+		var err error
+		results[i], err = db.leaseOne(ctx, req, list[i], raws[i], tokens[i])
+		return err
+	})
+	return results, err
+}
+
+func (db *DB) fetch(ctx context.Context, list []candidate) ([]rawDoc, error) {
+	refs := make([]*firestore.DocumentRef, len(list))
+	for i, c := range list {
+		refs[i] = db.raw(c.id)
+	}
+	snaps, err := db.getAll(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	raws := make([]rawDoc, len(snaps))
+	for i, snap := range snaps {
+		raws[i] = readRaw(snap)
+	}
+	return raws, nil
+}
+
+func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candidate, raw rawDoc, token string) (leaseResult, error) {
+	s := c.s
+	if !raw.exists {
+		if !s.exists {
+			return leaseResult{gone: true}, nil
+		}
+		_, err := db.state(c.id).Delete(ctx, firestore.LastUpdateTime(s.version))
+		return leaseResult{gone: true}, ignoreConflict(err)
+	}
+	s.meet(raw)
+	if raw.trace.Processed || !s.due(req) {
+		if raw.trace.Processed {
+			s.dropLease()
+		}
+		s.place(raw.trace.Processed)
+		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
+		return leaseResult{gone: true}, ignoreConflict(err)
+	}
+	claim := newClaim(req, raw, s, token)
+	s.RunID, s.Runs = req.RunID, store.AddRun(s.Runs, req.RunID)
+	s.Attempts, s.RetryAt = s.Attempts+1, evalforge.Timestamp{}
+	s.LeaseOwner, s.LeaseToken, s.LeaseUntil = req.Owner, token, stamp(req.LeaseUntil)
+	s.UpdatedAt = stamp(req.Now)
+	s.place(false)
+	first := true
+	err := db.retry(ctx, "claim "+c.id, func(ctx context.Context) error {
+		if !first { // the earlier attempt may have been written
+			snap, err := db.get(ctx, db.state(c.id))
+			if err != nil {
+				return err
+			}
+			now := readState(snap)
+			if now.LeaseToken == token {
+				return nil
+			}
+			if now.exists != s.exists || !now.version.Equal(s.version) {
+				return errTaken
+			}
+		}
+		first = false
+		return db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
+	})
+	if errors.Is(err, errTaken) {
+		return leaseResult{gone: true, conflict: true}, nil
+	}
+	if err != nil {
+		return leaseResult{}, err
+	}
+	return leaseResult{claim: &claim}, nil
+}
+
+// errTaken says that another worker was faster.
+var errTaken = errors.New("taken by another worker")
+
+func ignoreConflict(err error) error {
+	if err = conflict(err); errors.Is(err, errConflict) {
+		return nil
+	}
+	return err
+}
+
+func newClaim(req *extract.ClaimRequest, raw rawDoc, s *state, token string) extract.Claim {
+	return extract.Claim{
+		Lease: extract.Lease{
+			TraceID: raw.id, RunID: req.RunID, Owner: req.Owner, Token: token,
+			Until: stamp(req.LeaseUntil).Time, Digest: raw.digest,
+		},
+		Trace: raw.trace, Err: raw.err, Attempt: s.Attempts + 1, ExtractedDigest: s.ExtractedDigest,
+	}
+}
+
+// named looks up the candidates among the named traces.
+func (db *DB) named(ctx context.Context, req *extract.ClaimRequest) (found, error) {
+	out := found{seen: map[string]bool{}}
+	ids := slices.Clone(req.TraceIDs)
+	slices.Sort(ids)
+	ids = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return evalforge.ValidateTraceID(id) != nil })
+	for chunk := range slices.Chunk(ids, 100) {
+		var stateRefs []*firestore.DocumentRef
+		for _, id := range chunk {
+			stateRefs = append(stateRefs, db.state(id))
+		}
+		snaps, err := db.getAll(ctx, stateRefs)
+		if err != nil {
+			return out, err
+		}
+		var list []candidate
+		for _, snap := range snaps {
+			c := candidate{id: snap.Ref.ID, s: readState(snap)}
+			if !slices.Contains(c.s.Runs, req.RunID) {
+				list = append(list, c)
+			}
+		}
+		for part := range slices.Chunk(list, fetchAtOnce) {
+			raws, err := db.fetch(ctx, part)
+			if err != nil {
+				return out, err
+			}
+			for i, c := range part {
+				if raws[i].exists && !raws[i].trace.Processed {
+					s := *c.s
+					s.meet(raws[i])
+					if s.due(req) {
+						c.fetchedAt = raws[i].trace.FetchedAt.String()
+						out.add(c)
+					}
+				}
+			}
+		}
+	}
+	sortCandidates(out.candidates)
+	return out, nil
+}
+
+// Peek implements [extract.Queue].
+func (db *DB) Peek(ctx context.Context, req extract.ClaimRequest) ([]extract.Claim, error) {
+	if err := store.CheckPeek(req); err != nil {
+		return nil, err
+	}
+	release, err := db.finder.acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("peek: %w", err)
+	}
+	defer release()
+	var claims []extract.Claim
+	err = db.retry(ctx, "peek", func(ctx context.Context) error {
+		var err error
+		claims, err = db.peek(ctx, &req)
+		return err
+	})
+	return claims, err
+}
+
+func (db *DB) peek(ctx context.Context, req *extract.ClaimRequest) ([]extract.Claim, error) {
+	for want := req.Limit; ; want *= 2 {
+		var out found
+		var err error
+		if len(req.TraceIDs) > 0 {
+			out, err = db.named(ctx, req)
+		} else {
+			db.finder.idleRun = "" // looking has no run of its own
+			out, err = db.finder.find(ctx, req, want, false)
+		}
+		if err != nil {
+			return nil, err
+		}
+		claims := []extract.Claim{}
+		for part := range slices.Chunk(out.candidates, fetchAtOnce) {
+			raws, err := db.fetch(ctx, part)
+			if err != nil {
+				return nil, err
+			}
+			for i, raw := range raws {
+				s := part[i].s
+				if !raw.exists || raw.trace.Processed {
+					continue
+				}
+				if s.meet(raw); s.due(req) && len(claims) < req.Limit {
+					claims = append(claims, newClaim(req, raw, s, ""))
+				}
+			}
+		}
+		if len(claims) == req.Limit || len(out.candidates) < want {
+			return claims, nil
+		}
+	}
+}
+
+// lost is the error of a lease that is not, or no longer, held.
+func lost(l extract.Lease) error { return fmt.Errorf("trace %s: %w", l.TraceID, extract.ErrLeaseLost) }
+
+// Renew implements [extract.Queue].
+func (db *DB) Renew(ctx context.Context, l extract.Lease, until time.Time) error {
+	if err := store.CheckRenewal(until); err != nil {
+		return err
+	}
+	if evalforge.ValidateTraceID(l.TraceID) != nil {
+		return fmt.Errorf("renew: %w", lost(l))
+	}
+	return db.retry(ctx, "renew", func(ctx context.Context) error {
+		snap, err := db.get(ctx, db.state(l.TraceID))
+		if err != nil {
+			return err
+		}
+		s := readState(snap)
+		if l.Token == "" || s.LeaseToken != l.Token {
+			return lost(l)
+		}
+		s.LeaseUntil = stamp(until)
+		s.place(false)
+		return db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
+	})
+}

@@ -1,0 +1,294 @@
+package firestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// A fault is what can happen to a call.
+type fault int
+
+const (
+	none        fault = iota
+	lostAck           // done, but the answer is lost
+	unavailable       // not done
+	aborted
+	deadline
+	exhausted
+)
+
+func (f fault) String() string {
+	return [...]string{"none", "lost acknowledgement", "Unavailable", "Aborted", "DeadlineExceeded", "ResourceExhausted"}[f]
+}
+
+func (f fault) err() error {
+	code := map[fault]codes.Code{lostAck: codes.Unavailable, unavailable: codes.Unavailable, aborted: codes.Aborted,
+		deadline: codes.DeadlineExceeded, exhausted: codes.ResourceExhausted}[f]
+	return status.Error(code, "injected: "+f.String())
+}
+
+// injecting returns a connection's options with which pick says what happens to each call.
+func injecting(pick func(method string) fault) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
+			f := pick(method)
+			if f == none || f == lostAck {
+				if err := invoke(ctx, method, req, reply, cc, o...); err != nil || f == none {
+					return err
+				}
+			}
+			return f.err()
+		}),
+		grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+			if f := pick(method); f != none {
+				return nil, f.err()
+			}
+			return stream(ctx, d, cc, method, o...)
+		}),
+	}
+}
+
+// tell plays a story in which every method of the store is called, and fails if one says
+// anything else than it would without faults.
+func tell(ctx context.Context, db *DB) error {
+	var errs []error
+	check := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	for i, id := range []string{"a", "b", "c"} {
+		res, err := db.PutTrace(ctx, raw(id, i))
+		check("put", err)
+		if res != extract.Created {
+			check("put", fmt.Errorf("got %q", res))
+		}
+	}
+	changed := raw("c", 2)
+	changed.Severity = "low"
+	res, err := db.PutTrace(ctx, changed)
+	check("put again", err)
+	if res != extract.Replaced {
+		check("put again", fmt.Errorf("got %q", res))
+	}
+	tokens := 0
+	claim := func(run string, at int, want ...string) []extract.Claim {
+		claims, err := db.Claim(ctx, extract.ClaimRequest{RunID: run, Owner: "w", Limit: 3, Now: minute(at), LeaseUntil: minute(at + 5),
+			NewToken: func() string { tokens++; return fmt.Sprint(run, tokens) }})
+		check("claim", err)
+		got := []string{}
+		for _, c := range claims {
+			got = append(got, fmt.Sprintf("%s:%d", c.TraceID, c.Attempt))
+		}
+		if !slices.Equal(got, want) {
+			check("claim", fmt.Errorf("got %q, want %q", got, want))
+		}
+		return claims
+	}
+	claims := claim("run_1", 1, "a:1", "b:1", "c:1")
+	if len(claims) != 3 {
+		return errors.Join(errs...)
+	}
+	check("renew", db.Renew(ctx, claims[0].Lease, minute(20)))
+	p := evalforge.Pattern{PatternID: evalforge.PatternID("a"), SourceTraceID: "a", Analysis: analysis(), ExtractedAt: evalforge.At(minute(2))}
+	check("commit", db.Commit(ctx, claims[0].Lease, extract.Result{Pattern: &p, Digest: claims[0].Digest, At: minute(2)}))
+	f := extract.Failure{Quarantine: true, Error: evalforge.ExtractionError{RunID: "run_1", SourceTraceID: "b",
+		ErrorType: evalforge.Timeout, ErrorMessage: "slow", RecordedAt: evalforge.At(minute(2))}}
+	check("fail", db.Fail(ctx, claims[1].Lease, f))
+	check("release", db.Release(ctx, claims[2].Lease))
+	check("retry", db.Retry(ctx, "b", minute(3)))
+	again := claim("run_2", 4, "b:1", "c:1")
+	if len(again) == 2 {
+		check("commit", db.Commit(ctx, again[1].Lease, extract.Result{Digest: again[1].Digest, At: minute(5)}))
+	}
+	check("record error", db.RecordError(ctx, f.Error))
+	check("save run", db.SaveRun(ctx, evalforge.Run{RunID: "run_1", StartedAt: evalforge.At(minute(1)), TriggeredBy: evalforge.Manual}))
+	key, err := db.InstallationKey(ctx)
+	check("key", err)
+	if len(key) != 32 {
+		check("key", fmt.Errorf("got %d bytes", len(key)))
+	}
+	b, err := db.Backlog(ctx, minute(5))
+	check("backlog", err)
+	if want := (extract.Backlog{Pending: 1, Leased: 1, Processed: 2, OldestDue: evalforge.At(raw("b", 1).FetchedAt.Time)}); b != want {
+		check("backlog", fmt.Errorf("got %+v, want %+v", b, want))
+	}
+	list, _, err := db.Patterns(ctx, extract.PatternQuery{})
+	check("list", err)
+	if len(list) != 1 {
+		check("list", fmt.Errorf("got %d patterns", len(list)))
+	}
+	_, err = db.Trace(ctx, "a")
+	check("trace", err)
+	return errors.Join(errs...)
+}
+
+// dump returns every document, without what differs from one story to the next.
+func dump(t *testing.T, db *DB) map[string]any {
+	t.Helper()
+	all := map[string]any{}
+	for _, name := range []string{rawTraces, patterns, runs, errorDocs, states} {
+		snaps, err := query(t.Context(), db.collection(name).Query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, snap := range snaps {
+			fields := snap.Data()
+			for _, k := range []string{"mark", "raw_version", "lease_token"} {
+				delete(fields, k)
+			}
+			all[name+"/"+snap.Ref.ID] = fields
+		}
+	}
+	return all
+}
+
+// TestFaultsInTurn lets every single call of the story fail in every way. The callers
+// notice nothing, and the documents are the same in the end.
+func TestFaultsInTurn(t *testing.T) {
+	var calls atomic.Int64
+	clean := open(t, emulator.Project(), injecting(func(string) fault { calls.Add(1); return none })...)
+	if err := tell(t.Context(), clean); err != nil {
+		t.Fatal(err)
+	}
+	want := dump(t, clean)
+	step := int64(1)
+	if testing.Short() {
+		step = 6
+	}
+	t.Logf("%d calls", calls.Load())
+	type job struct {
+		call int64
+		f    fault
+	}
+	var jobs []job
+	for _, f := range []fault{lostAck, unavailable, aborted, deadline} {
+		for n := int64(1); n <= calls.Load(); n += step {
+			jobs = append(jobs, job{n, f})
+		}
+	}
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := w; i < len(jobs); i += 8 {
+				j := jobs[i]
+				var n atomic.Int64
+				var hit atomic.Value
+				db := open(t, emulator.Project(), injecting(func(method string) fault {
+					if n.Add(1) == j.call {
+						hit.Store(method)
+						return j.f
+					}
+					return none
+				})...)
+				if err := tell(t.Context(), db); err != nil {
+					t.Errorf("%v at call %d, %v: %v", j.f, j.call, hit.Load(), err)
+					continue
+				}
+				if d := gocmp.Diff(want, dump(t, open(t, db.project))); d != "" {
+					t.Errorf("%v at call %d, %v: other documents (-want +got):\n%s", j.f, j.call, hit.Load(), d)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestFaultsAtRandom makes runs over a connection on which every tenth call fails.
+func TestFaultsAtRandom(t *testing.T) {
+	seeds := 3
+	if testing.Short() {
+		seeds = 1
+	}
+	for range seeds {
+		seed := rand.Uint64()
+		var mu sync.Mutex
+		rng := rand.New(rand.NewPCG(seed, 0))
+		project := emulator.Project()
+		faulty := injecting(func(string) fault {
+			mu.Lock()
+			defer mu.Unlock()
+			if rng.IntN(10) > 0 {
+				return none
+			}
+			return fault(1 + rng.IntN(5))
+		})
+		quiet := open(t, project)
+		const traces = 40
+		for i := range traces {
+			if i%2 == 0 {
+				ingest(t, quiet, raw(fmt.Sprintf("t%02d", i), i))
+			} else if _, err := quiet.PutTrace(t.Context(), raw(fmt.Sprintf("t%02d", i), i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		analyzer := &script{}
+		var stored atomic.Int64
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				e := engine(t, open(t, project, faulty...), analyzer, extract.Options{Concurrency: 3, Lease: time.Minute})
+				stored.Add(int64(run(t, e, traces).StoredCount))
+			})
+		}
+		wg.Wait()
+		if stored.Load() != traces || analyzer.calls.Load() != traces {
+			t.Errorf("seed %d: %d stored with %d calls of the model, want %d of each", seed, stored.Load(), analyzer.calls.Load(), traces)
+		}
+		wantAllProcessed(t, quiet, traces)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// wantAllProcessed checks that every trace is processed, with one pattern, and that
+// nothing is left of the work.
+func wantAllProcessed(t *testing.T, db *DB, traces int) {
+	t.Helper()
+	all := dump(t, db)
+	n := map[string]int{}
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		fields := all[path].(map[string]any)
+		collection, id, _ := strings.Cut(path, "/")
+		n[collection]++
+		switch collection {
+		case rawTraces:
+			if fields["processed"] != true || fields["processed_at"] == nil {
+				t.Errorf("%s is not processed", id)
+			}
+		case patterns:
+			if fields["pattern_id"] != "pattern_"+id {
+				t.Errorf("pattern %s calls itself %v", id, fields["pattern_id"])
+			}
+		case states:
+			if fields["queue"] != done || fields["lease_until"] != "" || fields["pending"] != nil || fields["due_at"] != nil || fields["ready_at"] != nil {
+				t.Errorf("state of %s: %v", id, fields)
+			}
+		case errorDocs:
+			t.Errorf("error document %s", id)
+		}
+	}
+	for _, c := range []string{rawTraces, patterns, states} {
+		if n[c] != traces {
+			t.Errorf("%d documents in %s, want %d", n[c], c, traces)
+		}
+	}
+}

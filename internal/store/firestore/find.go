@@ -1,0 +1,436 @@
+package firestore
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"cloud.google.com/go/firestore"
+
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// What one search may read. Everything that grows with the backlog is paid once per
+// document, or a fixed amount per claim.
+const (
+	// smallBacklog is how many unprocessed traces are simply all looked at, each time.
+	smallBacklog = 8
+	// sweepPage is how many documents an amortised look behind the position takes.
+	sweepPage = 8
+	// claimCredit is how many reads of such looks a claimed trace allows.
+	claimCredit = 2
+	// idleSweep is how many documents a run that found too little looks at once.
+	idleSweep = 128
+	// lateSweep bounds what it looks at when the counts say that something was missed.
+	lateSweep = 2048
+	// forwardPage is how many documents beyond the position are taken in at least.
+	forwardPage, maxForwardPage = 32, 300
+	// maxSpread bounds how far from the head of the queue contending workers start.
+	maxSpread = 64
+)
+
+// A finder finds the traces that are due.
+//
+// The queue of claimable traces is in the state documents. Traces that ingestion wrote
+// get there in order of fetched_at: the position says up to where all unprocessed
+// traces have a state, and the search goes on from it when the queue up to there does not
+// give enough. What is stuck, quarantined, leased or backing off, is not in the queue, and
+// so costs a claim nothing, however much of it there is at the head of the backlog.
+//
+// What ingestion writes behind the position (late arrivals, overwritten documents) is
+// found by looks at the unprocessed documents in order of their ids, a page at a time,
+// round and round: [claimCredit] documents per claim, [idleSweep] more once per run that
+// comes short, and when the counts say that some are missing up to [lateSweep]. A
+// backlog under [smallBacklog] traces is always looked at as a whole.
+type finder struct {
+	db          *DB
+	task, tasks int
+	turn        chan struct{} // held by who searches: claims of one process do not contend
+
+	pos     position
+	loaded  bool // pos was read
+	large   bool // the backlog had smallBacklog traces or more when last looked at
+	credit  int
+	spread  int    // how far from the head to start: grows with conflicts
+	idleRun string // for which the idle sweep is done
+}
+
+func newFinder(db *DB, task, tasks int) finder {
+	return finder{db: db, task: max(task, 0), tasks: tasks, turn: make(chan struct{}, 1)}
+}
+
+// A position is how far the backlog is known. Its document is shared by all workers; one
+// that is behind costs reads, and is otherwise harmless.
+type position struct {
+	fetchedAt any    // the raw field: up to here, and among equals
+	traceID   string // up to this id, all unprocessed traces have a state; "" is the beginning
+	sweepID   string // where the looks behind go on
+}
+
+func (p position) key() sortKey { return sortKey{fetchedAt(p.fetchedAt), p.traceID} }
+
+// A sortKey is the order of claiming.
+type sortKey struct{ fetchedAt, id string }
+
+func (a sortKey) compare(b sortKey) int {
+	return cmp.Or(cmp.Compare(a.fetchedAt, b.fetchedAt), cmp.Compare(a.id, b.id))
+}
+
+// A candidate is a trace that seems to be due.
+type candidate struct {
+	id        string
+	fetchedAt string
+	s         *state
+	// suspect ones are due only if their content has changed.
+	suspect bool
+	untracked
+}
+
+// untracked tells that the trace waits, but is not in the queue.
+type untracked bool
+
+func (c candidate) key() sortKey { return sortKey{c.fetchedAt, c.id} }
+
+// found is the outcome of a search: candidates in the order of claiming, and what has to
+// be written for the next search to be cheap.
+type found struct {
+	candidates []candidate
+	track      []candidate // untracked traces, candidates or not
+	unpark     []candidate // parked ones that are due
+	pos        position
+	seen       map[string]bool
+}
+
+func (f *found) add(c candidate) {
+	if !f.seen[c.id] {
+		f.seen[c.id] = true
+		f.candidates = append(f.candidates, c)
+	}
+}
+
+// upTo counts the candidates that come no later than the position.
+func (f *found) upTo(p position) int {
+	n := 0
+	if p.traceID == "" {
+		return 0
+	}
+	for _, c := range f.candidates {
+		if c.key().compare(p.key()) <= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// find searches for at least n candidates, and returns fewer only if there are no more.
+func (f *finder) find(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool) (found, error) {
+	if err := f.load(ctx); err != nil {
+		return found{}, err
+	}
+	out := found{pos: f.pos, seen: map[string]bool{}}
+	if !f.large {
+		keys, err := f.keysByID(ctx, "", smallBacklog)
+		if err != nil {
+			return out, err
+		}
+		if len(keys) < smallBacklog {
+			if err := f.judge(ctx, req, keys, &out); err != nil {
+				return out, err
+			}
+			sortCandidates(out.candidates)
+			return out, nil
+		}
+		f.large = true
+		if err := f.judge(ctx, req, keys, &out); err != nil {
+			return out, err
+		}
+	}
+	steps := []func(context.Context, *extract.ClaimRequest, int, *found) error{f.lookBehind, f.parkedDue, f.ready, f.forward, f.idle}
+	if !claiming {
+		steps = steps[1:]
+	}
+	for _, step := range steps {
+		if err := step(ctx, req, n, &out); err != nil {
+			return out, err
+		}
+	}
+	sortCandidates(out.candidates)
+	if claiming {
+		f.scatter(out.candidates)
+	}
+	return out, nil
+}
+
+func sortCandidates(list []candidate) {
+	slices.SortFunc(list, func(a, b candidate) int { return a.key().compare(b.key()) })
+}
+
+// scatter moves the start of contending workers apart.
+func (f *finder) scatter(list []candidate) {
+	k := 0
+	if f.tasks > 1 {
+		k = f.task % f.tasks
+	}
+	if f.spread > 0 {
+		k += rand.N(f.spread + 1)
+	}
+	if len(list) < 2 || k == 0 {
+		return
+	}
+	k %= len(list)
+	slices.Reverse(list[:k])
+	slices.Reverse(list[k:])
+	slices.Reverse(list)
+}
+
+// window is how many candidates to look for so that there is something to spread over.
+func (f *finder) window(n int) int { return n + f.spread + max(f.tasks-1, 0) }
+
+// contended notes whether the last claim met other workers.
+func (f *finder) contended(yes bool) {
+	if yes {
+		f.spread = min(2*f.spread+2, maxSpread)
+	} else {
+		f.spread /= 2
+	}
+}
+
+// A rawKey is what the search needs of a raw trace: the payload is not fetched.
+type rawKey struct {
+	id      string
+	value   any // fetched_at as it is stored
+	version time.Time
+}
+
+func rawKeys(snaps []*firestore.DocumentSnapshot) []rawKey {
+	keys := make([]rawKey, len(snaps))
+	for i, s := range snaps {
+		keys[i] = rawKey{s.Ref.ID, s.Data()["fetched_at"], s.UpdateTime}
+	}
+	return keys
+}
+
+func (f *finder) keysByID(ctx context.Context, after string, limit int) ([]rawKey, error) {
+	snaps, err := query(ctx, f.db.unprocessedByID(after, limit))
+	return rawKeys(snaps), err
+}
+
+// judge looks up the states of raw traces and adds those that may be due.
+func (f *finder) judge(ctx context.Context, req *extract.ClaimRequest, keys []rawKey, out *found) error {
+	refs := make([]*firestore.DocumentRef, len(keys))
+	for i, k := range keys {
+		refs[i] = f.db.state(k.id)
+	}
+	if len(refs) == 0 {
+		return nil
+	}
+	snaps, err := f.db.getAll(ctx, refs)
+	if err != nil {
+		return err
+	}
+	list := make([]*state, len(keys))
+	var again []*firestore.DocumentRef // that seem to be done
+	for i, snap := range snaps {
+		if list[i] = readState(snap); list[i].Queue == done {
+			again = append(again, f.db.raw(list[i].TraceID))
+		}
+	}
+	// A commit may have come between the two readings. Only a raw trace that is
+	// unprocessed after its state was done has been written anew since.
+	committed := map[string]bool{}
+	if len(again) > 0 {
+		raws, err := f.db.getAll(ctx, again)
+		if err != nil {
+			return err
+		}
+		for _, raw := range raws {
+			committed[raw.Ref.ID] = !raw.Exists() || raw.Data()["processed"] != false
+		}
+	}
+	now := stamp(req.Now).Time
+	for i, k := range keys {
+		s := list[i]
+		if committed[k.id] {
+			continue
+		}
+		c := candidate{id: k.id, fetchedAt: fetchedAt(k.value), s: s}
+		due := s.due(req)
+		c.suspect = !due && !s.leased(now) && s.suspect(k.version, now)
+		c.untracked = untracked(!s.tracked())
+		if c.untracked {
+			s.FetchedAt = c.fetchedAt
+			out.track = append(out.track, c)
+		}
+		if due || c.suspect {
+			out.add(c)
+		}
+	}
+	return nil
+}
+
+// lookBehind looks at a few documents behind the position, if the claims so far have
+// paid for it.
+func (f *finder) lookBehind(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	f.credit = min(f.credit+claimCredit*n, 2*sweepPage)
+	if f.credit < 2*sweepPage {
+		return nil
+	}
+	f.credit = 0
+	_, err := f.sweep(ctx, req, sweepPage, out)
+	return err
+}
+
+// sweep takes the next documents in order of id, and reports how many there were.
+func (f *finder) sweep(ctx context.Context, req *extract.ClaimRequest, limit int, out *found) (int, error) {
+	keys, err := f.keysByID(ctx, out.pos.sweepID, limit)
+	if err != nil {
+		return 0, err
+	}
+	if len(keys) < limit {
+		if out.pos.sweepID == "" && len(keys) < smallBacklog {
+			f.large = false
+		}
+		out.pos.sweepID = ""
+	} else {
+		out.pos.sweepID = keys[len(keys)-1].id
+	}
+	return len(keys), f.judge(ctx, req, keys, out)
+}
+
+// parkedDue takes parked traces whose lease or backoff has ended. Those that are not
+// claimed now become ready, so each is met once per wait.
+func (f *finder) parkedDue(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	snaps, err := query(ctx, f.db.dueStates(text(req.Now), n+sweepPage))
+	if err != nil {
+		return err
+	}
+	for _, snap := range snaps {
+		s := readState(snap)
+		c := candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s}
+		out.unpark = append(out.unpark, c)
+		if s.due(req) {
+			out.add(c)
+		}
+	}
+	return nil
+}
+
+// ready takes the head of the queue.
+func (f *finder) ready(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	want := f.window(n)
+	limit, taken := want, 0
+	var after *sortKey
+	for taken < want {
+		snaps, err := query(ctx, f.db.readyStates(after, limit))
+		if err != nil {
+			return err
+		}
+		for _, snap := range snaps {
+			s := readState(snap)
+			if s.due(req) {
+				taken++
+				out.add(candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s})
+			}
+			after = &sortKey{s.FetchedAt, s.TraceID}
+		}
+		if len(snaps) < limit {
+			return nil
+		}
+		limit = min(2*limit, maxForwardPage)
+	}
+	return nil
+}
+
+// forward takes in traces beyond the position, until enough candidates come before it.
+func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	if out.upTo(out.pos) >= n {
+		return nil
+	}
+	// Other workers may have got further.
+	if err := f.reload(ctx); err != nil {
+		return err
+	}
+	if f.pos.key().compare(out.pos.key()) > 0 {
+		out.pos.fetchedAt, out.pos.traceID = f.pos.fetchedAt, f.pos.traceID
+	}
+	limit := min(max(2*n, forwardPage), maxForwardPage)
+	for out.upTo(out.pos) < n {
+		snaps, err := query(ctx, f.db.unprocessedByAge(out.pos, limit))
+		if err != nil {
+			return err
+		}
+		keys := rawKeys(snaps)
+		if err := f.judge(ctx, req, keys, out); err != nil {
+			return err
+		}
+		if len(keys) > 0 {
+			last := keys[len(keys)-1]
+			out.pos.fetchedAt, out.pos.traceID = last.value, last.id
+		}
+		if len(keys) < limit {
+			return nil
+		}
+	}
+	return nil
+}
+
+// idle looks harder, once per run, when there is too little to do.
+func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	if len(out.candidates) >= n || f.idleRun == req.RunID {
+		return nil
+	}
+	f.idleRun = req.RunID
+	swept, err := f.sweep(ctx, req, idleSweep, out)
+	if err != nil {
+		return err
+	}
+	untracked, err := f.db.countUntracked(ctx)
+	for err == nil && len(out.track) < untracked && swept < lateSweep {
+		var k int
+		if k, err = f.sweep(ctx, req, 2*idleSweep, out); k == 0 {
+			break
+		}
+		swept += k
+	}
+	return err
+}
+
+// load reads the position once, reload again.
+func (f *finder) load(ctx context.Context) error {
+	if f.loaded {
+		return nil
+	}
+	return f.reload(ctx)
+}
+
+func (f *finder) reload(ctx context.Context) error {
+	snap, err := f.db.get(ctx, f.db.meta("scan"))
+	if err != nil {
+		return err
+	}
+	f.loaded = true
+	if !snap.Exists() {
+		return nil
+	}
+	fields := snap.Data()
+	id, _ := fields["trace_id"].(string)
+	sweep, _ := fields["sweep_id"].(string)
+	if p := (position{fields["fetched_at"], id, sweep}); id != "" && p.key().compare(f.pos.key()) > 0 {
+		f.pos = p
+	}
+	return nil
+}
+
+// save remembers the position, for the other workers too.
+func (f *finder) save(ctx context.Context, p position) error {
+	if p == f.pos {
+		return nil
+	}
+	_, err := f.db.meta("scan").Set(ctx, map[string]any{"fetched_at": p.fetchedAt, "trace_id": p.traceID, "sweep_id": p.sweepID})
+	if err == nil {
+		f.pos = p
+	}
+	return err
+}

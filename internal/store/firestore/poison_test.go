@@ -1,0 +1,131 @@
+package firestore
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"cloud.google.com/go/firestore"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// TestPoison: a thousand documents of which nothing can come, older than everything else,
+// do not keep a good trace from the next run, nor make that run expensive. It does not
+// matter how the good trace comes: as the newest, late and older than all, with a time
+// that is none, or as a document that is overwritten.
+func TestPoison(t *testing.T) {
+	poison := 1000
+	if testing.Short() {
+		poison = 200
+	}
+	project := emulator.Project()
+	db := open(t, project)
+	placeholder(t, db)
+	traces := make([]evalforge.RawTrace, poison)
+	for i := range traces {
+		traces[i] = raw(fmt.Sprintf("poison-%04d", i), 100)
+		switch i % 4 {
+		case 0:
+			traces[i].Payload = json.RawMessage(`{}`)
+		case 1:
+			traces[i].Payload = json.RawMessage(`"no map"`)
+		case 2:
+			traces[i].ServiceName = "fails"
+		}
+	}
+	ingestMany(t, db, traces)
+	for i := 3; i < poison; i += 4 {
+		spoil(t, db, traces[i].TraceID, i)
+	}
+	analyzer := &script{err: func(in *extract.Input) error {
+		if in.ServiceName == "fails" {
+			return &extract.Error{Kind: extract.KindUnavailable, Err: errors.New("down")}
+		}
+		return nil
+	}}
+	met := 0
+	for met < poison { // every one has its first try
+		r := run(t, engine(t, db, analyzer, extract.Options{Concurrency: 8}), 500)
+		if r.StoredCount > 0 || r.PickedUpCount == 0 {
+			t.Fatalf("a run stored %d and picked up %d traces", r.StoredCount, r.PickedUpCount)
+		}
+		met += r.PickedUpCount
+	}
+
+	for name, good := range map[string]func() (id string){
+		"newest":         func() string { ingest(t, db, raw("newest", 1000)); return "newest" },
+		"late":           func() string { ingest(t, db, raw("late", 0)); return "late" },
+		"of equal age":   func() string { ingest(t, db, raw("equal", 100)); return "equal" },
+		"without a time": func() string { return overwrite(t, db, "timeless", map[string]any{"processed": false}) },
+		"native time": func() string {
+			return overwrite(t, db, "native", map[string]any{"processed": false, "fetched_at": minute(1)})
+		},
+		"corrected and seen again": func() string { ingest(t, db, raw("poison-0004", 2000)); return "poison-0004" },
+	} {
+		id := good()
+		var m meter
+		r := run(t, engine(t, open(t, project, m.options()...), analyzer, extract.Options{}), 50)
+		stored := []string{}
+		for _, o := range r.TraceOutcomes {
+			if o.Status == evalforge.Stored {
+				stored = append(stored, o.SourceTraceID)
+			}
+		}
+		if !slices.Equal(stored, []string{id}) {
+			t.Errorf("%s: the next run stored %q, want %q", name, stored, id)
+		}
+		t.Logf("%s: %s", name, &m)
+		// A search behind the position looks at the backlog once, up to its bound.
+		if got, limit := m.reads.Load(), int64(50*readsPerTrace+readsPerRun+2*lateSweep); got > limit {
+			t.Errorf("%s: %d reads, want at most %d", name, got, limit)
+		}
+	}
+	var m meter
+	run(t, engine(t, open(t, project, m.options()...), analyzer, extract.Options{}), 50)
+	t.Logf("with nothing to do: %s", &m)
+	if got := m.reads.Load(); got > readsPerRun {
+		t.Errorf("a run with nothing to do: %d reads, want at most %d", got, readsPerRun)
+	}
+	if _, err := db.raw("_bootstrap_placeholder").Get(t.Context()); err != nil {
+		t.Errorf("the placeholder is gone: %v", err)
+	}
+	b, err := db.Backlog(t.Context(), minute(1))
+	if err != nil || b.Pending != poison-1 {
+		t.Errorf("backlog %+v and error %v, want %d pending", b, err, poison-1)
+	}
+}
+
+// placeholder writes the bookkeeping document of the existing services.
+func placeholder(t *testing.T, db *DB) {
+	t.Helper()
+	_, err := db.raw("_bootstrap_placeholder").Set(t.Context(), map[string]any{"note": "do not delete", "created_at": "2026-01-01T00:00:00+00:00"})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// overwrite writes a good trace with other fields.
+func overwrite(t *testing.T, db *DB, id string, fields map[string]any) string {
+	t.Helper()
+	fields["trace_payload"] = map[string]any{"prompt": "a", "response": "b"}
+	if _, err := db.raw(id).Set(t.Context(), fields); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// spoil makes a document one of wrong types.
+func spoil(t *testing.T, db *DB, id string, i int) {
+	t.Helper()
+	values := []firestore.Update{
+		{Path: "service_name", Value: 17}, {Path: "fetched_at", Value: "yesterday"}, {Path: "recurrence_count", Value: "many"},
+		{Path: "status_history", Value: "none"}, {Path: "fetched_at", Value: map[string]any{"a": 1}}, {Path: "failure_type", Value: []any{1}},
+	}
+	if _, err := db.raw(id).Update(t.Context(), values[i%len(values):][:1]); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,131 @@
+package firestore
+
+import (
+	"context"
+
+	"cloud.google.com/go/firestore"
+
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
+)
+
+// Every query that the store makes is built here, so that a test can hold them all
+// against firestore.indexes.json: the emulator answers a query that lacks its index.
+
+func (db *DB) unprocessed() firestore.Query {
+	return db.collection(rawTraces).Where("processed", "==", false)
+}
+
+// unprocessedByID lists keys of unprocessed traces, whatever their other fields are.
+func (db *DB) unprocessedByID(after string, limit int) firestore.Query {
+	q := db.unprocessed().Select("fetched_at").OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if after != "" {
+		q = q.StartAfter(after)
+	}
+	return q
+}
+
+// unprocessedByAge lists keys of unprocessed traces beyond a position.
+func (db *DB) unprocessedByAge(p position, limit int) firestore.Query {
+	q := db.unprocessed().Select("fetched_at").OrderBy("fetched_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if p.traceID != "" {
+		q = q.StartAfter(p.fetchedAt, p.traceID)
+	}
+	return q
+}
+
+func (db *DB) readyStates(after *sortKey, limit int) firestore.Query {
+	q := db.collection(states).OrderBy("ready_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if after != nil {
+		q = q.StartAfter(after.fetchedAt, after.id)
+	}
+	return q
+}
+
+func (db *DB) dueStates(now string, limit int) firestore.Query {
+	return db.collection(states).Where("due_at", "<=", now).OrderBy("due_at", firestore.Asc).Limit(limit)
+}
+
+func (db *DB) pendingStates() firestore.Query {
+	return db.collection(states).Where("pending", "==", true)
+}
+
+// The counts of the backlog.
+func (db *DB) processed() firestore.Query {
+	return db.collection(rawTraces).Where("processed", "==", true)
+}
+
+func (db *DB) leasedStates(now string) firestore.Query {
+	return db.collection(states).Where("lease_until", ">", now)
+}
+
+func (db *DB) backingOffStates(now string) firestore.Query {
+	return db.collection(states).Where("retry_at", ">", now)
+}
+
+func (db *DB) quarantinedStates() firestore.Query {
+	return db.collection(states).Where("queue", "==", quarantined)
+}
+
+// countUntracked returns how many unprocessed traces more than states there are.
+func (db *DB) countUntracked(ctx context.Context) (int, error) {
+	raw, err := count(ctx, db.unprocessed())
+	if err != nil {
+		return 0, err
+	}
+	tracked, err := count(ctx, db.pendingStates())
+	return raw - tracked, err
+}
+
+// A listQuery is a list, newest first.
+type listQuery struct {
+	collection, time string
+	query            firestore.Query
+}
+
+// filter keeps the documents whose field is value, if value is not empty.
+func (l *listQuery) filter(field, value string) {
+	if value != "" {
+		l.query = l.query.Where(field, "==", value)
+	}
+}
+
+// page returns the query of at most limit documents after a place.
+func (l listQuery) page(limit int, after *store.Cursor) firestore.Query {
+	q := l.query.OrderBy(l.time, firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).Limit(limit)
+	if after != nil {
+		q = q.StartAfter(after.Time, after.ID)
+	}
+	return q
+}
+
+func (db *DB) list(collection, time string) listQuery {
+	return listQuery{collection, time, db.collection(collection).Query}
+}
+
+func (db *DB) patternList(q extract.PatternQuery) listQuery {
+	l := db.list(patterns, "extracted_at")
+	l.filter("failure_type", string(q.FailureType))
+	l.filter("severity", string(q.Severity))
+	l.filter("fingerprint", q.Fingerprint)
+	return l
+}
+
+func (db *DB) runList() listQuery { return db.list(runs, "started_at") }
+
+func (db *DB) errorList(q extract.ErrorQuery) listQuery {
+	l := db.list(errorDocs, "recorded_at")
+	l.filter("run_id", q.RunID)
+	l.filter("source_trace_id", q.TraceID)
+	return l
+}
+
+func (db *DB) stateList(q extract.StateQuery) listQuery {
+	l := db.list(states, "updated_at")
+	if q.Quarantined {
+		l.filter("queue", quarantined)
+	} else {
+		l.query = l.query.Where("updated_at", ">", "") // one that was never claimed has none
+	}
+	return l
+}
