@@ -34,7 +34,7 @@
 // The engine then commits [Pattern], the trace's processed flag and the lease in one
 // transaction, fenced by the lease's token; or it records why not, and the trace comes
 // back later, or is quarantined. internal/extract/store.go is the contract, with
-// internal/store/sqlite and internal/store/memory behind it, held to it by one
+// internal/store/sqlite, internal/store/firestore and internal/store/memory behind it, held to it by one
 // conformance suite, internal/store/storetest.
 //
 // internal/eval scores all this on labelled cases; [Samples] has some.

@@ -38,7 +38,7 @@ type Input struct {
 	// [trace.MaxBytes]. Quotes are checked against exactly these bytes.
 	Compacted trace.Compacted
 	Signals   []signal.Signal
-	// Redactions counts what was replaced in the payload.
+	// Redactions counts the placeholders in the payload, by kind.
 	Redactions  redact.Counts
 	Digest      string // of the raw trace
 	BytesBefore int    // of the redacted payload

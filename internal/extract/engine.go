@@ -39,6 +39,13 @@ const (
 	storeTimeout = 10 * time.Second
 	// stopTimeout is storeTimeout once the run is being stopped.
 	stopTimeout = time.Second
+	// persistFor is how long such a write is repeated while the store fails, with waits
+	// that double from firstWait; a store that is down for longer ends the run.
+	// recordFor is the same for the record of a failed trace, which costs nothing to
+	// lose: the trace comes back when its lease expires.
+	persistFor = time.Minute
+	recordFor  = 40 * time.Second
+	firstWait  = 250 * time.Millisecond
 	// excerptRunes bounds the excerpt of a refused answer in an error document.
 	excerptRunes = 200
 )
@@ -333,9 +340,10 @@ func (r *run) extract(ctx context.Context, c *Claim) (x Extraction, err error) {
 }
 
 func (r *run) markUnchanged(ctx context.Context, c *Claim) error {
-	cctx, cancel := r.storeContext(ctx)
-	defer cancel()
-	if err := r.queue.Commit(cctx, c.Lease, Result{Digest: c.Digest, At: r.Pipeline.Now()}); err != nil {
+	err := r.persist(ctx, persistFor, func(ctx context.Context) error {
+		return r.queue.Commit(ctx, c.Lease, Result{Digest: c.Digest, At: r.Pipeline.Now()})
+	})
+	if err != nil {
 		return &Error{Kind: KindStore, Err: err}
 	}
 	return errUnchanged
@@ -373,19 +381,50 @@ func (r *run) keepLease(ctx context.Context, l Lease, lost context.CancelCauseFu
 	return func() { close(done); wg.Wait() }
 }
 
-// commit stores a pattern. A store that fails is tried again while the lease lives:
-// the answer is paid for.
+// commit stores a pattern.
 func (r *run) commit(ctx context.Context, c Claim, x *Extraction) error {
-	cctx, cancel := r.storeContext(ctx)
-	defer cancel()
-	err := r.queue.Commit(cctx, c.Lease, Result{Pattern: &x.Pattern, Digest: x.Pattern.Provenance.InputDigest, At: r.Pipeline.Now()})
-	if err == nil {
-		return nil
-	}
-	if KindOf(err) != KindInternal { // the store classified it, as for a document over its size limit
+	err := r.persist(ctx, persistFor, func(ctx context.Context) error {
+		return r.queue.Commit(ctx, c.Lease, Result{Pattern: &x.Pattern, Digest: x.Pattern.Provenance.InputDigest, At: r.Pipeline.Now()})
+	})
+	var known *Error
+	if err == nil || errors.As(err, &known) { // the store knows more, as of a document over its size limit
 		return err
 	}
-	return &Error{Kind: KindStore, Err: fmt.Errorf("storing the pattern: %w", err)}
+	err = &Error{Kind: KindStore, Err: fmt.Errorf("storing the pattern: %w", err)}
+	if !errors.Is(err, ErrLeaseLost) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.endEarly("the store failed", err) // the next answer would be lost too
+	}
+	return err
+}
+
+// persist makes a write that must not be lost for a passing fault: it tries again as
+// long as patience lasts, not at all when the run is being stopped. The trace's lease
+// may expire meanwhile; the write's fence decides whether it still counts.
+func (r *run) persist(ctx context.Context, patience time.Duration, write func(context.Context) error) error {
+	deadline := r.Pipeline.Now().Add(patience)
+	for wait := firstWait; ; wait *= 2 {
+		wctx, cancel := r.storeContext(ctx)
+		err := write(wctx)
+		cancel()
+		var known *Error
+		var refused *evalforge.FieldError
+		if err == nil || errors.Is(err, ErrLeaseLost) || errors.As(err, &known) || errors.As(err, &refused) {
+			return err
+		}
+		if r.stopping() || r.Pipeline.Now().Add(wait).After(deadline) {
+			return err
+		}
+		r.log.WarnContext(ctx, "the store failed; trying again", "error", r.redacted(err))
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
 }
 
 // fail records why a trace did not become a pattern, and gives it back with a backoff or
@@ -416,9 +455,7 @@ func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, log *s
 		Quarantine: info.permanent || c.Attempt >= r.o.MaxAttempts,
 	}
 	if !errors.Is(err, ErrLeaseLost) {
-		fctx, cancel := r.storeContext(ctx)
-		defer cancel()
-		if ferr := r.queue.Fail(fctx, c.Lease, f); ferr != nil {
+		if ferr := r.persist(ctx, recordFor, func(ctx context.Context) error { return r.queue.Fail(ctx, c.Lease, f) }); ferr != nil {
 			log.ErrorContext(ctx, "the failure could not be recorded; the trace is due again when its lease expires", "error", r.redacted(ferr))
 		}
 	}
@@ -513,9 +550,7 @@ func (r *run) end(ctx context.Context) (evalforge.Run, error) {
 	if cerr := r.rec.Check(); cerr != nil {
 		err = errors.Join(err, cerr)
 	}
-	sctx, cancel := r.storeContext(ctx)
-	defer cancel()
-	if serr := r.queue.SaveRun(sctx, r.rec); serr != nil {
+	if serr := r.persist(ctx, persistFor, func(ctx context.Context) error { return r.queue.SaveRun(ctx, r.rec) }); serr != nil {
 		err = errors.Join(err, fmt.Errorf("storing the record of the run: %w", serr))
 	}
 	return r.rec, err

@@ -287,6 +287,10 @@ func (f *faulty) Fail(ctx context.Context, l extract.Lease, x extract.Failure) e
 }
 
 func TestStoreOutageOnTheErrorPathDoesNotStopTheBatch(t *testing.T) {
+	synctest.Test(t, testStoreOutageOnTheErrorPath)
+}
+
+func testStoreOutageOnTheErrorPath(t *testing.T) {
 	s := memory.New()
 	put(t, s, 5)
 	outage := errors.New("store is down")
@@ -306,6 +310,56 @@ func TestStoreOutageOnTheErrorPathDoesNotStopTheBatch(t *testing.T) {
 	if run.ErrorCount != 4 || run.StoredCount != 1 {
 		t.Errorf("outcomes = %v", outcomes(run))
 	}
+}
+
+// A store that comes back within a minute costs no answer, and loses no error.
+func TestPassingStoreFaultLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		put(t, s, 2)
+		var down time.Time
+		f := &faulty{Store: s, before: func(op string) error {
+			if op == "Claim" {
+				down = time.Now().Add(25 * time.Second)
+				return nil
+			}
+			if time.Now().Before(down) {
+				return fmt.Errorf("%s: %w", op, context.DeadlineExceeded) // as a locked database gives
+			}
+			return nil
+		}}
+		a := &scripted{answer: func(_ context.Context, in *extract.Input) (*extract.Answer, error) {
+			if in.TraceID == "t000" {
+				return good(), nil
+			}
+			return nil, &extract.Error{Kind: extract.KindSchema, Err: errors.New("scripted")}
+		}}
+		run := mustRun(t, t.Context(), engine(t, f, a, extract.Options{}), s, extract.RunRequest{})
+		if run.StoredCount != 1 || run.ValidationFailedCount != 1 || a.calls.Load() != 2 {
+			t.Errorf("outcomes = %v after %d calls", outcomes(run), a.calls.Load())
+		}
+		if list, _, err := s.Errors(t.Context(), extract.ErrorQuery{}); err != nil || len(list) != 1 {
+			t.Errorf("%d error documents, %v; want the one", len(list), err)
+		}
+	})
+}
+
+func TestStoreFaultIsNotTheTracesTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := memory.New()
+		put(t, s, 1)
+		f := &faulty{Store: s, before: func(op string) error {
+			if op == "Claim" {
+				return nil
+			}
+			return context.DeadlineExceeded
+		}}
+		put(t, s, 3)
+		run, err := engine(t, f, answering(good()), extract.Options{}).Run(t.Context(), extract.RunRequest{})
+		if err == nil || run.ErrorCount != 1 || run.PickedUpCount != 1 || !run.Throttled {
+			t.Errorf("outcomes = %v, %v; want one error of the store, and the run ended", outcomes(run), err)
+		}
+	})
 }
 
 func TestStoreOutageEndsTheRunWithAnError(t *testing.T) {

@@ -39,7 +39,8 @@ type Pipeline struct {
 type Extraction struct {
 	Pattern evalforge.Pattern
 	Spent   Spent
-	// Redactions counts the values replaced on the way in and on the way out.
+	// Redactions counts, by kind, the values that are replaced in the trace, whenever that
+	// was done, and those that were replaced in the answer.
 	Redactions redact.Counts
 }
 
@@ -52,7 +53,7 @@ func (p *Pipeline) Prepare(raw evalforge.RawTrace) (*Input, error) {
 	if err := raw.Validate(); err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: err}
 	}
-	payload, counts, err := p.Redactor.JSON(raw.Payload)
+	payload, _, err := p.Redactor.JSON(raw.Payload)
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload could not be redacted, so nothing of it is used: %w", err)}
 	}
@@ -61,8 +62,7 @@ func (p *Pipeline) Prepare(raw evalforge.RawTrace) (*Input, error) {
 		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload: %w", err)}
 	}
 	text := func(s string) string {
-		out, n := p.Redactor.Text(s)
-		counts.Add(n)
+		out, _ := p.Redactor.Text(s)
 		return out
 	}
 	in := &Input{
@@ -72,12 +72,22 @@ func (p *Pipeline) Prepare(raw evalforge.RawTrace) (*Input, error) {
 		ServiceName: text(raw.ServiceName),
 		Trace:       t,
 		Compacted:   trace.Compact(t, p.budget()),
-		Redactions:  counts,
+		Redactions:  placeholders(payload),
 		Digest:      raw.Digest(),
 		BytesBefore: len(payload),
 	}
 	in.Signals = signal.Detect(t, in.FailureType)
 	return in, nil
+}
+
+// placeholders counts the placeholders in a redacted payload by kind. Most traces were
+// redacted before they were stored, so what is replaced now says nothing.
+func placeholders(payload []byte) redact.Counts {
+	counts := redact.Counts{}
+	for _, m := range placeholder.FindAllSubmatch(payload, -1) {
+		counts[redact.Kind(m[1])]++
+	}
+	return counts
 }
 
 func (p *Pipeline) budget() int {

@@ -3,9 +3,7 @@ package extract
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +24,7 @@ const (
 	matchAbsent     = "absent"
 )
 
-var placeholder = regexp.MustCompile(`\[REDACTED:[A-Z_]+:[0-9a-f]{4}\]`)
+var placeholder = regexp.MustCompile(`\[REDACTED:([A-Z][A-Z0-9_]*):[0-9a-f]{4}\]`)
 
 // verify checks a's quotes and step references against exactly what was sent, fills in
 // what only the engine knows (span ids, names, agents), and lowers the confidence of a
@@ -94,8 +92,9 @@ func verify(a *evalforge.Analysis, in *Input) error {
 	return nil
 }
 
-// A haystack is the text that was sent, in the forms in which a quote may reproduce it:
-// each JSON string decoded, and the JSON itself.
+// A haystack is the text that was sent, in the two forms in which a quote may reproduce
+// it: each JSON string decoded, and as it stands between its quotation marks. The JSON
+// around the strings is ours, and evidence of nothing.
 type haystack struct {
 	text   string
 	folded string // text with white space folded; made when first needed
@@ -104,19 +103,30 @@ type haystack struct {
 func newHaystack(doc []byte) *haystack {
 	var b strings.Builder
 	b.Grow(2 * len(doc))
-	d := json.NewDecoder(bytes.NewReader(doc))
-	d.UseNumber()
-	for {
-		tok, err := d.Token()
-		if errors.Is(err, io.EOF) || err != nil { // doc is valid JSON by Compact's contract
-			break
+	for i := 0; i < len(doc); i++ {
+		if doc[i] != '"' {
+			continue
 		}
-		if s, ok := tok.(string); ok {
-			b.WriteString(s)
-			b.WriteByte(0) // no quote runs from one string into the next
+		end := i + 1
+		for end < len(doc) && doc[end] != '"' {
+			if doc[end] == '\\' {
+				end++
+			}
+			end++
 		}
+		end = min(end, len(doc)) // doc is valid JSON by Compact's contract
+		literal := doc[i+1 : end]
+		b.Write(literal)
+		b.WriteByte(0) // no quote runs from one string into the next
+		if bytes.IndexByte(literal, '\\') >= 0 {
+			var decoded string
+			if json.Unmarshal(doc[i:min(end+1, len(doc))], &decoded) == nil {
+				b.WriteString(decoded)
+				b.WriteByte(0)
+			}
+		}
+		i = end
 	}
-	b.Write(doc)
 	return &haystack{text: b.String()}
 }
 

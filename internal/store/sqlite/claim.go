@@ -13,9 +13,9 @@ import (
 	"github.com/evalforge/evalforge/internal/store"
 )
 
-// The queries of the queue. Those that find traces say "status <> 'processed'" and
-// "due_at <> ”" although the rest of the condition implies it: that is how SQLite
-// sees that a partial index holds all the rows it needs.
+// The queries of the queue. Those that find traces ask for a status other than
+// processed, or for a due_at that is not empty, although the rest of the condition
+// implies it: that is how SQLite sees that a partial index holds all the rows it needs.
 const (
 	// sqlUnpark makes the traces ready whose lease or backoff has ended. Each is
 	// moved once per wait, so the cost is paid by whoever parked it.
