@@ -41,7 +41,7 @@ func (c *call) gemini(ctx context.Context) (*gemini.Analyzer, error) {
 	}
 	a, err := gemini.New(ctx, o)
 	if err != nil {
-		return nil, withHint(err, "evalforge doctor checks the access to the model")
+		return nil, withHint(err, c.doctorHint("the access to the model"))
 	}
 	return a, nil
 }
@@ -63,6 +63,24 @@ func (g *geminiConfig) useVertex() (bool, error) {
 			"set GOOGLE_CLOUD_PROJECT; or, for the Gemini API, unset GOOGLE_GENAI_USE_VERTEXAI and set GEMINI_API_KEY")
 	}
 	return vertex, nil
+}
+
+// unasked stands for an analyzer in a dry run, which asks nobody and needs no access.
+type unasked struct{ name, model string }
+
+func (u unasked) Name() string  { return u.name }
+func (u unasked) Model() string { return u.model }
+
+func (u unasked) Analyze(context.Context, *extract.Input) (*extract.Answer, error) {
+	return nil, errors.New("a dry run analyzes nothing")
+}
+
+// unaskedAnalyzer returns a stand-in for the analyzer that the settings name.
+func (c *call) unaskedAnalyzer() extract.Analyzer {
+	if c.cfg.analyzer != "gemini" {
+		return unasked{name: c.cfg.analyzer}
+	}
+	return unasked{c.cfg.analyzer, c.cfg.gemini.model}
 }
 
 // describeAnalyzer says who is asked, for people.

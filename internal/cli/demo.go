@@ -105,7 +105,7 @@ func runDemo(ctx context.Context, c *call, store string) (err error) {
 	}
 	d := demo{c.term}
 	d.imported(imported)
-	d.extracted(&rec)
+	d.extracted(&rec, imported.Read-imported.Failed, malformed)
 	d.malformed(malformed, &rec, patterns)
 	d.patterns(patterns)
 	d.next(store)
@@ -202,17 +202,23 @@ func (d demo) malformed(list []malformedSample, r *evalforge.Run, patterns []eva
 		if len(m.remarks) > 0 {
 			outcome += ": " + strings.Join(m.remarks, "; ")
 		}
-		d.reason(m.file, outcome)
+		d.bullet(m.file + ": " + outcome)
 	}
 }
 
-func (d demo) reason(what, why string) {
-	text := wrap(what+": "+why, "    ", d.width)
-	fmt.Fprint(d.out, "  - "+strings.TrimPrefix(text, "    "))
-}
-
-func (d demo) extracted(r *evalforge.Run) {
+// extracted tells of the run over the well-formed traces and those of the malformed
+// inputs that could be imported.
+func (d demo) extracted(r *evalforge.Run, imported int, malformed []malformedSample) {
 	d.heading("2. Extraction")
+	picked, odd := pickedUp(r), 0
+	for _, m := range malformed {
+		if slices.Contains(picked, m.trace) {
+			odd++
+		}
+	}
+	if imported+odd == r.PickedUpCount { // not in a store that had some of them
+		d.say(fmt.Sprintf("Waiting: %s + %d of the %s of step 3 = %d.", count(imported, "trace", "traces"), odd, count(len(malformed), "malformed input", "malformed inputs"), r.PickedUpCount))
+	}
 	writeRunTable(d.terminal, r)
 }
 
@@ -277,8 +283,8 @@ func best(all []evalforge.Pattern) (*evalforge.Pattern, bool) {
 func (d demo) next(store string) {
 	d.heading("Next")
 	first := [2]string{"evalforge demo -store sqlite:demo.db", "keep these results, to look around with: evalforge patterns list -store sqlite:demo.db"}
-	if store != "" {
-		first = [2]string{"evalforge patterns list -store " + store, "look around in the results"}
+	if store != "" && store != "mem:" {
+		first = [2]string{"evalforge patterns list -store " + shellWord(store), "look around in the results"}
 	}
 	for _, n := range [][2]string{
 		first,

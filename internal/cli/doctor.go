@@ -115,10 +115,8 @@ func (c *call) checkSettings() []check {
 func (c *call) checkStore(ctx context.Context) []check {
 	spec := c.cfg.store
 	fail := func(err error, remedy string) []check {
-		if p := (*problem)(nil); errors.As(err, &p) && len(p.hints) > 0 {
-			remedy = strings.Join(p.hints, "; ")
-		}
-		return []check{{"store", checkFail, err.Error(), remedy}}
+		detail := strings.TrimPrefix(err.Error(), "store ") // the name of the check says it
+		return []check{{"store", checkFail, detail, remedyOf(err, remedy)}}
 	}
 	missing := false
 	if spec.scheme == "sqlite" {
@@ -142,7 +140,7 @@ func (c *call) checkStore(ctx context.Context) []check {
 	checks := []check{{"store", checkOK, fmt.Sprintf("%s opens, can be written to: %d waiting, %d quarantined, %d done", spec, b.Pending, b.Quarantined, b.Processed), ""}}
 	if b.Quarantined > 0 {
 		checks = append(checks, check{"store", checkWarn, are(b.Quarantined, "trace", "traces") + " quarantined after too many failures",
-			"see evalforge errors list; bring one back with evalforge retry ID"})
+			"see " + c.command("errors list") + "; bring one back with " + c.command("retry", "ID")})
 	}
 	return checks
 }
@@ -175,11 +173,7 @@ func (c *call) checkAnalyzer(ctx context.Context) check {
 		return check{"analyzer", checkOK, c.describeAnalyzer() + ": offline, needs nothing", ""}
 	}
 	fail := func(err error) check {
-		remedy := ""
-		if p := (*problem)(nil); errors.As(err, &p) {
-			remedy = strings.Join(p.hints, "; ")
-		}
-		return check{"analyzer", checkFail, err.Error(), remedy}
+		return check{"analyzer", checkFail, err.Error(), remedyOf(err, "")}
 	}
 	a, err := c.gemini(ctx)
 	if err != nil {

@@ -48,11 +48,17 @@ func runImport(ctx context.Context, c *call, format string) (err error) {
 			return werr
 		}
 	}
+	if err != nil && ctx.Err() != nil {
+		return somef("", "%w", err)
+	}
 	if err != nil {
-		return withHint(err)
+		return err
+	}
+	if sum.Files == 0 && sum.Failed == 0 {
+		return somef("name a file to import it whatever its ending", "no file was found: of a folder, files whose names end in %s are read", strings.Join(ingest.Extensions(), ", "))
 	}
 	if sum.Failed > 0 {
-		return somef("evalforge errors list -run "+sum.RunID, "%s not imported", were(sum.Failed, "input", "inputs"))
+		return somef(c.hint("", "", "errors list", "-run", sum.RunID), "%s not imported", were(sum.Failed, "input", "inputs"))
 	}
 	return nil
 }

@@ -159,7 +159,7 @@ func patternsShowCommand() command {
 				return err
 			}
 			defer func() { err = s.close(err) }()
-			p, err := findPattern(ctx, s.store, c.args[0])
+			p, err := c.findPattern(ctx, s.store, c.args[0])
 			if err != nil {
 				return err
 			}
@@ -177,7 +177,7 @@ func patternsShowCommand() command {
 
 // findPattern finds a pattern by the id of its trace, else by its own. When there is
 // none, the error says what is known of the trace.
-func findPattern(ctx context.Context, store extract.Store, id string) (evalforge.Pattern, error) {
+func (c *call) findPattern(ctx context.Context, store extract.Store, id string) (evalforge.Pattern, error) {
 	ids := []string{id}
 	if trace, ok := strings.CutPrefix(id, evalforge.PatternID("")); ok && trace != "" {
 		ids = append(ids, trace)
@@ -190,10 +190,10 @@ func findPattern(ctx context.Context, store extract.Store, id string) (evalforge
 	err := fmt.Errorf("there is no pattern of trace %q", id)
 	for _, id := range ids {
 		if _, terr := store.Trace(ctx, id); terr == nil {
-			return evalforge.Pattern{}, withHint(err, "the trace is there, but has no pattern: see evalforge errors list -trace "+id+", or start evalforge run")
+			return evalforge.Pattern{}, withHint(err, "the trace is there, but has no pattern: see "+c.command("errors list", "-trace", id)+", or start "+c.command("run", "-trace", id))
 		}
 	}
-	return evalforge.Pattern{}, withHint(err, "evalforge patterns list shows which there are")
+	return evalforge.Pattern{}, withHint(err, c.hint("", " shows which there are", "patterns list"))
 }
 
 // writePattern shows a pattern for people.
@@ -210,8 +210,7 @@ func writePattern(t *terminal, p *evalforge.Pattern) {
 		}
 		fmt.Fprintf(t.out, "\n%s\n", t.bold(name))
 		for _, s := range items {
-			text := wrap(s, indent+"  ", t.width)
-			io.WriteString(t.out, indent+"- "+strings.TrimPrefix(text, indent+"  "))
+			t.bullet(s)
 		}
 	}
 	io.WriteString(t.out, t.bold(strings.TrimSuffix(wrap(p.Title, "", t.width), "\n"))+"\n")

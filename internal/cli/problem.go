@@ -87,12 +87,17 @@ func writeProblem(w io.Writer, s *scrubber, err error) {
 			fmt.Fprintf(w, "    %s\n", printable(line))
 		}
 	}
-	var p *problem
-	if errors.As(err, &p) {
-		for _, h := range p.hints {
-			fmt.Fprintf(w, "evalforge: hint: %s\n", printable(s.text(h)))
-		}
+	for _, h := range hintsOf(err) {
+		fmt.Fprintf(w, "evalforge: hint: %s\n", printable(s.text(h)))
 	}
+}
+
+// hintsOf returns the remedies that err carries.
+func hintsOf(err error) []string {
+	if p := (*problem)(nil); errors.As(err, &p) {
+		return p.hints
+	}
+	return nil
 }
 
 // nearest returns the word of known that got was probably meant to be, or "": one that

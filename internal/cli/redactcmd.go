@@ -59,7 +59,7 @@ Equal values get equal placeholders within one call; set EVALFORGE_REDACTION_KEY
 			if err != nil {
 				return err
 			}
-			c.term.note("redacted: %s", tally(f.kinds()))
+			c.term.note("redacted: %s", tally(f.counts.Strings()))
 			return nil
 		},
 	}
@@ -229,12 +229,4 @@ func (f *filter) write(b []byte) error {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
-}
-
-func (f *filter) kinds() map[string]int {
-	out := make(map[string]int, len(f.counts))
-	for k, n := range f.counts {
-		out[string(k)] = n
-	}
-	return out
 }

@@ -44,7 +44,7 @@ func retry(ctx context.Context, c *call) (err error) {
 		case errors.Is(err, evalforge.ErrNotFound):
 			r.Result, r.Reason = "unknown", "there is no such trace"
 		case errors.Is(err, extract.ErrNotRetryable):
-			r.Result, r.Reason = "nothing_to_retry", s.clean.text(err.Error())
+			r.Result, r.Reason = "nothing_to_retry", s.clean.text(retryReason(err))
 		default:
 			return fmt.Errorf("retry %s: %w", id, err)
 		}
@@ -61,7 +61,7 @@ func retry(ctx context.Context, c *call) (err error) {
 		}
 	}
 	if refused > 0 {
-		return somef("evalforge errors list shows the traces that failed", "%d of %s not made due", refused, count(len(c.args), "trace", "traces"))
+		return somef(c.hint("", " shows the traces that failed", "errors list"), "%d of %s not made due", refused, count(len(c.args), "trace", "traces"))
 	}
 	return nil
 }

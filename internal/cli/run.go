@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/evalforge/evalforge"
@@ -18,6 +19,7 @@ func runCommand() command {
 		name: "run", maxArgs: 0,
 		short: "extract failure patterns from the traces that are waiting",
 		long: `Makes one extraction run: takes the oldest unprocessed traces, extracts a failure pattern from each, and prints what became of them. A trace that fails is tried again by later runs, with growing waits, and quarantined after the last attempt; "evalforge retry" brings it back.
+Exit status 1: some traces failed, or one that -trace names was not worked on; stderr says why.
 Ctrl-C stops the run in an orderly way: what is under way is finished or given back, and the summary is printed.`,
 		examples: []string{
 			"evalforge run",
@@ -42,22 +44,21 @@ Ctrl-C stops the run in an orderly way: what is under way is finished or given b
 					return c.badFlag("trace", "%q: %v", id, err)
 				}
 			}
-			return runExtraction(ctx, c, extract.RunRequest{DryRun: dry, Trigger: t, TraceIDs: ids})
+			slices.Sort(ids)
+			return runExtraction(ctx, c, extract.RunRequest{DryRun: dry, Trigger: t, TraceIDs: slices.Compact(ids)})
 		},
 	}
 }
 
 func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err error) {
-	analyzer, free, err := c.analyzer(ctx)
-	if err != nil {
-		return err
+	analyzer, free := c.unaskedAnalyzer(), func() {}
+	if !req.DryRun {
+		if analyzer, free, err = c.analyzer(ctx); err != nil {
+			return err
+		}
 	}
 	defer free()
-	mode := mayCreate
-	if req.DryRun {
-		mode = mustExist
-	}
-	s, err := c.open(ctx, mode)
+	s, err := c.open(ctx, mustExist)
 	if err != nil {
 		return err
 	}
@@ -71,24 +72,20 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 		}
 	}
 	if runErr != nil {
-		return withHint(runErr, "evalforge doctor checks the configuration, the store and the access to the model")
+		return withHint(runErr, c.doctorHint("the configuration, the store and the access to the model"))
 	}
-	c.noteWaiting(ctx, s, &rec)
-	return verdict(&rec)
-}
-
-// noteWaiting says that there is more to do, when a run was full.
-func (c *call) noteWaiting(ctx context.Context, s *session, r *evalforge.Run) {
-	if r.DryRun || r.PickedUpCount < r.BatchSize {
-		return
-	}
-	b, err := s.store.Backlog(ctx, c.Now())
+	c.noteWaiting(ctx, s, &rec, len(req.TraceIDs) > 0)
+	missed, err := c.noteMissed(ctx, s, &rec, req.TraceIDs)
 	if err != nil {
-		return // a courtesy; the run is done and reported
+		return err
 	}
-	if due := b.Pending - b.Leased - b.BackingOff - b.Quarantined; due > 0 {
-		c.term.note("%s still waiting: run it again, or raise -batch", are(due, "trace", "traces"))
+	if err := c.verdict(&rec); err != nil || missed == 0 {
+		return err
 	}
+	if req.DryRun {
+		return somef("", "%s would not be picked up; the reasons are above", count(missed, "named trace", "named traces"))
+	}
+	return somef("", "%s not worked on; the reasons are above", were(missed, "named trace", "named traces"))
 }
 
 // extract makes one run with a progress bar.
@@ -109,10 +106,10 @@ func (c *call) extract(ctx context.Context, s *session, p *extract.Pipeline, req
 }
 
 // verdict turns the outcomes of a run into the command's exit status.
-func verdict(r *evalforge.Run) error {
+func (c *call) verdict(r *evalforge.Run) error {
 	switch failed := r.FailedCount(); {
 	case failed > 0:
-		return somef("evalforge errors list -run "+r.RunID, "%d of %s failed", failed, count(r.PickedUpCount, "trace", "traces"))
+		return somef(c.hint("", "", "errors list", "-run", r.RunID), "%d of %s failed", failed, count(r.PickedUpCount, "trace", "traces"))
 	case r.Throttled:
 		return somef("run it again to go on", "the run ended before its batch was done: %s", r.ThrottleReason)
 	}

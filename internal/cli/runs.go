@@ -69,7 +69,7 @@ func runsShowCommand() command {
 			defer func() { err = s.close(err) }()
 			r, err := s.store.Run(ctx, c.args[0])
 			if errors.Is(err, evalforge.ErrNotFound) {
-				return withHint(fmt.Errorf("there is no run %q", c.args[0]), "evalforge runs list shows which there are")
+				return withHint(fmt.Errorf("there is no run %q", c.args[0]), c.hint("", " shows which there are", "runs list"))
 			}
 			if err != nil {
 				return err

@@ -158,6 +158,12 @@ func wrap(text, indent string, width int) string {
 	return b.String()
 }
 
+// bullet writes text as an item of a list.
+func (t *terminal) bullet(text string) {
+	const sign, indent = "  - ", "    "
+	io.WriteString(t.out, sign+strings.TrimPrefix(wrap(text, indent, t.width), indent))
+}
+
 // printable replaces what could steer a terminal: text from traces is written by
 // strangers. Tabs and line breaks become spaces.
 func printable(s string) string {

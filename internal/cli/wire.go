@@ -58,8 +58,8 @@ type openMode int
 
 const (
 	mayCreate openMode = iota
-	// mustExist is for commands that only read: they must not leave an empty file behind
-	// for a mistyped name.
+	// mustExist is for all commands that do not bring traces in: they must not leave an
+	// empty file behind for a mistyped name.
 	mustExist
 )
 
@@ -71,12 +71,14 @@ func (c *call) openStore(ctx context.Context, spec storeSpec, mode openMode) (ex
 	case "sqlite":
 		if _, err := os.Stat(spec.rest); mode == mustExist && errors.Is(err, fs.ErrNotExist) {
 			return nil, withHint(fmt.Errorf("store %s: there is no such file", spec),
-				"import traces first (evalforge import FILE), name another file with -store sqlite:FILE, or see it work: evalforge demo")
+				"import traces first: "+c.command("import", "FILE"),
+				"check the name: -store sqlite:FILE, or EVALFORGE_STORE",
+				"or see it work: evalforge demo")
 		}
 		db, err := sqlite.Open(ctx, spec.rest)
 		if err != nil {
 			return nil, withHint(fmt.Errorf("store %s: %w", spec, err),
-				"check that the folder exists and can be written to, and that the file is one that evalforge made; -store sqlite:FILE names another")
+				"check that the folder exists, that the file is one that evalforge made, and that this user may write to both; of a file that is read-only, use a copy")
 		}
 		return db, nil
 	default:
@@ -130,7 +132,7 @@ func (c *call) openSpec(ctx context.Context, spec storeSpec, mode openMode) (*se
 	if key == nil {
 		if key, err = store.InstallationKey(ctx); err != nil {
 			return nil, s.close(withHint(fmt.Errorf("store %s: reading the redaction key: %w", spec, err),
-				"check that the store can be written to: evalforge doctor"))
+				"check that the store can be written to: "+c.command("doctor")))
 		}
 	}
 	if s.redactor, err = c.newRedactor(key); err != nil {

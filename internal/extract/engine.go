@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -525,16 +524,6 @@ func (r *run) redacted(err error) string {
 	return cutRunes(string([]rune(text)), evalforge.MaxItemRunes)
 }
 
-// reportMissing warns about traces that were asked for by name and not picked up.
-func (r *run) reportMissing(ctx context.Context) {
-	missing := slices.DeleteFunc(slices.Clone(r.req.TraceIDs), func(id string) bool {
-		return slices.ContainsFunc(r.rec.TraceOutcomes, func(o evalforge.TraceOutcome) bool { return o.SourceTraceID == id })
-	})
-	if len(missing) > 0 {
-		r.log.WarnContext(ctx, "some of the named traces were not worked on: unknown, already processed, quarantined, leased by another run, or beyond the batch size", "trace_ids", missing)
-	}
-}
-
 // end closes the run's record and stores it.
 func (r *run) end(ctx context.Context) (evalforge.Run, error) {
 	r.mu.Lock()
@@ -543,9 +532,6 @@ func (r *run) end(ctx context.Context) (evalforge.Run, error) {
 		r.rec.Throttled, r.rec.ThrottleReason = true, "the run was stopped"
 	}
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
-	if len(r.req.TraceIDs) > 0 {
-		r.reportMissing(ctx)
-	}
 	err := r.fatal
 	if cerr := r.rec.Check(); cerr != nil {
 		err = errors.Join(err, cerr)

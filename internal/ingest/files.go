@@ -42,7 +42,7 @@ func (r *run) find(sources []string) ([]file, error) {
 		}
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w; nothing was imported", r.clean(path), cause(err))
+			return nil, fmt.Errorf("%s: %w; nothing was imported", r.cleanPath(path), cause(err))
 		}
 		if !info.IsDir() {
 			files = append(files, r.named(path, info))
@@ -60,7 +60,7 @@ func (r *run) find(sources []string) ([]file, error) {
 func (r *run) walk(files []file, dir string) ([]file, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.clean(dir), cause(err))
+		return nil, fmt.Errorf("%s: %w", r.cleanPath(dir), cause(err))
 	}
 	for _, e := range entries { // in lexical order
 		path := filepath.Join(dir, e.Name())
@@ -89,7 +89,7 @@ func (r *run) walk(files []file, dir string) ([]file, error) {
 }
 
 func (r *run) named(path string, info fs.FileInfo) file {
-	f := file{path: path, name: r.clean(path), size: info.Size()}
+	f := file{path: path, name: r.cleanPath(path), size: info.Size()}
 	if !info.Mode().IsRegular() { // a pipe
 		f.size = -1
 	}
@@ -98,7 +98,7 @@ func (r *run) named(path string, info fs.FileInfo) file {
 
 func (r *run) ignore(path, why string) {
 	r.sum.Ignored++
-	r.warn(r.clean(path), "ignored: "+why)
+	r.warn(r.cleanPath(path), "ignored: "+why)
 }
 
 func hasExtension(path string) bool {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/evalforge/evalforge"
@@ -131,12 +132,27 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 	}
 	for i, f := range files {
 		if err := r.file(ctx, f); err != nil {
-			return r.sum, fmt.Errorf("import stopped at %s, file %d of %d, after %d documents: %w; import again when that is put right: what is stored already is left as it is",
-				f.name, i+1, len(files), r.sum.Read, err)
+			at := fmt.Sprintf("%s, file %d of %d, after %d documents", f.name, i+1, len(files), r.sum.Read)
+			if ctx.Err() != nil {
+				return r.sum, &stoppedError{at, ctx.Err()}
+			}
+			return r.sum, fmt.Errorf("import failed at %s: %w; import again when that is put right: what is stored already is left as it is", at, err)
 		}
 	}
 	return r.sum, nil
 }
+
+// A stoppedError ends an import whose context is done.
+type stoppedError struct {
+	at  string // how far it came
+	err error  // of the context
+}
+
+func (e *stoppedError) Error() string {
+	return "import stopped at " + e.at + "; run it again to import the rest: what is stored already is left as it is"
+}
+
+func (e *stoppedError) Unwrap() error { return e.err }
 
 func (im *Importer) newRun() *run {
 	suffix := im.Suffix
@@ -213,9 +229,20 @@ func (r *run) advance(bytes int64) {
 func (r *run) undecodable(ctx context.Context, name string, err error) {
 	line := 0
 	if se := (*trace.SplitError)(nil); errors.As(err, &se) {
-		line, err = se.Line, errors.New(se.Reason)
+		line, err = se.Line, errors.New(se.Reason+jsonRemedy(se.Reason))
 	}
 	r.fail(ctx, name, line, evalforge.InvalidJSON, err)
+}
+
+// jsonRemedy says what to do about an input that is no JSON.
+func jsonRemedy(reason string) string {
+	switch {
+	case strings.HasPrefix(reason, "is not valid JSON"):
+		return "; correct it there, or export it again as JSON or JSON Lines, and import it again"
+	case strings.HasPrefix(reason, "is cut off"):
+		return "; export it again in full, and import it again"
+	}
+	return ""
 }
 
 // document imports one document. It returns the errors that end the import.
