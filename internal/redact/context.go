@@ -37,7 +37,7 @@ var hints = map[string]hint{
 	"nameserver": hintAddress, "proxy": hintAddress, "node": hintAddress, "network": hintAddress, "route": hintAddress,
 	"tcp": hintAddress, "udp": hintAddress, "upstream": hintAddress, "firewall": hintAddress,
 	"primary": hintAddress, "secondary": hintAddress, "reach": hintAddress, "login": hintAddress, "traceroute": hintAddress,
-	"nmap": hintAddress, "private": hintAddress, "interface": hintAddress,
+	"nmap": hintAddress, "private": hintAddress, "interface": hintAddress, "localhost": hintAddress, "loopback": hintAddress, "broadcast": hintAddress,
 
 	"version": hintVersion, "versions": hintVersion, "ver": hintVersion, "v": hintVersion, "release": hintVersion,
 	"build": hintVersion, "upgrade": hintVersion, "upgraded": hintVersion, "installed": hintVersion,

@@ -54,7 +54,7 @@ import (
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
-const Version = "1"
+const Version = "2"
 
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int
@@ -94,6 +94,9 @@ type Options struct {
 	// wherever they occur, whatever they look like, also percent-encoded or in base64.
 	// Values under 8 bytes are ignored.
 	Secrets []string
+	// PhoneRegions are the countries, as ISO 3166 codes of two letters ("DE"), whose
+	// national phone numbers are recognised without a country code.
+	PhoneRegions []string
 }
 
 // minSecretBytes is the length from which one of the service's own secrets is searched
@@ -105,6 +108,8 @@ type Redactor struct {
 	key     []byte
 	secrets []string // longest first
 	policy  *policy
+	shapes  *shapeTable
+	regions []string
 	states  sync.Pool // of *state
 }
 
@@ -113,7 +118,15 @@ func New(o Options) (*Redactor, error) {
 	if len(o.Key) == 0 {
 		return nil, errors.New("redact: the installation key is empty; placeholders made without a key could be guessed back")
 	}
-	r := &Redactor{key: slices.Clone(o.Key), secrets: encodings(o.Secrets), policy: newPolicy()}
+	shapes, err := vendorShapes()
+	if err != nil {
+		return nil, fmt.Errorf("redact: %w", err)
+	}
+	regions, err := checkRegions(o.PhoneRegions)
+	if err != nil {
+		return nil, fmt.Errorf("redact: %w", err)
+	}
+	r := &Redactor{regions: regions, key: slices.Clone(o.Key), secrets: encodings(o.Secrets), policy: newPolicy(), shapes: shapes}
 	r.states.New = func() any { return newState(r) }
 	return r, nil
 }

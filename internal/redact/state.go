@@ -38,7 +38,7 @@ func newState(r *Redactor) *state {
 	return &state{
 		r:    r,
 		keys: make(map[string]keyInfo),
-		scan: scanner{policy: r.policy},
+		scan: scanner{policy: r.policy, shapes: r.shapes, regions: r.regions},
 		mac:  hmac.New(sha256.New, r.key),
 	}
 }
