@@ -169,7 +169,10 @@ func (r *Redactor) Text(s string) (out string, counts Counts) {
 		}
 	}()
 	st.reset()
-	out, _ = st.value(s, keyInfo{}, 0)
+	out, changed := st.value(s, keyInfo{}, 0)
+	if changed {
+		out = strings.Clone(out)
+	}
 	counts = st.counts()
 	r.states.Put(st)
 	return out, counts
@@ -190,15 +193,16 @@ func (r *Redactor) JSON(doc []byte) (out []byte, counts Counts, err error) {
 		}
 	}()
 	st.reset()
-	text := string(doc)
-	clean, changed, err := st.document(text, 0)
+	clean, err := st.document(view(doc), 0) // doc does not change before this returns
 	if err != nil {
 		return nil, nil, fmt.Errorf("redact: %w", err)
 	}
+	if clean == nil {
+		clean = doc
+	} else {
+		st.levels[0].out = nil // it is the caller's now
+	}
 	counts = st.counts()
 	r.states.Put(st)
-	if !changed {
-		return doc, counts, nil
-	}
-	return []byte(clean), counts, nil
+	return clean, counts, nil
 }

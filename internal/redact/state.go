@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
+	"slices"
 	"strings"
 )
 
@@ -23,10 +24,27 @@ type state struct {
 	found map[Kind]int
 	spans []span
 	scan  scanner
-	// decoded is the buffer in which strings are decoded.
-	decoded []byte
-	mac     hash.Hash
+	// levels are the buffers of each depth; the last is that of names.
+	levels [nameLevel + 1]level
+	mac    hash.Hash
+	// placeholders are those of values that were found before.
+	placeholders map[foundValue]string
 }
+
+// A foundValue is what a placeholder stands for.
+type foundValue struct {
+	kind  Kind
+	value string
+}
+
+// maxPlaceholders and maxCachedValue bound the values whose placeholders are remembered.
+const (
+	maxPlaceholders = 1024
+	maxCachedValue  = 64
+)
+
+// nameLevel is the depth at which names of members are redacted.
+const nameLevel = maxStringDepth + 1
 
 // A span is a finding: the bytes [start, end) of a text.
 type span struct {
@@ -38,8 +56,10 @@ func newState(r *Redactor) *state {
 	return &state{
 		r:    r,
 		keys: make(map[string]keyInfo),
-		scan: scanner{policy: r.policy, shapes: r.shapes, regions: r.regions},
-		mac:  hmac.New(sha256.New, r.key),
+
+		placeholders: make(map[foundValue]string),
+		scan:         scanner{policy: r.policy, shapes: r.shapes, regions: r.regions},
+		mac:          hmac.New(sha256.New, r.key),
 	}
 }
 
@@ -63,7 +83,18 @@ func (st *state) count(k Kind) {
 // hide counts value and returns its placeholder.
 func (st *state) hide(k Kind, value string) string {
 	st.count(k)
-	return placeholder(st.mac, k, value)
+	if len(value) > maxCachedValue {
+		return placeholder(st.mac, k, value)
+	}
+	if p, ok := st.placeholders[foundValue{k, value}]; ok {
+		return p
+	}
+	if len(st.placeholders) >= maxPlaceholders {
+		clear(st.placeholders)
+	}
+	p := placeholder(st.mac, k, value)
+	st.placeholders[foundValue{k, strings.Clone(value)}] = p
+	return p
 }
 
 // key returns what the policy says about key under parent.
@@ -82,7 +113,7 @@ func (st *state) key(parent keyInfo, key string) keyInfo {
 }
 
 // value redacts a decoded string that belongs to a key with info and stands inside
-// depth strings.
+// depth strings. What it returns may be a view.
 func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 	if s == "" || isPlaceholder(s) {
 		return s, false
@@ -95,20 +126,20 @@ func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 
 // name redacts the key of an object.
 func (st *state) name(key string) (string, bool) {
-	return st.settle(key, keyInfo{}, maxStringDepth)
+	return st.settle(key, keyInfo{}, nameLevel)
 }
 
 // settle redacts s until nothing more is found in it.
 func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 	changed := false
-	for range maxRounds {
+	for round := range maxRounds {
 		if depth < maxStringDepth && looksLikeJSON(s) {
 			if clean, more, ok := st.nested(s, depth); ok {
 				// Each string and key in it is settled, and so is the whole.
 				return clean, changed || more
 			}
 		}
-		next, more := st.text(s, info)
+		next, more := st.text(s, info, &st.levels[depth].cut[round%2])
 		if !more {
 			return s, changed
 		}
@@ -121,7 +152,7 @@ func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
 	found := st.found
 	st.found = nil
-	clean, changed, err := st.document(s, depth)
+	out, err := st.document(s, depth)
 	inner := st.found
 	st.found = found
 	if err != nil {
@@ -133,7 +164,10 @@ func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
 		}
 		st.found[k] += n
 	}
-	return clean, changed, true
+	if out == nil {
+		return s, false, true
+	}
+	return view(out), true, true
 }
 
 // looksLikeJSON reports whether s starts and ends like an array, an object or a string.
@@ -159,11 +193,11 @@ func looksLikeJSON(s string) bool {
 	return false
 }
 
-// text redacts s as running text, in one round.
-func (st *state) text(s string, info keyInfo) (string, bool) {
+// text redacts s as running text, in one round, into buf, which s is no view of.
+func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 	for _, secret := range st.r.secrets {
 		if strings.Contains(s, secret) {
-			if clean, changed := st.own(s); changed {
+			if clean, changed := st.own(s, buf); changed {
 				return clean, true
 			}
 			break // only a placeholder contains it
@@ -190,11 +224,11 @@ func (st *state) text(s string, info keyInfo) (string, bool) {
 	if len(spans) == 0 {
 		return s, false
 	}
-	return st.cut(s, spans), true
+	return st.cut(s, spans, buf), true
 }
 
 // own replaces the service's own secrets in s, outside placeholders, and nothing else.
-func (st *state) own(s string) (string, bool) {
+func (st *state) own(s string, buf *[]byte) (string, bool) {
 	spans := st.spans[:0]
 	next := make([]int, len(st.r.secrets)) // where each occurs next
 	for pos := 0; pos < len(s); {
@@ -226,20 +260,19 @@ func (st *state) own(s string) (string, bool) {
 	if len(spans) == 0 {
 		return s, false
 	}
-	return st.cut(s, spans), true
+	return st.cut(s, spans, buf), true
 }
 
-// cut returns s with spans, which ascend and do not overlap, replaced.
-func (st *state) cut(s string, spans []span) string {
-	var b strings.Builder
+// cut returns s with spans, which ascend and do not overlap, replaced: a view of buf.
+func (st *state) cut(s string, spans []span, buf *[]byte) string {
+	b := slices.Grow((*buf)[:0], len(s)+len(s)/8)
 	pos := 0
 	for _, sp := range spans {
-		b.WriteString(s[pos:sp.start])
-		b.WriteString(st.hide(sp.kind, s[sp.start:sp.end]))
+		b = append(append(b, s[pos:sp.start]...), st.hide(sp.kind, s[sp.start:sp.end])...)
 		pos = sp.end
 	}
-	b.WriteString(s[pos:])
-	return b.String()
+	*buf = append(b, s[pos:]...)
+	return view(*buf)
 }
 
 // wholeValue reports whether a string goes as a whole because of its key, and of what

@@ -10,11 +10,17 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 	if i+minFindingBytes > len(s) {
 		return span{}, false
 	}
-	c := s[i]
+	c, next := s[i], at(s, j)
+	if j-i < minVendorBytes && !joins(s, j) {
+		// A word of a language, as most are: too short for what follows.
+		if isSpace(next) && (j-i == 6 || j-i == 5 || j-i == 3) {
+			return sc.scheme(s, i, j)
+		}
+		return sc.shortWord(s, i)
+	}
 	if sp, ok := sc.vendorKey(s, i); ok {
 		return sp, true
 	}
-	next := at(s, j)
 	if isDigit(c) && isAlpha(at(s, i+1)) {
 		if sp, ok := sc.vendorKey(s, i+1); ok {
 			return sp, true
@@ -61,10 +67,8 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 			return sp, true
 		}
 	}
-	if isAlpha(c) && isDigit(at(s, i+2)) && isDigit(at(s, i+3)) && isAlpha(s[i+1]) {
-		if sp, ok := iban(s, i); ok {
-			return sp, true
-		}
+	if sp, ok := sc.shortWord(s, i); ok {
+		return sp, true
 	}
 	// MY_ghp_…: a key behind an underscore.
 	if j-i >= 12 || next == '-' {
@@ -75,6 +79,31 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 				}
 			}
 		}
+	}
+	return span{}, false
+}
+
+// minVendorBytes is the length of the shortest key of a vendor that is one word.
+const minVendorBytes = 14
+
+// joins reports whether a key can go on behind a word that ends before s[i].
+func joins(s string, i int) bool {
+	if i >= len(s) {
+		return false
+	}
+	switch s[i] {
+	case '.', ':':
+		return i+1 < len(s) && wordSet[s[i+1]]
+	case '-', '~', '+', '/', '=', '|', '%':
+		return true
+	}
+	return false
+}
+
+// shortWord looks at what can start with a short word: an IBAN in groups.
+func (sc *scanner) shortWord(s string, i int) (span, bool) {
+	if isAlpha(s[i]) && isDigit(at(s, i+2)) && isDigit(at(s, i+3)) && isAlpha(s[i+1]) {
+		return iban(s, i)
 	}
 	return span{}, false
 }
