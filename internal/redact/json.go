@@ -393,11 +393,35 @@ func (w *walk) quoted() (string, error) {
 	return "", w.errorf("string without an end")
 }
 
+// minExactDecode is the size of the buffer for decoded strings to begin with. For a
+// longer string it grows once, to the string's length.
+const minExactDecode = 1 << 10
+
+// stringEnd returns the end of the string that s[i] is inside of, or len(s).
+func stringEnd(s string, i int) int {
+	for i < len(s) {
+		switch s[i] {
+		case '"':
+			return i
+		case '\\':
+			i++
+		}
+		i = nextSpecial(s, min(i+1, len(s)))
+	}
+	return len(s)
+}
+
 // unescape goes on where quoted met the first backslash.
 func (w *walk) unescape(start int) (string, error) {
 	b := w.level.decoded[:0]
+	if n := w.pos - start; n > cap(b) || cap(b) < minExactDecode {
+		b = slices.Grow(b, n+minExactDecode)
+	}
 	defer func() { w.level.decoded = b }()
 	for {
+		if cap(b)-len(b) < w.pos-start+utf8.UTFMax {
+			b = slices.Grow(b, stringEnd(w.in, w.pos)-start)
+		}
 		b = append(b, w.in[start:w.pos]...)
 		c := at(w.in, w.pos+1)
 		w.pos += 2

@@ -68,14 +68,18 @@ func isUUID(s string) bool {
 
 // fillers are words of which documentation makes keys that are none. Short words are
 // not among them: they occur in random text by chance.
-var fillers = words(`example sample placeholder your token secret here short long check checking length exactly chars failing
-	correct seems hello world helloworld test testing testin pretty prefix extra password dummy fake changeme redacted
-	insert replace longer invalid tokens fakekey demo extra mykey apikey value`)
+var fillers = func() (byLetter [26][]string) {
+	for w := range words(`example sample placeholder your token secret here short long check checking length exactly chars failing
+		correct seems hello world helloworld test testing testin pretty prefix extra password dummy fake changeme redacted
+		insert replace longer invalid tokens fakekey demo mykey apikey value`) {
+		byLetter[w[0]-'a'] = append(byLetter[w[0]-'a'], w)
+	}
+	return byLetter
+}()
 
-const (
-	minFillerBytes = 4
-	maxFillerBytes = 12
-)
+// minFillerBytes is the length from which a word, or a run that repeats or counts, is
+// taken for filler.
+const minFillerBytes = 4
 
 // isFiller reports whether half of s or more is no random text: one character again and
 // again, the alphabet, counting, or words of documentation. Long values that count are
@@ -115,9 +119,11 @@ func covered(s string, repeats, counts bool) bool {
 		if best < minFillerBytes {
 			best = 0
 		}
-		for k := minFillerBytes; k <= maxFillerBytes && i+k <= len(low) && isAlpha(low[i+k-1]) && isAlpha(low[i]); k++ {
-			if k > best && fillers[string(low[i:i+k])] {
-				best = k
+		if isLower(low[i]) {
+			for _, w := range fillers[low[i]-'a'] {
+				if len(w) > best && len(w) <= len(low)-i && string(low[i:i+len(w)]) == w {
+					best = len(w)
+				}
 			}
 		}
 		n += best
@@ -257,6 +263,11 @@ func isStandIn(s string) bool {
 	}
 	if different <= 1 || 2*masked > len(s) || strings.Contains(s, "########") || strings.Contains(s, "********") {
 		return true
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !isAlpha(c) && c != '_' && c != '-' && c != '.' && c != ' ' {
+			return false // no word has it
+		}
 	}
 	// reach[i]: the letters of s[:i] are a sequence of stand-in words.
 	var reach [maxStandInBytes + 1]bool

@@ -103,19 +103,13 @@ func (sc *scanner) card(s string, i int) (span, bool) {
 	if before == '-' || before == '/' || before == '.' {
 		return span{}, false // the end of some id or of a path
 	}
-	h := sc.near(s, i, 4)
 	if sc.info.treatment == cardLike {
-		h |= hintCard
+		return span{i, end, Card}, true
 	}
-	if !h.has(hintCard) {
-		if !issuer(string(digits[:n])) || n == 19 && ngroups == 1 {
-			return span{}, false
-		}
-		if ngroups == 1 && sc.near(s, i, 1).has(hintIdentifier) {
-			return span{}, false
-		}
+	if issuer(view(digits[:n])) && (n < 19 || ngroups > 1) && (ngroups > 1 || !sc.near(s, i, 1).has(hintIdentifier)) {
+		return span{i, end, Card}, true
 	}
-	return span{i, end, Card}, true
+	return span{i, end, Card}, sc.near(s, i, 4).has(hintCard)
 }
 
 // cardGroups reports whether n digits are grouped as on cards: in fours, or 4-6-5 and
@@ -287,6 +281,9 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	next := at(s, end)
 	if isAlnum(next) || next == '_' || (next == '.' || next == '-' || next == '+') && isAlnum(at(s, end+1)) && !(next == '.' && isUpper(at(s, end+1))) {
 		return span{}, false
+	}
+	if sc.info.treatment == address && (addr.IsLoopback() || addr.IsUnspecified()) {
+		return span{}, false // an attribute that every machine has
 	}
 	before := at(s, i-1)
 	h := sc.near(s, i, 4)

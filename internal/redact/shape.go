@@ -424,15 +424,19 @@ func (sc *scanner) namedShape(s string, i, end int) (span, bool) {
 	if start >= len(s) || !bareSetHas(s[start]) || sc.runEnd(s, start, bareSet)-start < t.least {
 		return span{}, false
 	}
+	first := end
+	for first > 0 && end-first < nameWindow && nameWindowSet[s[first-1]] {
+		first--
+	}
 	var buf [nameWindow]byte
-	window := lower(buf[:0], s[max(0, end-nameWindow):end])
+	window := lower(buf[:0], s[first:end])
 	for k := 0; k+2 < len(window); k++ {
 		a, b := window[k], window[k+1]
 		if t.starts[a][b/64]>>(b%64)&1 == 0 {
 			continue
 		}
 		for _, n := range t.named[[2]byte{a, b}] {
-			if len(window)-k < len(n.word) || string(window[k:k+len(n.word)]) != n.word || !nameTail(window[k+len(n.word):]) {
+			if len(window)-k < len(n.word) || string(window[k:k+len(n.word)]) != n.word || len(window)-k-len(n.word) > maxNameTail {
 				continue
 			}
 			if at := end - len(window) + k; at > 0 && isAlpha(s[at-1]) && isUpper(s[at-1]) == isUpper(s[at]) {
@@ -456,18 +460,11 @@ func (sc *scanner) namedShape(s string, i, end int) (span, bool) {
 	return span{}, false
 }
 
-// nameTail reports whether tail can stand between a vendor's name and the operator.
-func nameTail(tail []byte) bool {
-	if len(tail) > 24 {
-		return false
-	}
-	for _, c := range tail {
-		if !nameSet[c] && c != ' ' && c != '\t' && c != '"' && c != '\'' {
-			return false
-		}
-	}
-	return true
-}
+// nameWindowSet is what can stand between a vendor's name and the operator, maxNameTail
+// how much of it.
+var nameWindowSet = newCharset("_-. \t\"',", isAlnum)
+
+const maxNameTail = 24
 
 // endsValue reports whether a value can end before s[i].
 func endsValue(s string, i int) bool {
