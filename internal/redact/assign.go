@@ -89,6 +89,10 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 	if v.start == v.end {
 		return span{}, false
 	}
+	inQuery := op == '=' && (at(s, start-1) == '?' || at(s, start-1) == '&')
+	if r := &sc.rejected; len(v.head(s)) == headBytes && r.head == v.head(s) && r.name == name && r.op == op && r.quote == v.quote && r.query == inQuery {
+		return span{}, false
+	}
 	switch class {
 	case authorizationKey:
 		return sc.authorization(s, v)
@@ -98,7 +102,6 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 	if op == ',' && v.quote == 0 {
 		return span{}, false
 	}
-	inQuery := op == '=' && (at(s, start-1) == '?' || at(s, start-1) == '&')
 	if op == ':' && v.quote == 0 && v.end < len(s) && (at(s, start-1) == '"' || at(s, start-1) == '\'') && s[v.end] == s[start-1] {
 		op = s[v.end] // a header of a command: "Api-Token: x"
 	}
@@ -115,6 +118,8 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 		if quote != 0 && v.quote != 0 && !isTemplate(v.head(s)) && !isStandIn(v.head(s)) {
 			return sc.quotedMember(s, name, i)
 		}
+		r := &sc.rejected
+		r.name, r.head, r.op, r.quote, r.query = name, v.head(s), op, v.quote, inQuery
 		return span{}, false
 	}
 	return span{v.start, v.end, Secret}, true

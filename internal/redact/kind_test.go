@@ -48,6 +48,7 @@ func TestText(t *testing.T) {
 		{"phone, isbn", "ISBN 978-0-84-164954-2", "ISBN 978-0-84-164954-2"},
 
 		{"card", "4111111111111111 and 4111 1111 1111 1111 and 4111-1111-1111-1111", "«CARD» and «CARD» and «CARD»"},
+		{"cards, one after the other", "4111111111111111 5555555555554444 4111 1111 1111 1111 5555 5555 5555 4444", "«CARD» «CARD» «CARD» «CARD»"},
 		{"card, American Express", "amex 3714 496353 98431.", "amex «CARD»."},
 		{"card, wrong check digit", "4111111111111112", "4111111111111112"},
 		{"card, unknown issuer", "1765115898095392", "1765115898095392"},

@@ -79,6 +79,9 @@ func (sc *scanner) card(s string, i int) (span, bool) {
 		if (c != ' ' && c != '-') || sep != 0 && c != sep || !isDigit(at(s, k+1)) {
 			break
 		}
+		if ngroups == 0 && n >= 12 || n == 16 && allDigits(s[k+1:min(k+5, len(s))]) && k+5 <= len(s) {
+			break // the number is complete: another follows
+		}
 		sep = c
 		groups[ngroups] = size
 		ngroups++

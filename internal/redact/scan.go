@@ -22,6 +22,15 @@ type scanner struct {
 	queue []span
 	base  int // where in that text the segment starts
 
+	// rejected is what was last found to be no secret: where one name follows the other
+	// without a space, the values overlap and look the same again and again.
+	rejected struct {
+		name, head string
+		op, quote  byte
+		query      bool
+		vendor     string // the start of what was no vendor's key
+	}
+
 	runs  [nsets]memo // ends of runs, in the segment
 	noEnd int         // position from which no "-----END" follows, or -1
 }
@@ -78,6 +87,7 @@ func (sc *scanner) segment(spans []span, s string, lo, hi int) []span {
 		seg := s[lo:hi]
 		sc.base = lo
 		sc.runs = [nsets]memo{}
+		sc.rejected.head, sc.rejected.vendor = "", ""
 		sc.noEnd = -1
 		sp, ok := sc.first(seg)
 		if !ok {

@@ -244,14 +244,31 @@ var (
 	}()
 )
 
+// maxVendorBytes is more than any shape with an upper bound has: of two runs that are
+// longer, only the start tells them apart.
+const maxVendorBytes = 512
+
 // vendorKey looks at a vendor's key that starts at s[i].
 func (sc *scanner) vendorKey(s string, i int) (span, bool) {
-	if i+1 >= len(s) {
+	if i+1 >= len(s) || (startsKey[s[i]][s[i+1]/64]|sc.shapes.firsts[s[i]][s[i+1]/64])>>(s[i+1]%64)&1 == 0 {
 		return span{}, false
 	}
-	if startsKey[s[i]][s[i+1]/64]>>(s[i+1]%64)&1 == 0 {
-		return sc.prefixedShape(s, i)
+	long := sc.runEnd(s, i, tokenSet)-i > maxVendorBytes
+	if long && sc.rejected.vendor != "" && strings.HasPrefix(s[i:], sc.rejected.vendor) {
+		return span{}, false
 	}
+	sp, ok := sc.tableKey(s, i)
+	if !ok {
+		sp, ok = sc.prefixedShape(s, i)
+	}
+	if long && !ok {
+		sc.rejected.vendor = s[i : i+maxVendorBytes]
+	}
+	return sp, ok
+}
+
+// tableKey looks at a key of vendorKeys that starts at s[i].
+func (sc *scanner) tableKey(s string, i int) (span, bool) {
 	for _, n := range byStart[[2]byte{s[i], s[i+1]}] {
 		k := &vendorKeys[n]
 		if !strings.HasPrefix(s[i:], k.prefix) {
@@ -271,12 +288,16 @@ func (sc *scanner) vendorKey(s string, i int) (span, bool) {
 		if n := end - start; n < k.min || k.max > 0 && n > k.max {
 			continue
 		}
-		if k.gate.open(s[start:end]) && !isWordy(s[start:end]) && !(end-i < 24 && isFiller(s[start:end])) {
+		if key := s[start:end]; k.gate.open(key) && !isWordy(key) && !(end-i < maxCountedKey && isFiller(key)) {
 			return span{i, end, APIKey}, true
 		}
 	}
-	return sc.prefixedShape(s, i)
+	return span{}, false
 }
+
+// maxCountedKey is the length up to which a key that counts (12345-abcd234) is one of
+// documentation.
+const maxCountedKey = 24
 
 // gateBytes is how much of a key gates look at.
 const gateBytes = 64
