@@ -294,6 +294,10 @@ func (st *state) member(parent keyInfo, key string) keyInfo {
 	return info
 }
 
+// minDroppedDigits is the length from which a number is dropped when the time is over:
+// shorter ones tell nobody apart.
+const minDroppedDigits = 7
+
 // number checks the number at w.pos and replaces it if its key says what it is.
 func (w *walk) number(info keyInfo) error {
 	start := w.pos
@@ -322,6 +326,10 @@ func (w *walk) number(info keyInfo) error {
 		if !w.digits() {
 			return w.errorf("expected a digit in the exponent")
 		}
+	}
+	if w.st.expired && w.pos-start >= minDroppedDigits {
+		w.replace(start, w.st.hide(Dropped, w.in[start:w.pos]))
+		return nil
 	}
 	if kind, ok := w.st.literal(w.in[start:w.pos], info); ok {
 		w.replace(start, w.st.hide(kind, w.in[start:w.pos]))

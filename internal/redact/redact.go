@@ -40,6 +40,7 @@
 package redact
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -50,6 +51,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Version names the redaction policy: provenance records it, so that patterns made
@@ -97,7 +99,29 @@ type Options struct {
 	// PhoneRegions are the countries, as ISO 3166 codes of two letters ("DE"), whose
 	// national phone numbers are recognised without a country code.
 	PhoneRegions []string
+	// TimeLimit is how long one text or document may take; 0 is [DefaultTimeLimit].
+	// Past it every value that was not looked at is replaced by a placeholder of kind
+	// [Dropped], and keys and structure stay.
+	TimeLimit time.Duration
+	// Rules are the operator's own, from [ParseRules]; nil for none.
+	Rules *Rules
+	// Entities finds what has no pattern, such as names and addresses in running text.
+	// It is called with each text at least once, from many goroutines at once, and
+	// returns findings that neither overlap nor leave the text. On an error, or a finding
+	// out of bounds, the whole text is dropped. For the same result on redacting twice
+	// it must not find anything in what placeholders leave. Nil for none.
+	Entities func(text string) ([]Entity, error)
 }
+
+// An Entity is a finding of [Options].Entities: text[Start:End] is of the given kind.
+type Entity struct {
+	Start, End int
+	Kind       Kind
+}
+
+// DefaultTimeLimit is far beyond what any document within the bounds of a trace takes:
+// 20 ms for a typical megabyte, 50 ms for the worst known.
+const DefaultTimeLimit = 10 * time.Second
 
 // minSecretBytes is the length from which one of the service's own secrets is searched
 // for; shorter values would match by chance.
@@ -110,6 +134,9 @@ type Redactor struct {
 	policy  *policy
 	shapes  *shapeTable
 	regions []string
+	limit   time.Duration
+	find    func(string) ([]Entity, error)
+	now     func() time.Time
 	states  sync.Pool // of *state
 }
 
@@ -126,7 +153,17 @@ func New(o Options) (*Redactor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redact: %w", err)
 	}
-	r := &Redactor{regions: regions, key: slices.Clone(o.Key), secrets: encodings(o.Secrets), policy: newPolicy(), shapes: shapes}
+	policy := newPolicy()
+	if o.Rules != nil {
+		shapes = shapes.clone()
+		if err := o.Rules.apply(policy, shapes); err != nil {
+			return nil, fmt.Errorf("redact: %w", err)
+		}
+	}
+	if o.TimeLimit == 0 {
+		o.TimeLimit = DefaultTimeLimit
+	}
+	r := &Redactor{regions: regions, limit: o.TimeLimit, find: o.Entities, now: time.Now, key: slices.Clone(o.Key), secrets: encodings(o.Secrets), policy: policy, shapes: shapes}
 	r.states.New = func() any { return newState(r) }
 	return r, nil
 }
@@ -173,6 +210,12 @@ func (r *Redactor) Text(s string) (out string, counts Counts) {
 	if changed {
 		out = strings.Clone(out)
 	}
+	if st.namesIn(out) {
+		st.active = true
+		if again, changed := st.value(out, keyInfo{}, 0); changed {
+			out = strings.Clone(again)
+		}
+	}
 	counts = st.counts()
 	r.states.Put(st)
 	return out, counts
@@ -197,10 +240,23 @@ func (r *Redactor) JSON(doc []byte) (out []byte, counts Counts, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("redact: %w", err)
 	}
-	if clean == nil {
+	switch {
+	case clean == nil:
 		clean = doc
-	} else {
+	case !st.namesIn(view(clean)):
 		st.levels[0].out = nil // it is the caller's now
+	default:
+		st.active = true
+		first, second := &st.levels[0], &st.second
+		first.out, second.out = second.out, clean
+		again, err := st.secondPass(view(clean), 0)
+		if err != nil {
+			return nil, nil, fmt.Errorf("redact: after the first pass: %w", err)
+		}
+		if again == nil {
+			again = clean
+		}
+		clean = bytes.Clone(again)
 	}
 	counts = st.counts()
 	r.states.Put(st)

@@ -7,6 +7,12 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
+// CheckRegions returns an error that names the first of regions that is no country.
+func CheckRegions(regions []string) error {
+	_, err := checkRegions(regions)
+	return err
+}
+
 // checkRegions returns regions in capitals, or an error that names the first that is
 // no country.
 func checkRegions(regions []string) ([]string, error) {

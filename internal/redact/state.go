@@ -6,6 +6,7 @@ import (
 	"hash"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -26,7 +27,18 @@ type state struct {
 	scan  scanner
 	// levels are the buffers of each depth; the last is that of names.
 	levels [nameLevel + 1]level
+	second level // of the document that the second pass reads
 	mac    hash.Hash
+	// names are the names of persons that stood under keys, and active is whether they
+	// are looked for in running text.
+	names  []string
+	active bool
+	table  nameTable
+	// deadline is when this text or document has had its time, and unchecked how many
+	// bytes may still pass before the clock is read.
+	deadline  time.Time
+	unchecked int
+	expired   bool
 	// placeholders are those of values that were found before.
 	placeholders map[foundValue]string
 }
@@ -63,7 +75,23 @@ func newState(r *Redactor) *state {
 	}
 }
 
-func (st *state) reset() { st.found = nil }
+func (st *state) reset() {
+	st.found = nil
+	st.names, st.active = st.names[:0], false
+	st.deadline, st.unchecked, st.expired = st.r.now().Add(st.r.limit), clockBytes, false
+}
+
+// clockBytes is how much is redacted before the clock is read again: 2 ms or less.
+const clockBytes = 256 << 10
+
+// late reports whether the time is over, when n more bytes are to be looked at.
+func (st *state) late(n int) bool {
+	if st.unchecked -= n; st.unchecked < 0 && !st.expired {
+		st.unchecked = clockBytes
+		st.expired = st.r.now().After(st.deadline)
+	}
+	return st.expired
+}
 
 // counts returns what was found since the last reset; never nil.
 func (st *state) counts() Counts {
@@ -83,6 +111,9 @@ func (st *state) count(k Kind) {
 // hide counts value and returns its placeholder.
 func (st *state) hide(k Kind, value string) string {
 	st.count(k)
+	if k == Name && !st.active {
+		st.learn(value)
+	}
 	if len(value) > maxCachedValue {
 		return placeholder(st.mac, k, value)
 	}
@@ -131,8 +162,14 @@ func (st *state) name(key string) (string, bool) {
 
 // settle redacts s until nothing more is found in it.
 func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
+	if st.active && !st.mayHaveNames(s) {
+		return s, false // the first pass has settled it
+	}
 	changed := false
 	for round := range maxRounds {
+		if st.late(len(s)) && (depth != nameLevel || len(s) > maxKeyBytes) && !allPlaceholders(s) {
+			return st.hide(Dropped, s), true
+		}
 		if depth < maxStringDepth && looksLikeJSON(s) {
 			if clean, more, ok := st.nested(s, depth); ok {
 				// Each string and key in it is settled, and so is the whole.
@@ -150,6 +187,13 @@ func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 
 // nested redacts s as a document inside depth strings, if it is JSON.
 func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
+	if st.active {
+		out, err := st.secondPass(s, depth)
+		if err == nil && out != nil && !st.mayHaveNames(view(out)) {
+			return view(out), true, true
+		}
+		// It is no JSON, or a name is outside of its strings.
+	}
 	found := st.found
 	st.found = nil
 	out, err := st.document(s, depth)
@@ -203,6 +247,11 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 			break // only a placeholder contains it
 		}
 	}
+	if st.active {
+		if clean, changed := st.hideNames(s, buf); changed {
+			return clean, true
+		}
+	}
 	if len(s) < minFindingBytes {
 		return s, false
 	}
@@ -219,6 +268,12 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 			spans = st.scan.segment(spans, s, pos, start)
 		}
 		pos = end
+	}
+	if st.r.find != nil {
+		var ok bool
+		if spans, ok = st.entities(s, spans); !ok {
+			return st.hide(Dropped, s), true
+		}
 	}
 	st.spans = spans
 	if len(spans) == 0 {
