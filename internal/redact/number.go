@@ -16,12 +16,20 @@ func (sc *scanner) number(s string, i, j int) (span, bool) {
 	}
 	for k := i; k < j; k++ {
 		if !isDigit(s[k]) {
+			if j-i >= 8 && sc.info.treatment != identifier {
+				return sc.national(s, i) // 12345678Z
+			}
 			return span{}, false
 		}
 	}
 	n := j - i
 	if sc.info.treatment == identifier {
 		return span{}, false
+	}
+	if before != '-' && before != '/' && before != '.' {
+		if sp, ok := sc.national(s, i); ok {
+			return sp, true
+		}
 	}
 	next := at(s, j)
 	if n <= 3 && next == '.' {

@@ -80,7 +80,7 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 			}
 		}
 	}
-	return span{}, false
+	return sc.opaque(s, i)
 }
 
 // minVendorBytes is the length of the shortest key of a vendor that is one word.
@@ -100,8 +100,14 @@ func joins(s string, i int) bool {
 	return false
 }
 
-// shortWord looks at what can start with a short word: an IBAN in groups.
+// shortWord looks at what can start with a short word: an IBAN in groups, or a national
+// id with letters.
 func (sc *scanner) shortWord(s string, i int) (span, bool) {
+	if isAlpha(s[i]) && (isDigit(at(s, i+1)) || isDigit(at(s, i+2)) || isDigit(at(s, i+6))) && !wordSet[at(s, i-1)] {
+		if sp, ok := sc.national(s, i); ok {
+			return sp, true
+		}
+	}
 	if isAlpha(s[i]) && isDigit(at(s, i+2)) && isDigit(at(s, i+3)) && isAlpha(s[i+1]) {
 		return iban(s, i)
 	}
