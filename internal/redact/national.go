@@ -52,6 +52,9 @@ var nationalHints = func() map[string]bool {
 // national looks at a national id whose first word starts at s[i]: digits, with letters
 // where the country has them, in groups of whatever size.
 func (sc *scanner) national(s string, i int) (span, bool) {
+	if !isAlnum(at(s, i+1)) {
+		return span{}, false // no id begins with a group of one character
+	}
 	var buf [2*contextBytes + 1]byte
 	text := buf[:0]
 	if i < contextBytes {

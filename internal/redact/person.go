@@ -37,6 +37,7 @@ func (st *state) learn(value string) {
 		return
 	}
 	st.names = append(st.names, strings.Clone(value))
+	st.table.add(value)
 }
 
 // A nameTable is the names that are looked for, by how they begin.
@@ -46,14 +47,13 @@ type nameTable struct {
 	unicode bool // there is one that JSON may write with escapes
 }
 
-func (t *nameTable) fill(names []string) {
-	t.starts = [256][4]uint64{}
-	t.names, t.unicode = names, false
-	for _, name := range names {
-		t.starts[name[0]][name[1]/64] |= 1 << (name[1] % 64)
-		for i := 0; i < len(name); i++ {
-			t.unicode = t.unicode || name[i] >= 0x80
-		}
+func (t *nameTable) reset() { *t = nameTable{names: t.names[:0]} }
+
+func (t *nameTable) add(name string) {
+	t.starts[name[0]][name[1]/64] |= 1 << (name[1] % 64)
+	t.names = append(t.names, strings.Clone(name))
+	for i := 0; i < len(name); i++ {
+		t.unicode = t.unicode || name[i] >= 0x80
 	}
 }
 
@@ -81,11 +81,7 @@ func (t *nameTable) next(s string, i int) (start, n int) {
 
 // namesIn reports whether one of the names may occur in s, a text or a document.
 func (st *state) namesIn(s string) bool {
-	if len(st.names) == 0 {
-		return false
-	}
-	st.table.fill(st.names)
-	return st.mayHaveNames(s)
+	return len(st.names) > 0 && st.mayHaveNames(s)
 }
 
 // secondPass goes through the strings of a document inside depth strings that the first

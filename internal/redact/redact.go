@@ -211,7 +211,7 @@ func (r *Redactor) Text(s string) (out string, counts Counts) {
 		out = strings.Clone(out)
 	}
 	if st.namesIn(out) {
-		st.active = true
+		st.settled = true
 		if again, changed := st.value(out, keyInfo{}, 0); changed {
 			out = strings.Clone(again)
 		}
@@ -246,7 +246,7 @@ func (r *Redactor) JSON(doc []byte) (out []byte, counts Counts, err error) {
 	case !st.namesIn(view(clean)):
 		st.levels[0].out = nil // it is the caller's now
 	default:
-		st.active = true
+		st.settled = true
 		first, second := &st.levels[0], &st.second
 		first.out, second.out = second.out, clean
 		again, err := st.secondPass(view(clean), 0)

@@ -29,11 +29,11 @@ type state struct {
 	levels [nameLevel + 1]level
 	second level // of the document that the second pass reads
 	mac    hash.Hash
-	// names are the names of persons that stood under keys, and active is whether they
-	// are looked for in running text.
-	names  []string
-	active bool
-	table  nameTable
+	// names are the names of persons that stood under keys. They are looked for from then
+	// on, and again, in what came before, when the document is settled.
+	names   []string
+	settled bool
+	table   nameTable
 	// deadline is when this text or document has had its time, and unchecked how many
 	// bytes may still pass before the clock is read.
 	deadline  time.Time
@@ -77,7 +77,10 @@ func newState(r *Redactor) *state {
 
 func (st *state) reset() {
 	st.found = nil
-	st.names, st.active = st.names[:0], false
+	if len(st.names) > 0 {
+		st.table.reset()
+	}
+	st.names, st.settled = st.names[:0], false
 	st.deadline, st.unchecked, st.expired = st.r.now().Add(st.r.limit), clockBytes, false
 }
 
@@ -111,7 +114,7 @@ func (st *state) count(k Kind) {
 // hide counts value and returns its placeholder.
 func (st *state) hide(k Kind, value string) string {
 	st.count(k)
-	if k == Name && !st.active {
+	if k == Name && !st.settled {
 		st.learn(value)
 	}
 	if len(value) > maxCachedValue {
@@ -157,12 +160,16 @@ func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 
 // name redacts the key of an object.
 func (st *state) name(key string) (string, bool) {
-	return st.settle(key, keyInfo{}, nameLevel)
+	names := st.names
+	st.names = nil // keys are the document's form, and do not change with its content
+	clean, changed := st.settle(key, keyInfo{}, nameLevel)
+	st.names = names
+	return clean, changed
 }
 
 // settle redacts s until nothing more is found in it.
 func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
-	if st.active && !st.mayHaveNames(s) {
+	if st.settled && !st.mayHaveNames(s) {
 		return s, false // the first pass has settled it
 	}
 	changed := false
@@ -187,7 +194,7 @@ func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 
 // nested redacts s as a document inside depth strings, if it is JSON.
 func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
-	if st.active {
+	if st.settled {
 		out, err := st.secondPass(s, depth)
 		if err == nil && out != nil && !st.mayHaveNames(view(out)) {
 			return view(out), true, true
@@ -247,7 +254,7 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 			break // only a placeholder contains it
 		}
 	}
-	if st.active {
+	if len(st.names) > 0 {
 		if clean, changed := st.hideNames(s, buf); changed {
 			return clean, true
 		}
