@@ -34,6 +34,9 @@ var nationalIDs = []nationalID{
 	{words("nric fin"), 0, nric},
 }
 
+// minNationalChars is the length of the shortest id.
+const minNationalChars = 9
+
 // maxNationalBytes bounds an id as it is written, with its separators.
 const maxNationalBytes = 24
 
@@ -52,8 +55,31 @@ var nationalHints = func() map[string]bool {
 // national looks at a national id whose first word starts at s[i]: digits, with letters
 // where the country has them, in groups of whatever size.
 func (sc *scanner) national(s string, i int) (span, bool) {
-	if !isAlnum(at(s, i+1)) {
-		return span{}, false // no id begins with a group of one character
+	if !isAlnum(at(s, i+1)) || at(s, i-1) == ' ' && isDigit(at(s, i-2)) {
+		return span{}, false // a group of one character, or a row of figures
+	}
+	var chars [maxNationalBytes]byte
+	plain := chars[:0]
+	end := i
+	for k := i; k < len(s) && k-i < maxNationalBytes; k++ {
+		c := s[k]
+		if isAlnum(c) {
+			if isLower(c) {
+				c &^= 0x20
+			}
+			plain = append(plain, c)
+			end = k + 1
+			continue
+		}
+		if strings.IndexByte(" -./", c) < 0 || k+1 >= len(s) || !isAlnum(s[k+1]) {
+			break
+		}
+		if c == ' ' && !isDigit(s[k+1]) {
+			break // a word follows
+		}
+	}
+	if len(plain) < minNationalChars {
+		return span{}, false
 	}
 	var buf [2*contextBytes + 1]byte
 	text := buf[:0]
@@ -80,26 +106,6 @@ func (sc *scanner) national(s string, i int) (span, bool) {
 	}
 	if !known {
 		return span{}, false
-	}
-	var chars [maxNationalBytes]byte
-	plain := chars[:0]
-	end := i
-	for k := i; k < len(s) && k-i < maxNationalBytes; k++ {
-		c := s[k]
-		if isAlnum(c) {
-			if isLower(c) {
-				c &^= 0x20
-			}
-			plain = append(plain, c)
-			end = k + 1
-			continue
-		}
-		if strings.IndexByte(" -./", c) < 0 || k+1 >= len(s) || !isAlnum(s[k+1]) {
-			break
-		}
-		if c == ' ' && !isDigit(s[k+1]) {
-			break // a word follows
-		}
 	}
 	for _, id := range nationalIDs {
 		if !anyWord(near[:n], id.words) {

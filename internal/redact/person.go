@@ -42,6 +42,7 @@ func (st *state) learn(value string) {
 
 // A nameTable is the names that are looked for, by how they begin.
 type nameTable struct {
+	first   [256]bool      // first bytes
 	starts  [256][4]uint64 // pairs of first bytes
 	names   []string
 	unicode bool // there is one that JSON may write with escapes
@@ -50,6 +51,7 @@ type nameTable struct {
 func (t *nameTable) reset() { *t = nameTable{names: t.names[:0]} }
 
 func (t *nameTable) add(name string) {
+	t.first[name[0]] = true
 	t.starts[name[0]][name[1]/64] |= 1 << (name[1] % 64)
 	t.names = append(t.names, strings.Clone(name))
 	for i := 0; i < len(name); i++ {
@@ -61,6 +63,9 @@ func (t *nameTable) add(name string) {
 // (len(s), 0). Names inside of words do not count.
 func (t *nameTable) next(s string, i int) (start, n int) {
 	for ; i+1 < len(s); i++ {
+		if !t.first[s[i]] {
+			continue
+		}
 		if c := s[i+1]; t.starts[s[i]][c/64]>>(c%64)&1 == 0 {
 			continue
 		}
