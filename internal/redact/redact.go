@@ -32,8 +32,9 @@
 //
 // # What is out of reach
 //
-// Names of persons and postal addresses in running text have no pattern; they go only
-// where a key names them. National phone numbers without separators need a word such
+// Names of persons and postal addresses in running text have no pattern; they go where a
+// key names them, and a name goes in the rest of that document, too. Options.Entities is
+// where a model finds the others. National phone numbers without separators need a word such
 // as "phone" nearby, and an IPv4 address that could be a version number needs one such
 // as "host". Secrets that were encoded on purpose (base64 inside a text, compressed,
 // split over several fields) are not found, except the service's own.
