@@ -22,16 +22,18 @@ const maxRedactLine = 64 << 20
 
 func redactCommand() command {
 	var format string
+	var report bool
 	formats := []string{"auto", "json", "text"}
 	return command{
 		name: "redact", args: "[FILE|-]", maxArgs: 1,
 		short: "replace secrets and personal data in text or JSON, as a filter",
 		long: `Copies a file, or standard input, to standard output with secrets and personal data replaced by placeholders. JSON (one document, or one per line) stays valid JSON; everything else is taken line by line, private key blocks as a whole.
 Equal values get equal placeholders within one call; set EVALFORGE_REDACTION_KEY to have them equal in all calls.`,
-		examples: []string{"evalforge redact app.log > clean.log", "kubectl logs agent | evalforge redact | less"},
+		examples: []string{"evalforge redact app.log > clean.log", "kubectl logs agent | evalforge redact | less", "evalforge redact -report traces.jsonl"},
 		uses:     []group{groupRedaction},
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&format, "format", "auto", "What the input is: auto, json or text (`FORMAT`).")
+			fs.BoolVar(&report, "report", false, "Print how many values of each kind were found, as JSON and without the values, instead of the redacted text.")
 		},
 		run: func(_ context.Context, c *call) error {
 			if !slices.Contains(formats, format) {
@@ -51,6 +53,9 @@ Equal values get equal placeholders within one call; set EVALFORGE_REDACTION_KEY
 				name, in = c.args[0], f
 			}
 			out := bufio.NewWriter(c.term.out)
+			if report {
+				out = bufio.NewWriter(io.Discard)
+			}
 			f := &filter{r: r, in: bufio.NewReaderSize(in, 64<<10), out: out, name: name, counts: redact.Counts{}}
 			err = f.run(format)
 			if ferr := out.Flush(); err == nil && ferr != nil {
@@ -58,6 +63,9 @@ Equal values get equal placeholders within one call; set EVALFORGE_REDACTION_KEY
 			}
 			if err != nil {
 				return err
+			}
+			if report {
+				return f.report(c.term.out)
 			}
 			c.term.note("redacted: %s", tally(f.counts.Strings()))
 			return nil
@@ -226,6 +234,20 @@ func (f *filter) readLine() ([]byte, error) {
 
 func (f *filter) write(b []byte) error {
 	if _, err := f.out.Write(b); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// report prints the counts by kind, and nothing of the content.
+func (f *filter) report(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(struct {
+		Policy string         `json:"policy"`
+		Total  int            `json:"total"`
+		Kinds  map[string]int `json:"kinds"`
+	}{redact.Version, f.counts.Total(), f.counts.Strings()}); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -29,7 +31,9 @@ type config struct {
 	engine    extract.Options
 	budget    int // bytes of a trace that an analyzer is sent
 
-	redactionKey []byte // nil: the store's
+	redactionKey   []byte // nil: the store's
+	redactionRules *redact.Rules
+	phoneRegions   []string
 	// given lists the settings that a flag or a variable set, for doctor to show.
 	given []givenSetting
 }
@@ -253,6 +257,18 @@ func settings() []setting {
 			set:   setRedactionKey,
 		},
 		{
+			group: groupRedaction, vars: []string{"EVALFORGE_REDACTION_RULES"}, value: "FILE",
+			shown: "none",
+			doc:   "A JSON file with rules and names of keys of your own, described in docs/security.md. It is checked before anything else is done.",
+			set:   setRedactionRules,
+		},
+		{
+			group: groupRedaction, vars: []string{"EVALFORGE_PHONE_REGIONS"}, value: "CC,CC",
+			shown: "none",
+			doc:   "Countries whose national phone numbers are recognised without a country code, such as DE,GB. International and North American numbers always are.",
+			set:   setPhoneRegions,
+		},
+		{
 			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",
 			def: "warn", cloudDef: "info",
 			doc: "What is logged to stderr: debug, info, warn, error. On Cloud Run logs are JSON.",
@@ -406,5 +422,28 @@ func setRedactionKey(c *config, v string) error {
 		return fmt.Errorf("is too short: at least %d hex digits or %d bytes of text are needed", 2*minKeyBytes, minKeyBytes)
 	}
 	c.redactionKey = key
+	return nil
+}
+
+// setRedactionRules reads the operator's own rules.
+func setRedactionRules(c *config, v string) error {
+	data, err := os.ReadFile(v)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	rules, err := redact.ParseRules(data)
+	if err != nil {
+		return fmt.Errorf("is refused: %w", err)
+	}
+	c.redactionRules = rules
+	return nil
+}
+
+func setPhoneRegions(c *config, v string) error {
+	regions := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+	if err := redact.CheckRegions(regions); err != nil {
+		return fmt.Errorf("is refused: %w", err)
+	}
+	c.phoneRegions = regions
 	return nil
 }

@@ -153,7 +153,7 @@ func (s *session) close(err error) error {
 // newRedactor returns the redactor of this call. It also knows the service's own
 // secrets.
 func (c *call) newRedactor(key []byte) (*redact.Redactor, error) {
-	o := redact.Options{Key: key}
+	o := redact.Options{Key: key, Rules: c.cfg.redactionRules, PhoneRegions: c.cfg.phoneRegions}
 	if k := c.cfg.gemini.apiKey; k.set() {
 		o.Secrets = append(o.Secrets, k.reveal())
 	}

@@ -197,6 +197,12 @@ const maxTextRunes = 500
 // clean returns text from outside fit to be shown and stored: redacted, then cut.
 func (r *run) clean(s string) string {
 	s, _ = r.Redactor.Text(strings.ToValidUTF8(s, "\uFFFD"))
+	return r.plain(s)
+}
+
+// plain returns s as one bounded line of valid UTF-8.
+func (r *run) plain(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '

@@ -21,7 +21,7 @@ const maxNameWords = 10
 
 // cleanName redacts name, and each sequence of its words for which keep is false.
 func (r *run) cleanName(name string, keep func(words string) bool) string {
-	name, _ = r.Redactor.Text(name)
+	name = r.redactName(name)
 	for start := 0; start < len(name); {
 		ends := wordEnds(name[start:])
 		for i := len(ends) - 1; i >= 0; i-- { // the longest first: a part of a value says less
@@ -29,7 +29,7 @@ func (r *run) cleanName(name string, keep func(words string) bool) string {
 			if keep(words) {
 				continue
 			}
-			if out, _ := r.Redactor.Text(words); out != words {
+			if out := r.redactName(words); out != words {
 				name = name[:start] + out + name[start+ends[i]:]
 				ends = []int{len(out)} // go on behind it
 				break
@@ -38,6 +38,16 @@ func (r *run) cleanName(name string, keep func(words string) bool) string {
 		start += ends[0] + 1
 	}
 	return name
+}
+
+// redactName redacts a name or a part of one. What looks only random is no secret
+// there: ids and names of temporary files are random.
+func (r *run) redactName(s string) string {
+	out, counts := r.Redactor.Text(s)
+	if counts.Total() == counts[redact.Opaque] {
+		return s
+	}
+	return out
 }
 
 // wordEnds returns where the first words of s end, at most [maxNameWords].
@@ -102,5 +112,5 @@ func withoutID(payload json.RawMessage, id, clean string) json.RawMessage {
 
 // cleanPath returns the path of an input fit to be shown and stored.
 func (r *run) cleanPath(path string) string {
-	return r.clean(r.cleanName(path, func(string) bool { return false }))
+	return r.plain(r.cleanName(path, func(string) bool { return false }))
 }

@@ -38,10 +38,11 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	name := s[start:end]
+	attribute := false
 	if name == "value" && op == '=' {
 		// <add key="Password" value="…"/>
 		if k := attributeBefore(s, start); k != "" {
-			name = k
+			name, attribute = k, true
 		}
 	}
 	switch op {
@@ -63,8 +64,22 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 		start = nameSet.before(s, end, maxNameBytes)
 		name = s[start:end]
 	}
+	if op == ':' && (name == "data" || name == "stringData") {
+		if sp, ok := sc.manifest(s, start, i); ok {
+			return sp, true
+		}
+	}
 	class := classify(name)
+	if at(s, start-1) == '/' && class != opaqueKey && at(s, start-2) != '/' {
+		// The end of a path: "/forgot-password" => "users/password#edit".
+		if quote != 0 {
+			return span{}, false
+		}
+	}
 	if class == noKey {
+		if sp, ok := sc.namedShape(s, i, end); ok {
+			return sp, true
+		}
 		if quote != 0 {
 			return sc.quotedMember(s, name, i)
 		}
@@ -72,6 +87,10 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 	}
 	v := sc.readValue(s, i, op == '>')
 	if v.start == v.end {
+		return span{}, false
+	}
+	inQuery := op == '=' && (at(s, start-1) == '?' || at(s, start-1) == '&')
+	if r := &sc.rejected; len(v.head(s)) == headBytes && r.head == v.head(s) && r.name == name && r.op == op && r.quote == v.quote && r.query == inQuery {
 		return span{}, false
 	}
 	switch class {
@@ -83,15 +102,40 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 	if op == ',' && v.quote == 0 {
 		return span{}, false
 	}
-	inQuery := op == '=' && (at(s, start-1) == '?' || at(s, start-1) == '&')
+	if op == ':' && v.quote == 0 && v.end < len(s) && (at(s, start-1) == '"' || at(s, start-1) == '\'') && s[v.end] == s[start-1] {
+		op = s[v.end] // a header of a command: "Api-Token: x"
+	}
+	if v.start-start > 0 && strings.HasPrefix(name, "_authToken") && registryBefore(s, start) && v.end-v.start >= 8 && !isTemplate(v.head(s)) {
+		return span{v.start, v.end, Secret}, true // .npmrc: //registry.example.com/:_authToken=x
+	}
+	if attribute && v.quote != 0 && v.end-v.start >= 8 && class == passwordKey && !isTemplate(v.head(s)) && !isMask(v.head(s)) {
+		return span{v.start, v.end, Secret}, true
+	}
 	if !acceptable(s, class, name, v, op, inQuery) {
+		if sp, ok := sc.namedShape(s, i, end); ok {
+			return sp, true
+		}
 		if quote != 0 && v.quote != 0 && !isTemplate(v.head(s)) && !isStandIn(v.head(s)) {
 			return sc.quotedMember(s, name, i)
 		}
+		r := &sc.rejected
+		r.name, r.head, r.op, r.quote, r.query = name, v.head(s), op, v.quote, inQuery
 		return span{}, false
 	}
 	return span{v.start, v.end, Secret}, true
 }
+
+// registryBefore reports whether "//HOST/:" ends before s[i], as in .npmrc.
+func registryBefore(s string, i int) bool {
+	end := i - 2
+	if end < 1 || s[i-1] != ':' || s[end] != '/' {
+		return false
+	}
+	start := hostSet.before(s, end, 256)
+	return end-start > 3 && strings.HasPrefix(s[start:], "//") && s[start+2] != '/'
+}
+
+var hostSet = newCharset("-./", isAlnum)
 
 // attributeBefore returns the value of the attribute key or name that ends before s[i]:
 // key="Password" value=…
@@ -123,6 +167,9 @@ func (sc *scanner) quotedMember(s, name string, i int) (span, bool) {
 	}
 	v := sc.readValue(s, i, false)
 	if v.start == v.end || v.quote == 0 && info.treatment == always && !isDigit(s[v.start]) {
+		return span{}, false
+	}
+	if info.kind == Name && isStandIn(s[v.start:v.end]) {
 		return span{}, false
 	}
 	if kind, ok := wholeValue(s[v.start:v.end], info); ok {

@@ -37,7 +37,7 @@ var hints = map[string]hint{
 	"nameserver": hintAddress, "proxy": hintAddress, "node": hintAddress, "network": hintAddress, "route": hintAddress,
 	"tcp": hintAddress, "udp": hintAddress, "upstream": hintAddress, "firewall": hintAddress,
 	"primary": hintAddress, "secondary": hintAddress, "reach": hintAddress, "login": hintAddress, "traceroute": hintAddress,
-	"nmap": hintAddress, "private": hintAddress, "interface": hintAddress,
+	"nmap": hintAddress, "private": hintAddress, "interface": hintAddress, "localhost": hintAddress, "loopback": hintAddress, "broadcast": hintAddress,
 
 	"version": hintVersion, "versions": hintVersion, "ver": hintVersion, "v": hintVersion, "release": hintVersion,
 	"build": hintVersion, "upgrade": hintVersion, "upgraded": hintVersion, "installed": hintVersion,
@@ -58,14 +58,14 @@ var hints = map[string]hint{
 // near returns what the last words before s[i] say, at most n of them and within
 // contextBytes. Words that were found to be secret or personal are not among them.
 func (sc *scanner) near(s string, i, n int) hint {
-	var buf [2 * contextBytes]byte
-	text := lower(buf[:0], s[max(0, i-contextBytes):i])
+	var buf [2*contextBytes + 1]byte
+	text := buf[:0]
 	if i < contextBytes {
-		// lower works byte by byte: the joint text is what stood there, less the findings.
-		joint := append(lower(make([]byte, 0, 2*contextBytes), string(sc.context[:sc.ncontext])), ' ')
-		text = append(joint, text...)
-		text = text[max(0, len(text)-contextBytes):]
+		// What stood there before the segment, less the findings.
+		text = append(lower(text, view(sc.context[:sc.ncontext])), ' ')
 	}
+	text = lower(text, s[max(0, i-contextBytes):i])
+	text = text[max(0, len(text)-contextBytes):]
 	var all hint
 	for end := len(text); n > 0; n-- {
 		for end > 0 && !isAlpha(text[end-1]) {

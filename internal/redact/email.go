@@ -45,6 +45,10 @@ func (sc *scanner) email(s string, i, j int) (span, bool) {
 	if start == i || s[i-1] == '.' {
 		return span{}, false
 	}
+	switch s[start:i] {
+	case "noreply", "no-reply", "donotreply", "do-not-reply":
+		return span{}, false // nobody
+	}
 	if s[start:i] == "git" && (at(s, end) == ':' || at(s, end) == '/') {
 		return span{}, false // git@github.com:owner/repository
 	}
@@ -102,5 +106,25 @@ func urlUserinfo(s string, i int) (span, bool) {
 	if password == "" || isTemplate(password) {
 		return span{}, false
 	}
+	if connectionSchemes[scheme(s, i)] {
+		// A connection string goes as a whole: host and database are half of the way in.
+		for end < len(s) && end-start < maxUserinfoBytes && bareSetHas(s[end]) {
+			end++
+		}
+		end = trimValue(s, start, end)
+	}
 	return span{start, end, URLCredentials}, true
+}
+
+// connectionSchemes are the schemes of databases and queues.
+var connectionSchemes = words(`postgres postgresql mysql mariadb mongodb mongodb+srv redis rediss amqp amqps mssql sqlserver
+	oracle cockroachdb clickhouse cassandra couchdb neo4j bolt ldap ldaps nats kafka db2 snowflake`)
+
+// scheme returns the scheme of the URL whose "://" is at s[i:].
+func scheme(s string, i int) string {
+	start := i
+	for start > 0 && i-start < 16 && (isAlnum(s[start-1]) || s[start-1] == '+') {
+		start--
+	}
+	return s[start:i]
 }

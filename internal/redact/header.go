@@ -21,7 +21,7 @@ func (sc *scanner) authorization(s string, v value) (span, bool) {
 			end = trimValue(s, start, sc.runEnd(s, start, bareSet))
 		}
 	}
-	if start >= end {
+	if start >= end || s[start] == '{' || at(s, end) == '(' {
 		return span{}, false
 	}
 	text := s[start:min(end, start+headBytes)]
@@ -102,6 +102,14 @@ func (sc *scanner) curlUser(s string, i int) (span, bool) {
 	if v.quote == 0 && v.start < v.end && at(s, v.end) == ':' && (at(s, v.end+1) == '\'' || at(s, v.end+1) == '"') {
 		// user:"password"
 		v.end = sc.readValue(s, v.end, false).end
+	}
+	if v.quote != 0 && v.closed && at(s, v.end+1) == ':' && (at(s, v.end+2) == '\'' || at(s, v.end+2) == '"') {
+		// "user":"password"
+		v.end = sc.readValue(s, v.end+1, false).end
+		if user, password, _ := strings.Cut(s[v.start:v.end], ":"); isCredential(strings.Trim(password, `"'{}`)) && !strings.Contains(user, "$") && !strings.Contains(password, "$") {
+			return span{v.start, v.end, URLCredentials}, true
+		}
+		return span{}, false
 	}
 	text := v.head(s)
 	colon := strings.IndexByte(text, ':')

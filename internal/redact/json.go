@@ -3,10 +3,12 @@ package redact
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 const (
@@ -38,31 +40,51 @@ type walk struct {
 	out    []byte
 	copied int // in[:copied] is in out, as redacted
 	depth  int // how many strings the document is inside
+	level  *level
 }
 
-// document redacts a JSON text that stands inside depth strings.
-func (st *state) document(in string, depth int) (string, bool, error) {
-	w := walk{st: st, in: in, depth: depth}
+// A level is the buffers of one depth of JSON in strings: while a document is walked,
+// those of the documents around it are in use. Strings that are said to be views lie in
+// such a buffer, and are valid until the next string of their level is decoded or cut.
+type level struct {
+	decoded []byte    // the string that was decoded last
+	out     []byte    // the document, as redacted
+	cut     [2][]byte // a text, as redacted in the last two rounds
+}
+
+// view returns b as a string, without a copy.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// document redacts a JSON text that stands inside depth strings. It returns nil when
+// nothing changed; the result is a view of its level.
+func (st *state) document(in string, depth int) ([]byte, error) {
+	w := walk{st: st, in: in, depth: depth, level: &st.levels[depth]}
+	w.out = w.level.out[:0]
 	w.space()
 	if err := w.value(keyInfo{}, 0); err != nil {
-		return "", false, err
+		return nil, err
 	}
 	w.space()
 	if w.pos < len(w.in) {
-		return "", false, w.errorf("text after the end of the value")
+		return nil, w.errorf("text after the end of the value")
 	}
 	if w.copied == 0 {
-		return in, false, nil
+		return nil, nil
 	}
 	w.out = append(w.out, in[w.copied:]...)
-	return string(w.out), true, nil
+	w.level.out = w.out
+	return w.out, nil
 }
 
 func (w *walk) errorf(reason string) error { return &syntaxError{w.pos, reason} }
 
-// replace puts the JSON text s in the place of in[start:w.pos].
-func (w *walk) replace(start int, s []byte) {
-	w.out = append(append(w.out, w.in[w.copied:start]...), s...)
+// replace puts the string s, as JSON writes it, in the place of in[start:w.pos].
+func (w *walk) replace(start int, s string) {
+	if w.copied == 0 {
+		// Placeholders are about as long as what they stand for.
+		w.out = slices.Grow(w.out, len(w.in)+len(w.in)/8)
+	}
+	w.out = appendQuoted(append(w.out, w.in[w.copied:start]...), s)
 	w.copied = w.pos
 }
 
@@ -149,6 +171,9 @@ func (w *walk) object(info keyInfo, nesting int) error {
 			return err
 		}
 		clean, changed := w.st.name(key)
+		if changed || w.pos-start != len(key)+2 {
+			clean = strings.Clone(clean) // it is a view, and strings follow
+		}
 		if changed || strings.Contains(clean, placeholderOpen) {
 			if names == nil {
 				names = make(map[string]bool)
@@ -166,7 +191,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 			names[clean] = changed
 		}
 		if changed {
-			w.replace(start, appendQuoted(nil, clean))
+			w.replace(start, clean)
 		}
 		w.space()
 		if at(w.in, w.pos) != ':' {
@@ -221,7 +246,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 // nameAfterValue looks behind a string that is the "value" of a pair for the name of
 // the pair.
 func (w *walk) nameAfterValue() (keyInfo, bool) {
-	peek := walk{st: w.st, in: w.in, pos: w.pos}
+	peek := walk{st: w.st, in: w.in, pos: w.pos, level: w.level}
 	if at(peek.in, peek.pos) != '"' {
 		return keyInfo{}, false
 	}
@@ -269,6 +294,10 @@ func (st *state) member(parent keyInfo, key string) keyInfo {
 	return info
 }
 
+// minDroppedDigits is the length from which a number is dropped when the time is over:
+// shorter ones tell nobody apart.
+const minDroppedDigits = 7
+
 // number checks the number at w.pos and replaces it if its key says what it is.
 func (w *walk) number(info keyInfo) error {
 	start := w.pos
@@ -298,8 +327,12 @@ func (w *walk) number(info keyInfo) error {
 			return w.errorf("expected a digit in the exponent")
 		}
 	}
+	if w.st.expired && w.pos-start >= minDroppedDigits {
+		w.replace(start, w.st.hide(Dropped, w.in[start:w.pos]))
+		return nil
+	}
 	if kind, ok := w.st.literal(w.in[start:w.pos], info); ok {
-		w.replace(start, appendQuoted(nil, w.st.hide(kind, w.in[start:w.pos])))
+		w.replace(start, w.st.hide(kind, w.in[start:w.pos]))
 	}
 	return nil
 }
@@ -320,7 +353,7 @@ func (w *walk) text(info keyInfo) error {
 		return err
 	}
 	if clean, changed := w.st.value(s, info, w.depth+1); changed {
-		w.replace(start, appendQuoted(nil, clean))
+		w.replace(start, clean)
 	}
 	return nil
 }
@@ -328,15 +361,32 @@ func (w *walk) text(info keyInfo) error {
 // special are the bytes that do not stand for themselves in a string.
 var special = *newCharset("\"\\", func(c byte) bool { return c < 0x20 })
 
+// nextSpecial returns the position of the first special byte of s from i on, or len(s).
+func nextSpecial(s string, i int) int {
+	// Eight bytes at a time: a byte of x is zero where s has the byte looked for, and
+	// (x - 0x01…) &^ x & 0x80… is not zero if some byte of x is (Bit Twiddling Hacks).
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(s); i += 8 {
+		b := s[i : i+8]
+		v := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		quote, slash := v^('"'*ones), v^('\\'*ones)
+		if ((v-0x20*ones)&^v|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {
+			break // one of these, or a byte near it that is looked at once more
+		}
+	}
+	for i < len(s) && !special[s[i]] {
+		i++
+	}
+	return i
+}
+
 // quoted reads the string at w.pos, which is at its opening quote, and returns it
-// decoded.
+// decoded: a part of the document, or a view.
 func (w *walk) quoted() (string, error) {
 	w.pos++
 	start := w.pos
-	i := start
-	for i < len(w.in) && !special[w.in[i]] {
-		i++
-	}
+	i := nextSpecial(w.in, start)
 	w.pos = i
 	if i < len(w.in) {
 		switch w.in[i] {
@@ -351,11 +401,35 @@ func (w *walk) quoted() (string, error) {
 	return "", w.errorf("string without an end")
 }
 
+// minExactDecode is the size of the buffer for decoded strings to begin with. For a
+// longer string it grows once, to the string's length.
+const minExactDecode = 1 << 10
+
+// stringEnd returns the end of the string that s[i] is inside of, or len(s).
+func stringEnd(s string, i int) int {
+	for i < len(s) {
+		switch s[i] {
+		case '"':
+			return i
+		case '\\':
+			i++
+		}
+		i = nextSpecial(s, min(i+1, len(s)))
+	}
+	return len(s)
+}
+
 // unescape goes on where quoted met the first backslash.
 func (w *walk) unescape(start int) (string, error) {
-	b := w.st.decoded[:0]
-	defer func() { w.st.decoded = b }()
+	b := w.level.decoded[:0]
+	if n := w.pos - start; n > cap(b) || cap(b) < minExactDecode {
+		b = slices.Grow(b, n+minExactDecode)
+	}
+	defer func() { w.level.decoded = b }()
 	for {
+		if cap(b)-len(b) < w.pos-start+utf8.UTFMax {
+			b = slices.Grow(b, stringEnd(w.in, w.pos)-start)
+		}
 		b = append(b, w.in[start:w.pos]...)
 		c := at(w.in, w.pos+1)
 		w.pos += 2
@@ -395,14 +469,12 @@ func (w *walk) unescape(start int) (string, error) {
 			return "", w.errorf("invalid escape in a string")
 		}
 		start = w.pos
-		for w.pos < len(w.in) && !special[w.in[w.pos]] {
-			w.pos++
-		}
+		w.pos = nextSpecial(w.in, min(w.pos, len(w.in)))
 		switch c := at(w.in, w.pos); {
 		case c == '"':
 			b = append(b, w.in[start:w.pos]...)
 			w.pos++
-			return string(b), nil
+			return view(b), nil
 		case c == '\\':
 		case w.pos >= len(w.in):
 			return "", w.errorf("string without an end")

@@ -16,7 +16,7 @@ func acceptable(s string, class keyClass, name string, v value, op byte, inQuery
 			min = 16
 		}
 		prose := op == ':' && v.quote == 0 && !strings.ContainsAny(name, "_-") && !isUpper(name[0])
-		ok = !prose && isOpaque(text, min)
+		ok = !prose && isOpaque(text, min) && !isFiller(text)
 	case strings.ContainsAny(text, " \n"):
 	case class == passwordKey && v.quote != 0:
 		ok = len(text) >= 5 && !isLabel(text)
@@ -24,12 +24,122 @@ func acceptable(s string, class keyClass, name string, v value, op byte, inQuery
 		// A bare word: only where it cannot be a variable or a sentence.
 		ok = isCredential(text) || op == '=' && (inQuery || s[v.start-1] == '=' &&
 			(at(s, v.end) == ';' || at(s, v.end) == '&' || allCapitals(name)))
-	case len(text) < 8 || allDigits(text) && len(text) < 12:
+	case len(text) < minTokenBytes && op != '"' && !strings.HasSuffix(strings.ToLower(name), "secret") || len(text) < 8 || allDigits(text) && len(text) < 12:
+	case isFiller(text) || isUUID(text) && isTokenName(name):
 	default:
 		ok = isCredential(text) ||
 			v.quote != 0 && len(text) >= 16 && isCodeName(text) && !strings.ContainsAny(text, "_.")
 	}
 	return ok && !(v.quote == 0 && isCode(s, v)) && !isStandIn(text)
+}
+
+// minTokenBytes is the length from which the value of a token or a key counts without a
+// vendor's shape: what machines draw at random is longer, what documentation makes up is
+// often shorter.
+const minTokenBytes = 16
+
+// isTokenName reports whether name says no more than that its value is some token:
+// sessions and requests have such, too, and theirs are UUIDs.
+func isTokenName(name string) bool {
+	if len(name) < 5 || !strings.EqualFold(name[len(name)-5:], "token") {
+		return false
+	}
+	var parts nameParts
+	parts.split(name)
+	switch parts.last(1) {
+	case "api", "access", "secret", "private", "bearer", "refresh":
+		return false
+	}
+	return true
+}
+
+// isUUID reports whether s is a UUID.
+func isUUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if hyphen := i == 8 || i == 13 || i == 18 || i == 23; hyphen != (s[i] == '-') || !hyphen && !isHex(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// fillers are words of which documentation makes keys that are none. Short words are
+// not among them: they occur in random text by chance.
+var fillers = func() (byLetter [26][]string) {
+	for w := range words(`example sample placeholder your token secret here short long check checking length exactly chars failing
+		correct seems hello world helloworld test testing testin pretty prefix extra password dummy fake changeme redacted
+		insert replace longer invalid tokens fakekey demo mykey apikey value`) {
+		byLetter[w[0]-'a'] = append(byLetter[w[0]-'a'], w)
+	}
+	return byLetter
+}()
+
+// minFillerBytes is the length from which a word, or a run that repeats or counts, is
+// taken for filler.
+const minFillerBytes = 4
+
+// isFiller reports whether half of s or more is no random text: one character again and
+// again, the alphabet, counting, or words of documentation. Long values that count are
+// not taken for it.
+func isFiller(s string) bool {
+	return covered(s, true, len(s) < minCountedBytes) || strings.Contains(s, demoKey)
+}
+
+// isWordy reports whether half of s or more is words of documentation.
+func isWordy(s string) bool { return covered(s, false, false) }
+
+const (
+	// minCountedBytes is the length from which a value goes also when it counts
+	// (0123456789abcdef…): documentation that goes to such lengths costs nothing.
+	minCountedBytes = 40
+	// demoKey is in the secret key of Amazon's documentation, which is everywhere.
+	demoKey = "bPxRfiCYEXAMPLE"
+)
+
+// covered reports whether words, and if asked for runs that repeat or count, make half
+// of s or more.
+func covered(s string, repeats, counts bool) bool {
+	if len(s) > maxStandInBytes {
+		s = s[:maxStandInBytes]
+	}
+	var buf [maxStandInBytes]byte
+	low := lower(buf[:0], s)
+	n := 0
+	for i := 0; i < len(low); {
+		best := 0
+		if repeats || low[i] == 'x' {
+			best = stepping(low[i:], 0)
+		}
+		if counts {
+			best = max(best, stepping(low[i:], 1))
+		}
+		if best < minFillerBytes {
+			best = 0
+		}
+		if isLower(low[i]) {
+			for _, w := range fillers[low[i]-'a'] {
+				if len(w) > best && len(w) <= len(low)-i && string(low[i:i+len(w)]) == w {
+					best = len(w)
+				}
+			}
+		}
+		n += best
+		i += max(best, 1)
+	}
+	return 2*n >= len(s)
+}
+
+// stepping returns how many bytes at the start of s are each the one before it plus
+// step; after 9 comes 0.
+func stepping(s []byte, step byte) int {
+	n := 1
+	for n < len(s) && (s[n] == s[n-1]+step || step == 1 && s[n] == '0' && s[n-1] == '9') {
+		n++
+	}
+	return n
 }
 
 // isLabel reports whether the value of a password names a thing of a program: a path, a
@@ -151,8 +261,13 @@ func isStandIn(s string) bool {
 			different++
 		}
 	}
-	if different <= 1 || 2*masked > len(s) {
+	if different <= 1 || 2*masked > len(s) || strings.Contains(s, "########") || strings.Contains(s, "********") {
 		return true
+	}
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; !isAlpha(c) && c != '_' && c != '-' && c != '.' && c != ' ' {
+			return false // no word has it
+		}
 	}
 	// reach[i]: the letters of s[:i] are a sequence of stand-in words.
 	var reach [maxStandInBytes + 1]bool
@@ -174,6 +289,16 @@ func isStandIn(s string) bool {
 		}
 	}
 	return reach[len(low)]
+}
+
+// isMask reports whether s is one character again and again.
+func isMask(s string) bool {
+	for i := 1; i < len(s); i++ {
+		if s[i] != s[0] {
+			return false
+		}
+	}
+	return true
 }
 
 // isTemplate reports whether s is filled in elsewhere: ${NAME}, {{ name }}, <name>, %s.

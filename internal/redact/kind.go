@@ -27,6 +27,7 @@ const (
 	Bearer         Kind = "BEARER"          // credentials of an Authorization header
 	APIKey         Kind = "API_KEY"         // key of a well-known vendor, by its prefix or shape
 	Secret         Kind = "SECRET"          // value of a password, token, secret or key, by its name
+	Opaque         Kind = "OPAQUE"          // long text drawn at random, of which nothing says what it is
 	OwnSecret      Kind = "OWN_SECRET"      // one of Options.Secrets
 	URLCredentials Kind = "URL_CREDENTIALS" // user and password of a URL or connection string
 	Webhook        Kind = "WEBHOOK"         // secret part of a webhook URL
@@ -41,7 +42,7 @@ const (
 func Kinds() []Kind {
 	return []Kind{
 		Email, Phone, Card, SSN, IBAN, BankAccount, NationalID, IP, MAC, PrivateKey, JWT,
-		Bearer, APIKey, Secret, OwnSecret, URLCredentials, Webhook, Cookie, Name, Address,
+		Bearer, APIKey, Secret, Opaque, OwnSecret, URLCredentials, Webhook, Cookie, Name, Address,
 		BirthDate, Dropped,
 	}
 }

@@ -16,12 +16,20 @@ func (sc *scanner) number(s string, i, j int) (span, bool) {
 	}
 	for k := i; k < j; k++ {
 		if !isDigit(s[k]) {
+			if j-i >= 8 && sc.info.treatment != identifier {
+				return sc.national(s, i) // 12345678Z
+			}
 			return span{}, false
 		}
 	}
 	n := j - i
 	if sc.info.treatment == identifier {
 		return span{}, false
+	}
+	if before != '-' && before != '/' && before != '.' {
+		if sp, ok := sc.national(s, i); ok {
+			return sp, true
+		}
 	}
 	next := at(s, j)
 	if n <= 3 && next == '.' {
@@ -79,6 +87,9 @@ func (sc *scanner) card(s string, i int) (span, bool) {
 		if (c != ' ' && c != '-') || sep != 0 && c != sep || !isDigit(at(s, k+1)) {
 			break
 		}
+		if ngroups == 0 && n >= 12 || n == 16 && allDigits(s[k+1:min(k+5, len(s))]) && k+5 <= len(s) {
+			break // the number is complete: another follows
+		}
 		sep = c
 		groups[ngroups] = size
 		ngroups++
@@ -103,19 +114,13 @@ func (sc *scanner) card(s string, i int) (span, bool) {
 	if before == '-' || before == '/' || before == '.' {
 		return span{}, false // the end of some id or of a path
 	}
-	h := sc.near(s, i, 4)
 	if sc.info.treatment == cardLike {
-		h |= hintCard
+		return span{i, end, Card}, true
 	}
-	if !h.has(hintCard) {
-		if !issuer(string(digits[:n])) || n == 19 && ngroups == 1 {
-			return span{}, false
-		}
-		if ngroups == 1 && sc.near(s, i, 1).has(hintIdentifier) {
-			return span{}, false
-		}
+	if issuer(view(digits[:n])) && (n < 19 || ngroups > 1) && (ngroups > 1 || !sc.near(s, i, 1).has(hintIdentifier)) {
+		return span{i, end, Card}, true
 	}
-	return span{i, end, Card}, true
+	return span{i, end, Card}, sc.near(s, i, 4).has(hintCard)
 }
 
 // cardGroups reports whether n digits are grouped as on cards: in fours, or 4-6-5 and
@@ -288,12 +293,13 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	if isAlnum(next) || next == '_' || (next == '.' || next == '-' || next == '+') && isAlnum(at(s, end+1)) && !(next == '.' && isUpper(at(s, end+1))) {
 		return span{}, false
 	}
-	if addr.IsLoopback() || addr.IsUnspecified() || addr.As4()[0] == 255 {
-		return span{}, false
+	if sc.info.treatment == address && (addr.IsLoopback() || addr.IsUnspecified()) {
+		return span{}, false // an attribute that every machine has
 	}
 	before := at(s, i-1)
 	h := sc.near(s, i, 4)
-	strong := sc.info.treatment == address || addr.As4()[0] >= 100 || high >= 2 || addr.IsLinkLocalUnicast() ||
+	octets := addr.As4()
+	strong := sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || addr.IsLinkLocalUnicast() ||
 		h.has(hintAddress) || before == '@' || next == '@' || before == '/' && at(s, i-2) == '/'
 	if next == ':' && isDigit(at(s, end+1)) {
 		strong = true // a port
@@ -305,6 +311,8 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		}
 		if !isAlnum(at(s, k)) && at(s, k) != '/' && at(s, k) != '.' {
 			strong, end = true, k // a prefix length
+		} else if octets[0] == 10 {
+			strong = true // a private network and something else
 		}
 	}
 	if h := sc.near(s, i, 2); h.has(hintVersion) && !h.has(hintAddress) || before == '-' || before == '.' ||
@@ -312,10 +320,16 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		before == '/' && isAlpha(at(s, i-2)) {
 		strong = false // Chrome/11.5.5.14, package==11.5.5.14, version 11.5.5.14
 	}
-	if !strong && !(i == 0 && end == len(s) && sc.ncontext == 0) {
+	if !strong && !sc.wholeLine(s, i, end) {
 		return span{}, false
 	}
 	return span{i, end, IP}, true
+}
+
+// wholeLine reports whether s[i:end] is all of a line.
+func (sc *scanner) wholeLine(s string, i, end int) bool {
+	first := i == 0 && sc.ncontext == 0 || i > 0 && s[i-1] == '\n'
+	return first && (end == len(s) || s[end] == '\n' || s[end] == '\r')
 }
 
 // colons looks at the run of hex digits, ':' and '.' around the ':' at s[i]: an IPv6 or
@@ -331,7 +345,7 @@ func (sc *scanner) colons(s string, i int) (span, bool) {
 	for end > i && s[end-1] == '.' || end > i+1 && s[end-1] == ':' && s[end-2] != ':' {
 		end-- // the end of a sentence
 	}
-	if end-start < minFindingBytes || end-start > 45 || start > 0 && wordSet[s[start-1]] || wordSet[at(s, end)] {
+	if end-start < 2 || end-start > 45 || start > 0 && wordSet[s[start-1]] || wordSet[at(s, end)] {
 		return span{}, false
 	}
 	if at(s, start-1) == '\\' && start < i {
@@ -346,9 +360,24 @@ func (sc *scanner) colons(s string, i int) (span, bool) {
 	if strings.Count(run, ":") < 2 || !strings.Contains(run, "::") && strings.Count(run, ":") != 7 && strings.IndexByte(run, '.') < 0 {
 		return span{}, false
 	}
-	addr, err := netip.ParseAddr(run)
-	if err != nil || addr.IsLoopback() || addr.IsUnspecified() {
+	if at(s, start-1) == ':' || !isAlnum(s[end-1]) && end-start == 2 && at(s, end) != ' ' && end < len(s) {
 		return span{}, false
+	}
+	addr, err := netip.ParseAddr(run)
+	if err != nil {
+		return span{}, false
+	}
+	if addr.IsLoopback() || addr.IsUnspecified() {
+		// Operators of programs are written alike.
+		prefix := at(s, end) == '/' && isDigit(at(s, end+1))
+		if !prefix && !sc.near(s, start, 2).has(hintAddress) {
+			return span{}, false
+		}
+		if prefix {
+			for end++; end < len(s) && isDigit(s[end]); end++ {
+			}
+		}
+		return span{start, end, IP}, true
 	}
 	// x[1::2] and bad::c0de parse as well.
 	longest, size, someDigit := 0, 0, false

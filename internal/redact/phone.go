@@ -11,6 +11,15 @@ func (sc *scanner) phone(s string, i int) (span, bool) {
 	if sc.info.treatment == identifier {
 		return span{}, false
 	}
+	sp, ok := sc.plainPhone(s, i)
+	if !ok && len(sc.regions) > 0 {
+		return sc.regionalPhone(s, i)
+	}
+	return sp, ok
+}
+
+// plainPhone looks at a number that is recognised whatever the regions are.
+func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	before := at(s, i-1)
 	switch {
 	case wordSet[before] && s[i] != '(', money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
@@ -18,6 +27,9 @@ func (sc *scanner) phone(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	p := parsePhone(s, i)
+	if p.plus && p.ngroups > 1 && p.n == 6 && callingCode(p.digits[:p.n]) && !wordSet[at(s, p.end)] && sc.valid(s[i:p.end], "ZZ") {
+		return span{i, p.end, Phone}, true // few countries have numbers so short
+	}
 	if p.n < 7 || p.n > 15 || latinBefore(s, i) {
 		return span{}, false
 	}
@@ -33,6 +45,8 @@ func (sc *scanner) phone(s string, i int) (span, bool) {
 		ok = p.n >= 8 && callingCode(p.digits[:p.n]) && !isDate(s[i+1:p.end])
 	case p.ngroups == 1 && p.n == 10 && end > p.end:
 		ok = p.digits[0] >= '2' && p.digits[3] >= '2'
+	case p.ngroups == 4 && p.n >= 12 && p.groups[1] == 3 && p.groups[2] == 3 && p.groups[3] == 4 && p.seps[0] == '-' && p.seps[1] == '-' && p.seps[2] == '-':
+		ok = callingCode(p.digits[:p.n]) // 91-415-555-0132
 	case p.northAmerican():
 		ok = end > p.end || !p.spaced
 	}

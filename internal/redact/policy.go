@@ -203,6 +203,9 @@ func (p *policy) key(parent keyInfo, key string) keyInfo {
 	return info
 }
 
+// notPhones are things.
+var notPhones = words(`smartphone headphone earphone microphone megaphone saxophone xylophone iphone gramophone`)
+
 // name is key for a folded name without dots.
 func (p *policy) name(parent keyInfo, name string) keyInfo {
 	info, known := p.exact[name]
@@ -219,7 +222,7 @@ func (p *policy) name(parent keyInfo, name string) keyInfo {
 			return keyInfo{treatment: always, kind: r.kind}
 		}
 	}
-	if strings.HasSuffix(name, "phone") || strings.HasSuffix(name, "phonenumber") {
+	if strings.HasSuffix(name, "phone") && !notPhones[name] || strings.HasSuffix(name, "phonenumber") {
 		return keyInfo{treatment: phoneLike}
 	}
 	for _, s := range p.suffixes {

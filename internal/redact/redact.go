@@ -32,14 +32,16 @@
 //
 // # What is out of reach
 //
-// Names of persons and postal addresses in running text have no pattern; they go only
-// where a key names them. National phone numbers without separators need a word such
+// Names of persons and postal addresses in running text have no pattern; they go where a
+// key names them, and a name goes in the rest of that document, too. Options.Entities is
+// where a model finds the others. National phone numbers without separators need a word such
 // as "phone" nearby, and an IPv4 address that could be a version number needs one such
 // as "host". Secrets that were encoded on purpose (base64 inside a text, compressed,
 // split over several fields) are not found, except the service's own.
 package redact
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -50,11 +52,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
-const Version = "1"
+const Version = "2"
 
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int
@@ -94,7 +97,32 @@ type Options struct {
 	// wherever they occur, whatever they look like, also percent-encoded or in base64.
 	// Values under 8 bytes are ignored.
 	Secrets []string
+	// PhoneRegions are the countries, as ISO 3166 codes of two letters ("DE"), whose
+	// national phone numbers are recognised without a country code.
+	PhoneRegions []string
+	// TimeLimit is how long one text or document may take; 0 is [DefaultTimeLimit].
+	// Past it every value that was not looked at is replaced by a placeholder of kind
+	// [Dropped], and keys and structure stay.
+	TimeLimit time.Duration
+	// Rules are the operator's own, from [ParseRules]; nil for none.
+	Rules *Rules
+	// Entities finds what has no pattern, such as names and addresses in running text.
+	// It is called with each text at least once, from many goroutines at once, and
+	// returns findings that neither overlap nor leave the text. On an error, or a finding
+	// out of bounds, the whole text is dropped. For the same result on redacting twice
+	// it must not find anything in what placeholders leave. Nil for none.
+	Entities func(text string) ([]Entity, error)
 }
+
+// An Entity is a finding of [Options].Entities: text[Start:End] is of the given kind.
+type Entity struct {
+	Start, End int
+	Kind       Kind
+}
+
+// DefaultTimeLimit is far beyond what any document within the bounds of a trace takes:
+// 20 ms for a typical megabyte, 50 ms for the worst known.
+const DefaultTimeLimit = 10 * time.Second
 
 // minSecretBytes is the length from which one of the service's own secrets is searched
 // for; shorter values would match by chance.
@@ -105,6 +133,11 @@ type Redactor struct {
 	key     []byte
 	secrets []string // longest first
 	policy  *policy
+	shapes  *shapeTable
+	regions []string
+	limit   time.Duration
+	find    func(string) ([]Entity, error)
+	now     func() time.Time
 	states  sync.Pool // of *state
 }
 
@@ -113,7 +146,25 @@ func New(o Options) (*Redactor, error) {
 	if len(o.Key) == 0 {
 		return nil, errors.New("redact: the installation key is empty; placeholders made without a key could be guessed back")
 	}
-	r := &Redactor{key: slices.Clone(o.Key), secrets: encodings(o.Secrets), policy: newPolicy()}
+	shapes, err := vendorShapes()
+	if err != nil {
+		return nil, fmt.Errorf("redact: %w", err)
+	}
+	regions, err := checkRegions(o.PhoneRegions)
+	if err != nil {
+		return nil, fmt.Errorf("redact: %w", err)
+	}
+	policy := newPolicy()
+	if o.Rules != nil {
+		shapes = shapes.clone()
+		if err := o.Rules.apply(policy, shapes); err != nil {
+			return nil, fmt.Errorf("redact: %w", err)
+		}
+	}
+	if o.TimeLimit == 0 {
+		o.TimeLimit = DefaultTimeLimit
+	}
+	r := &Redactor{regions: regions, limit: o.TimeLimit, find: o.Entities, now: time.Now, key: slices.Clone(o.Key), secrets: encodings(o.Secrets), policy: policy, shapes: shapes}
 	r.states.New = func() any { return newState(r) }
 	return r, nil
 }
@@ -156,7 +207,16 @@ func (r *Redactor) Text(s string) (out string, counts Counts) {
 		}
 	}()
 	st.reset()
-	out, _ = st.value(s, keyInfo{}, 0)
+	out, changed := st.value(s, keyInfo{}, 0)
+	if changed {
+		out = strings.Clone(out)
+	}
+	if st.namesIn(out) {
+		st.settled = true
+		if again, changed := st.value(out, keyInfo{}, 0); changed {
+			out = strings.Clone(again)
+		}
+	}
 	counts = st.counts()
 	r.states.Put(st)
 	return out, counts
@@ -177,15 +237,29 @@ func (r *Redactor) JSON(doc []byte) (out []byte, counts Counts, err error) {
 		}
 	}()
 	st.reset()
-	text := string(doc)
-	clean, changed, err := st.document(text, 0)
+	clean, err := st.document(view(doc), 0) // doc does not change before this returns
 	if err != nil {
 		return nil, nil, fmt.Errorf("redact: %w", err)
 	}
+	switch {
+	case clean == nil:
+		clean = doc
+	case !st.namesIn(view(clean)):
+		st.levels[0].out = nil // it is the caller's now
+	default:
+		st.settled = true
+		first, second := &st.levels[0], &st.second
+		first.out, second.out = second.out, clean
+		again, err := st.secondPass(view(clean), 0)
+		if err != nil {
+			return nil, nil, fmt.Errorf("redact: after the first pass: %w", err)
+		}
+		if again == nil {
+			again = clean
+		}
+		clean = bytes.Clone(again)
+	}
 	counts = st.counts()
 	r.states.Put(st)
-	if !changed {
-		return doc, counts, nil
-	}
-	return []byte(clean), counts, nil
+	return clean, counts, nil
 }

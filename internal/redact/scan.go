@@ -8,12 +8,28 @@ const minFindingBytes = 6
 // At each, at most a bounded number of bytes is looked at; where a run could be looked
 // at again and again (repeated triggers in one run), its end is remembered.
 type scanner struct {
-	policy *policy
-	info   keyInfo // of the key that the text belongs to
+	policy  *policy
+	shapes  *shapeTable
+	regions []string // whose national phone numbers are recognised
+	phones  map[phoneCandidate]bool
+	info    keyInfo // of the key that the text belongs to
 
 	// context is the end of the text before the segment, without what was found in it.
 	context  [contextBytes]byte
 	ncontext int
+
+	// queue are further findings that came with the last one, in the text of segment.
+	queue []span
+	base  int // where in that text the segment starts
+
+	// rejected is what was last found to be no secret: where one name follows the other
+	// without a space, the values overlap and look the same again and again.
+	rejected struct {
+		name, head string
+		op, quote  byte
+		query      bool
+		vendor     string // the start of what was no vendor's key
+	}
 
 	runs  [nsets]memo // ends of runs, in the segment
 	noEnd int         // position from which no "-----END" follows, or -1
@@ -44,9 +60,10 @@ var classes = func() (t [256]class) {
 			t[c] = digit
 		}
 	}
-	for _, c := range "@%:=>,+(-\\" {
+	for _, c := range "@%:=>,+(-\\~" {
 		t[c] = sign
 	}
+	t[0xEF] = sign
 	return t
 }()
 
@@ -59,8 +76,18 @@ func (sc *scanner) begin(info keyInfo) {
 // segment appends to spans what it finds in s[lo:hi], which is a text by itself.
 func (sc *scanner) segment(spans []span, s string, lo, hi int) []span {
 	for {
+		if len(sc.queue) > 0 {
+			sp := sc.queue[0]
+			sc.queue = sc.queue[1:]
+			sc.remember(s[lo:sp.start])
+			spans = append(spans, sp)
+			lo = sp.end
+			continue
+		}
 		seg := s[lo:hi]
+		sc.base = lo
 		sc.runs = [nsets]memo{}
+		sc.rejected.head, sc.rejected.vendor = "", ""
 		sc.noEnd = -1
 		sp, ok := sc.first(seg)
 		if !ok {
@@ -145,6 +172,10 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 		}
 	case '=', '>', ',':
 		sp, ok = sc.assignment(s, i)
+	case 0xEF:
+		sp, ok = sc.fullWidth(s, i)
+	case '~':
+		sp, ok = sc.azure(s, i)
 	case '+', '(':
 		sp, ok = sc.phone(s, i)
 	case '-':

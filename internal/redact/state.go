@@ -4,7 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
+	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -23,10 +25,38 @@ type state struct {
 	found map[Kind]int
 	spans []span
 	scan  scanner
-	// decoded is the buffer in which strings are decoded.
-	decoded []byte
-	mac     hash.Hash
+	// levels are the buffers of each depth; the last is that of names.
+	levels [nameLevel + 1]level
+	second level // of the document that the second pass reads
+	mac    hash.Hash
+	// names are the names of persons that stood under keys. They are looked for from then
+	// on, and again, in what came before, when the document is settled.
+	names   []string
+	settled bool
+	table   nameTable
+	// deadline is when this text or document has had its time, and unchecked how many
+	// bytes may still pass before the clock is read.
+	deadline  time.Time
+	unchecked int
+	expired   bool
+	// placeholders are those of values that were found before.
+	placeholders map[foundValue]string
 }
+
+// A foundValue is what a placeholder stands for.
+type foundValue struct {
+	kind  Kind
+	value string
+}
+
+// maxPlaceholders and maxCachedValue bound the values whose placeholders are remembered.
+const (
+	maxPlaceholders = 1024
+	maxCachedValue  = 64
+)
+
+// nameLevel is the depth at which names of members are redacted.
+const nameLevel = maxStringDepth + 1
 
 // A span is a finding: the bytes [start, end) of a text.
 type span struct {
@@ -38,12 +68,33 @@ func newState(r *Redactor) *state {
 	return &state{
 		r:    r,
 		keys: make(map[string]keyInfo),
-		scan: scanner{policy: r.policy},
-		mac:  hmac.New(sha256.New, r.key),
+
+		placeholders: make(map[foundValue]string),
+		scan:         scanner{policy: r.policy, shapes: r.shapes, regions: r.regions},
+		mac:          hmac.New(sha256.New, r.key),
 	}
 }
 
-func (st *state) reset() { st.found = nil }
+func (st *state) reset() {
+	st.found = nil
+	if len(st.names) > 0 {
+		st.table.reset()
+	}
+	st.names, st.settled = st.names[:0], false
+	st.deadline, st.unchecked, st.expired = st.r.now().Add(st.r.limit), clockBytes, false
+}
+
+// clockBytes is how much is redacted before the clock is read again: 2 ms or less.
+const clockBytes = 256 << 10
+
+// late reports whether the time is over, when n more bytes are to be looked at.
+func (st *state) late(n int) bool {
+	if st.unchecked -= n; st.unchecked < 0 && !st.expired {
+		st.unchecked = clockBytes
+		st.expired = st.r.now().After(st.deadline)
+	}
+	return st.expired
+}
 
 // counts returns what was found since the last reset; never nil.
 func (st *state) counts() Counts {
@@ -63,7 +114,21 @@ func (st *state) count(k Kind) {
 // hide counts value and returns its placeholder.
 func (st *state) hide(k Kind, value string) string {
 	st.count(k)
-	return placeholder(st.mac, k, value)
+	if k == Name && !st.settled {
+		st.learn(value)
+	}
+	if len(value) > maxCachedValue {
+		return placeholder(st.mac, k, value)
+	}
+	if p, ok := st.placeholders[foundValue{k, value}]; ok {
+		return p
+	}
+	if len(st.placeholders) >= maxPlaceholders {
+		clear(st.placeholders)
+	}
+	p := placeholder(st.mac, k, value)
+	st.placeholders[foundValue{k, strings.Clone(value)}] = p
+	return p
 }
 
 // key returns what the policy says about key under parent.
@@ -82,7 +147,7 @@ func (st *state) key(parent keyInfo, key string) keyInfo {
 }
 
 // value redacts a decoded string that belongs to a key with info and stands inside
-// depth strings.
+// depth strings. What it returns may be a view.
 func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 	if s == "" || isPlaceholder(s) {
 		return s, false
@@ -95,20 +160,30 @@ func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 
 // name redacts the key of an object.
 func (st *state) name(key string) (string, bool) {
-	return st.settle(key, keyInfo{}, maxStringDepth)
+	names := st.names
+	st.names = nil // keys are the document's form, and do not change with its content
+	clean, changed := st.settle(key, keyInfo{}, nameLevel)
+	st.names = names
+	return clean, changed
 }
 
 // settle redacts s until nothing more is found in it.
 func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
+	if st.settled && !st.mayHaveNames(s) {
+		return s, false // the first pass has settled it
+	}
 	changed := false
-	for range maxRounds {
+	for round := range maxRounds {
+		if st.late(len(s)) && (depth != nameLevel || len(s) > maxKeyBytes) && !allPlaceholders(s) {
+			return st.hide(Dropped, s), true
+		}
 		if depth < maxStringDepth && looksLikeJSON(s) {
 			if clean, more, ok := st.nested(s, depth); ok {
 				// Each string and key in it is settled, and so is the whole.
 				return clean, changed || more
 			}
 		}
-		next, more := st.text(s, info)
+		next, more := st.text(s, info, &st.levels[depth].cut[round%2])
 		if !more {
 			return s, changed
 		}
@@ -119,9 +194,16 @@ func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 
 // nested redacts s as a document inside depth strings, if it is JSON.
 func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
+	if st.settled {
+		out, err := st.secondPass(s, depth)
+		if err == nil && out != nil && !st.mayHaveNames(view(out)) {
+			return view(out), true, true
+		}
+		// It is no JSON, or a name is outside of its strings.
+	}
 	found := st.found
 	st.found = nil
-	clean, changed, err := st.document(s, depth)
+	out, err := st.document(s, depth)
 	inner := st.found
 	st.found = found
 	if err != nil {
@@ -133,7 +215,10 @@ func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
 		}
 		st.found[k] += n
 	}
-	return clean, changed, true
+	if out == nil {
+		return s, false, true
+	}
+	return view(out), true, true
 }
 
 // looksLikeJSON reports whether s starts and ends like an array, an object or a string.
@@ -159,14 +244,19 @@ func looksLikeJSON(s string) bool {
 	return false
 }
 
-// text redacts s as running text, in one round.
-func (st *state) text(s string, info keyInfo) (string, bool) {
+// text redacts s as running text, in one round, into buf, which s is no view of.
+func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 	for _, secret := range st.r.secrets {
 		if strings.Contains(s, secret) {
-			if clean, changed := st.own(s); changed {
+			if clean, changed := st.own(s, buf); changed {
 				return clean, true
 			}
 			break // only a placeholder contains it
+		}
+	}
+	if len(st.names) > 0 {
+		if clean, changed := st.hideNames(s, buf); changed {
+			return clean, true
 		}
 	}
 	if len(s) < minFindingBytes {
@@ -186,15 +276,21 @@ func (st *state) text(s string, info keyInfo) (string, bool) {
 		}
 		pos = end
 	}
+	if st.r.find != nil {
+		var ok bool
+		if spans, ok = st.entities(s, spans); !ok {
+			return st.hide(Dropped, s), true
+		}
+	}
 	st.spans = spans
 	if len(spans) == 0 {
 		return s, false
 	}
-	return st.cut(s, spans), true
+	return st.cut(s, spans, buf), true
 }
 
 // own replaces the service's own secrets in s, outside placeholders, and nothing else.
-func (st *state) own(s string) (string, bool) {
+func (st *state) own(s string, buf *[]byte) (string, bool) {
 	spans := st.spans[:0]
 	next := make([]int, len(st.r.secrets)) // where each occurs next
 	for pos := 0; pos < len(s); {
@@ -226,20 +322,19 @@ func (st *state) own(s string) (string, bool) {
 	if len(spans) == 0 {
 		return s, false
 	}
-	return st.cut(s, spans), true
+	return st.cut(s, spans, buf), true
 }
 
-// cut returns s with spans, which ascend and do not overlap, replaced.
-func (st *state) cut(s string, spans []span) string {
-	var b strings.Builder
+// cut returns s with spans, which ascend and do not overlap, replaced: a view of buf.
+func (st *state) cut(s string, spans []span, buf *[]byte) string {
+	b := slices.Grow((*buf)[:0], len(s)+len(s)/8)
 	pos := 0
 	for _, sp := range spans {
-		b.WriteString(s[pos:sp.start])
-		b.WriteString(st.hide(sp.kind, s[sp.start:sp.end]))
+		b = append(append(b, s[pos:sp.start]...), st.hide(sp.kind, s[sp.start:sp.end])...)
 		pos = sp.end
 	}
-	b.WriteString(s[pos:])
-	return b.String()
+	*buf = append(b, s[pos:]...)
+	return view(*buf)
 }
 
 // wholeValue reports whether a string goes as a whole because of its key, and of what

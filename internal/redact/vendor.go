@@ -23,6 +23,7 @@ const (
 	hexOnly               // hex digits only, at least five different
 	capitals              // capitals and digits only, five different and a digit, or eight different
 	digitless             // anything: the prefix and the length are enough
+	unmasked              // anything but a mask of x and *
 )
 
 // vendorKeys is collected from the vendors' documentation and public rule sets. Of two
@@ -84,12 +85,12 @@ var vendorKeys = []vendorKey{
 	{"AQVN", tokenSet, 35, 38, random},
 	{"t1.", base64Set, 80, 0, random},
 	{"dt0c01.", dottedSet, 40, 0, distinct},
-	{"dapi", tokenSet, 32, 34, hexOnly},
+	{"dapi", tokenSet, 32, 34, digits2},
 	{"pul-", tokenSet, 40, 40, hexOnly},
 	{"scw", tokenSet, 32, 34, hexOnly},
 	{"tskey-", tokenSet, 16, 0, distinct},
 	{"dnkey-", base64Set, 40, 0, distinct},
-	{"sbp_", tokenSet, 40, 0, distinct},
+	{"sbp_", tokenSet, 40, 0, hexOnly},
 	{"sb_secret_", tokenSet, 20, 0, distinct},
 	{"pscale_tkn_", dottedSet, 30, 0, distinct},
 	{"pscale_pw_", dottedSet, 30, 0, distinct},
@@ -132,7 +133,6 @@ var vendorKeys = []vendorKey{
 	{"CLOJARS_", tokenSet, 50, 0, distinct},
 	{"AKCp", tokenSet, 60, 80, random},
 	{"cmVmd", tokenSet, 55, 60, random},
-	{"sgp_", tokenSet, 40, 0, distinct},
 	{"sqp_", tokenSet, 40, 0, distinct},
 	{"squ_", tokenSet, 40, 0, distinct},
 	{"sqa_", tokenSet, 40, 0, distinct},
@@ -140,12 +140,12 @@ var vendorKeys = []vendorKey{
 	{"ATCTT3", base64Set, 50, 0, distinct},
 	{"ATBB", tokenSet, 30, 34, random},
 	// Payment.
-	{"sk_live_", tokenSet, 10, 0, distinct},
-	{"sk_test_", tokenSet, 10, 0, distinct},
-	{"sk_prod_", tokenSet, 10, 0, distinct},
-	{"rk_live_", tokenSet, 10, 0, distinct},
-	{"rk_test_", tokenSet, 10, 0, distinct},
-	{"rk_prod_", tokenSet, 10, 0, distinct},
+	{"sk_live_", tokenSet, 10, 0, unmasked},
+	{"sk_test_", tokenSet, 10, 0, unmasked},
+	{"sk_prod_", tokenSet, 10, 0, unmasked},
+	{"rk_live_", tokenSet, 10, 0, unmasked},
+	{"rk_test_", tokenSet, 10, 0, unmasked},
+	{"rk_prod_", tokenSet, 10, 0, unmasked},
 	{"whsec_", base64Set, 20, 0, distinct},
 	{"sk_", tokenSet, 40, 0, digits2},
 	{"EAAA", tokenSet, 22, 64, digits2},
@@ -206,7 +206,6 @@ var vendorKeys = []vendorKey{
 	{"sm_pat_", tokenSet, 14, 0, distinct},
 	{"sm_sat_", tokenSet, 14, 0, distinct},
 	{"secret_", tokenSet, 40, 44, digits2},
-	{"ntn_", tokenSet, 40, 0, random},
 	{"API-", tokenSet, 26, 26, capitals},
 	{"p8e-", tokenSet, 32, 32, hexOnly},
 	{"AGE-SECRET-KEY-1", tokenSet, 50, 0, digitless},
@@ -245,11 +244,31 @@ var (
 	}()
 )
 
+// maxVendorBytes is more than any shape with an upper bound has: of two runs that are
+// longer, only the start tells them apart.
+const maxVendorBytes = 512
+
 // vendorKey looks at a vendor's key that starts at s[i].
 func (sc *scanner) vendorKey(s string, i int) (span, bool) {
-	if i+1 >= len(s) || startsKey[s[i]][s[i+1]/64]>>(s[i+1]%64)&1 == 0 {
+	if i+1 >= len(s) || (startsKey[s[i]][s[i+1]/64]|sc.shapes.firsts[s[i]][s[i+1]/64])>>(s[i+1]%64)&1 == 0 {
 		return span{}, false
 	}
+	long := sc.runEnd(s, i, tokenSet)-i > maxVendorBytes
+	if long && sc.rejected.vendor != "" && strings.HasPrefix(s[i:], sc.rejected.vendor) {
+		return span{}, false
+	}
+	sp, ok := sc.tableKey(s, i)
+	if !ok {
+		sp, ok = sc.prefixedShape(s, i)
+	}
+	if long && !ok {
+		sc.rejected.vendor = s[i : i+maxVendorBytes]
+	}
+	return sp, ok
+}
+
+// tableKey looks at a key of vendorKeys that starts at s[i].
+func (sc *scanner) tableKey(s string, i int) (span, bool) {
 	for _, n := range byStart[[2]byte{s[i], s[i+1]}] {
 		k := &vendorKeys[n]
 		if !strings.HasPrefix(s[i:], k.prefix) {
@@ -263,15 +282,22 @@ func (sc *scanner) vendorKey(s string, i int) (span, bool) {
 		for end > start && (s[end-1] == '.' || s[end-1] == '-' && k.set != base64Set) {
 			end-- // of a sentence
 		}
+		if c := at(s, end); c == '#' || c == '*' {
+			continue // masked
+		}
 		if n := end - start; n < k.min || k.max > 0 && n > k.max {
 			continue
 		}
-		if k.gate.open(s[start:end]) {
+		if key := s[start:end]; k.gate.open(key) && !isWordy(key) && !(end-i < maxCountedKey && isFiller(key)) {
 			return span{i, end, APIKey}, true
 		}
 	}
 	return span{}, false
 }
+
+// maxCountedKey is the length up to which a key that counts (12345-abcd234) is one of
+// documentation.
+const maxCountedKey = 24
 
 // gateBytes is how much of a key gates look at.
 const gateBytes = 64
@@ -315,6 +341,8 @@ func (g gate) open(s string) bool {
 	switch g {
 	case digitless:
 		return true
+	case unmasked:
+		return different >= 5 || s[0]|0x20 != 'x' && s[0] != '*'
 	case digits2:
 		return different >= 5 && digits >= 2
 	case random:

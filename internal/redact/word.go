@@ -10,11 +10,27 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 	if i+minFindingBytes > len(s) {
 		return span{}, false
 	}
-	c := s[i]
+	c, next := s[i], at(s, j)
+	if j-i < minVendorBytes && !joins(s, j) {
+		// A word of a language, as most are: too short for what follows.
+		if isSpace(next) && (j-i == 6 || j-i == 5 || j-i == 3) {
+			return sc.scheme(s, i, j)
+		}
+		return sc.shortWord(s, i)
+	}
 	if sp, ok := sc.vendorKey(s, i); ok {
 		return sp, true
 	}
-	next := at(s, j)
+	if isDigit(c) && isAlpha(at(s, i+1)) {
+		if sp, ok := sc.vendorKey(s, i+1); ok {
+			return sp, true
+		}
+	}
+	if next == '.' && j-i > 2 && s[j-1] == 'G' && s[j-2] == 'S' {
+		if sp, ok := sc.vendorKey(s, j-2); ok {
+			return sp, true
+		}
+	}
 	switch n := j - i; {
 	case n >= 8 && c == 'e' && strings.HasPrefix(s[i:], "eyJ") && next == '.':
 		if sp, ok := jwt(s, i, j); ok {
@@ -24,13 +40,8 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 		if sp, ok := sc.hardware(s, i, j); ok {
 			return sp, true
 		}
-	case n == 5 && next == '~' && s[j-1] == 'Q' && isDigit(s[j-2]):
-		// Azure: three characters, a digit, "Q~", 31 to 34 more.
-		if end := sc.runEnd(s, j, base64Set); end-j >= 30 && digits2.open(s[j:end]) {
-			return span{i, end, APIKey}, true
-		}
 	case n == 32 && next == '-' && foldPrefix(s[j+1:], "us") && isDigit(at(s, j+3)):
-		if end := wordSet.run(s, j+1, 5); hexOnly.open(s[i:j]) { // Mailchimp
+		if end := wordSet.run(s, j+1, 5); hexOnly.open(s[i:j]) && strings.ToLower(s[i:j]) == s[i:j] { // Mailchimp
 			return span{i, end, APIKey}, true
 		}
 	case n >= 23 && n <= 28 && next == '.' && (c == 'M' || c == 'N' || c == 'O'):
@@ -56,10 +67,8 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 			return sp, true
 		}
 	}
-	if isAlpha(c) && isDigit(at(s, i+2)) && isDigit(at(s, i+3)) && isAlpha(s[i+1]) {
-		if sp, ok := iban(s, i); ok {
-			return sp, true
-		}
+	if sp, ok := sc.shortWord(s, i); ok {
+		return sp, true
 	}
 	// MY_ghp_…: a key behind an underscore.
 	if j-i >= 12 || next == '-' {
@@ -71,8 +80,60 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 			}
 		}
 	}
+	return sc.opaque(s, i)
+}
+
+// minVendorBytes is the length of the shortest key of a vendor that is one word.
+const minVendorBytes = 14
+
+// joins reports whether a key can go on behind a word that ends before s[i].
+func joins(s string, i int) bool {
+	if i >= len(s) {
+		return false
+	}
+	switch s[i] {
+	case '.', ':':
+		return i+1 < len(s) && wordSet[s[i+1]]
+	case '-', '~', '+', '/', '=', '|', '%':
+		return true
+	}
+	return false
+}
+
+// shortWord looks at what can start with a short word: an IBAN in groups, or a national
+// id with letters.
+func (sc *scanner) shortWord(s string, i int) (span, bool) {
+	if isAlpha(s[i]) && (isDigit(at(s, i+1)) || isDigit(at(s, i+2)) || isDigit(at(s, i+6))) && !wordSet[at(s, i-1)] {
+		if sp, ok := sc.national(s, i); ok {
+			return sp, true
+		}
+	}
+	if isAlpha(s[i]) && isDigit(at(s, i+2)) && isDigit(at(s, i+3)) && isAlpha(s[i+1]) {
+		return iban(s, i)
+	}
 	return span{}, false
 }
+
+// azure looks at a secret of Azure whose '~' is s[i]: three characters, a digit, "Q~" and
+// 31 to 34 more.
+func (sc *scanner) azure(s string, i int) (span, bool) {
+	start := i - 5
+	if start < 0 || s[i-1] != 'Q' || !isDigit(s[i-2]) {
+		return span{}, false
+	}
+	for k := start; k < i-2; k++ {
+		if !isAlnum(s[k]) && s[k] != '_' && s[k] != '~' && s[k] != '.' {
+			return span{}, false
+		}
+	}
+	if end := trimValue(s, i, sc.runEnd(s, i, base64Set)); end-i-1 >= 31 && end-i-1 <= 34 && isDistinct(s[i+1:end]) {
+		return span{start, end, APIKey}, true
+	}
+	return span{}, false
+}
+
+// isDistinct reports whether s has at least five different characters.
+func isDistinct(s string) bool { return distinct.open(s) }
 
 // jwt looks at a JSON web token or an encrypted one whose header is s[i:j].
 func jwt(s string, i, j int) (span, bool) {
