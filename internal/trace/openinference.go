@@ -45,6 +45,13 @@ func readOpenInferenceModel(sp *span, r *reading) {
 		m := t.(map[string]any)
 		r.tools = append(r.tools, parseTools(first(m, "tool.json_schema", "json_schema"))...)
 	}
+	for _, t := range list(sp.attrs["llm.tools"]) { // nested, not indexed
+		m := object(t)
+		if inner := object(m["tool"]); inner != nil {
+			m = inner
+		}
+		r.tools = append(r.tools, parseTools(first(m, "tool.json_schema", "json_schema"))...)
+	}
 	if m := object(request); r.tools == nil && m != nil {
 		r.tools = parseTools(first(m, "tools", "functions"))
 	}

@@ -23,7 +23,12 @@ type span struct {
 	err               any
 	dropped           int
 	service, source   string
-	pos               int // in the source
+	pos               int      // in the source
+	order             string   // sorts siblings before their times do, or ""
+	failure           *Failure // the error, when the format's decoder read it itself
+	// read interprets the span in place of a dialect of its attributes, for formats whose
+	// spans are no attributes.
+	read func(*span, *reading)
 }
 
 // An event is a span event or a log record of a span.

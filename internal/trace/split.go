@@ -261,6 +261,9 @@ const maxNested = 4
 
 // value takes in v, whose text is raw.
 func (s *splitter) value(v any, raw []byte, line int, warnings []string, depth int) {
+	if _, ok := v.(map[string]any); !ok && depth == 0 && s.stray(line) {
+		return
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		s.object(v, raw, line, warnings, depth)
@@ -332,6 +335,9 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 	}
 	if id := scalar(m["trace_id"]); id != "" && (m["failure_type"] != nil || m["fetched_at"] != nil) && decodeValue(m, raw).Format == FormatOpaque {
 		s.rawTrace(m, raw, line, warnings)
+		return
+	}
+	if depth == 0 && s.log != nil && decodeValue(m, raw).Format == FormatOpaque && s.stray(line) {
 		return
 	}
 	s.trace(m, raw, line, warnings)

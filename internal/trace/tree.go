@@ -33,7 +33,9 @@ func buildSpans(b *builder, spans []*span) {
 	}
 	settleErrors(t.Steps, parents)
 	recoverOutputs(t)
-	t.Format = dominant(formats, t.Format)
+	if t.Format == FormatOTLP {
+		t.Format = dominant(formats, t.Format)
+	}
 }
 
 // dominant returns the most frequent format, or def when there is none. GenAI yields to
@@ -103,6 +105,9 @@ func preorder(spans []*span, readings []reading) (order, parents, depths []int) 
 	}
 	slices.SortStableFunc(sorted, func(i, j int) int {
 		a, b := spans[i], spans[j]
+		if a.order != "" && b.order != "" {
+			return cmp.Compare(a.order, b.order)
+		}
 		return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), cmp.Compare(rank(readings[i].kind), rank(readings[j].kind)))
 	})
 	children := make(map[int][]int)
