@@ -50,17 +50,16 @@ func Compact(t *Trace, budget int) Compacted {
 		return c
 	}
 	view.names, view.cap = nameCap, minCap
-	if _, ok := p.render(view); ok {
+	if p.fits(view) {
 		return p.widen(view)
 	}
 	if p.longestList > minItems {
 		view.items = minItems
-		if _, ok := p.render(view); ok {
+		if p.fits(view) {
 			view.items = largest(minItems, p.longestList, func(n int) bool {
 				v := view
 				v.items = n
-				_, ok := p.render(v)
-				return ok
+				return p.fits(v)
 			})
 			return p.widen(view)
 		}
@@ -75,17 +74,16 @@ func Compact(t *Trace, budget int) Compacted {
 		return kept
 	}
 	view.keep = keep(decisive)
-	if _, ok := p.render(view); !ok {
+	if !p.fits(view) {
 		view.items = fewItems
-		if _, ok := p.render(view); !ok {
+		if !p.fits(view) {
 			return p.lastResort(budget)
 		}
 	}
 	view.keep = keep(largest(decisive, len(order), func(n int) bool {
 		v := view
 		v.keep = keep(n)
-		_, ok := p.render(v)
-		return ok
+		return p.fits(v)
 	}))
 	return p.widen(view)
 }
@@ -95,8 +93,7 @@ func (p *plan) widen(v view) Compacted {
 	v.cap = largest(v.cap, max(v.cap, min(p.longestText, v.budget)), func(n int) bool {
 		w := v
 		w.cap = n
-		_, ok := p.render(w)
-		return ok
+		return p.fits(w)
 	})
 	c, _ := p.render(v)
 	return c

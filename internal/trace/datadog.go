@@ -165,10 +165,10 @@ func readDatadog(sp *span, r *reading, m, fields map[string]any) {
 		}
 		return
 	}
-	r.in, r.input = datadogIO(fields["input"], "user", r.kind)
-	r.out, r.output = datadogIO(fields["output"], "assistant", r.kind)
+	r.in, r.input = datadogIO(sp, fields["input"], "user", r.kind)
+	r.out, r.output = datadogIO(sp, fields["output"], "assistant", r.kind)
 	r.finish = firstText(object(fields["metadata"]), "finish_reason", "stop_reason")
-	r.tools = parseTools(fields["tool_definitions"])
+	r.tools = sp.memo.parseTools(fields["tool_definitions"])
 	if docs := list(first(output, "documents")); docs != nil {
 		var texts []string
 		for _, d := range docs {
@@ -181,13 +181,13 @@ func readDatadog(sp *span, r *reading, m, fields map[string]any) {
 }
 
 // datadogIO reads the input or output of a span.
-func datadogIO(v any, role string, kind Kind) ([]Message, string) {
+func datadogIO(sp *span, v any, role string, kind Kind) ([]Message, string) {
 	m := object(v)
 	if m == nil {
-		return inOut(v, role, kind)
+		return sp.memo.inOut(v, role, kind)
 	}
-	if ms := parseMessages(m["messages"], role); ms != nil {
+	if ms := sp.memo.parseMessages(m["messages"], role); ms != nil {
 		return ms, ""
 	}
-	return inOut(m["value"], role, kind)
+	return sp.memo.inOut(m["value"], role, kind)
 }

@@ -58,7 +58,7 @@ func Formats() []string {
 // Decode reads a trace in any format. It fails only when payload is not one JSON value;
 // a value of an unknown shape becomes a trace of one opaque step.
 func Decode(payload []byte) (*Trace, error) {
-	v, err := parseJSON(payload)
+	v, err := parseDocument(payload, true)
 	if err != nil {
 		return nil, fmt.Errorf("decode trace: %w", err)
 	}

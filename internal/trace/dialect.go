@@ -199,15 +199,15 @@ func readGeneric(sp *span, r *reading) {
 		return
 	}
 	if r.in == nil && r.input == "" {
-		r.in, r.input = inOut(input, "user", r.kind)
+		r.in, r.input = sp.memo.inOut(input, "user", r.kind)
 		if r.tools == nil {
 			if m := object(input); m != nil {
-				r.tools = parseTools(first(m, "tools", "functions"))
+				r.tools = sp.memo.parseTools(first(m, "tools", "functions"))
 			}
 		}
 	}
 	if r.out == nil && r.output == "" {
-		r.out, r.output = inOut(output, "assistant", r.kind)
+		r.out, r.output = sp.memo.inOut(output, "assistant", r.kind)
 		if r.finish == "" {
 			r.finish = finishReason(output)
 		}
@@ -215,12 +215,12 @@ func readGeneric(sp *span, r *reading) {
 }
 
 // inOut returns what v, a span's input or output, holds: messages, or else text.
-func inOut(v any, role string, kind Kind) ([]Message, string) {
+func (c *memo) inOut(v any, role string, kind Kind) ([]Message, string) {
 	v = unwrapValue(v)
 	if v == nil {
 		return nil, ""
 	}
-	if ms := parseMessages(v, role); ms != nil {
+	if ms := c.parseMessages(v, role); ms != nil {
 		return ms, ""
 	}
 	s := text(v)

@@ -37,7 +37,7 @@ func readGenAI(sp *span, r *reading) {
 	r.model = sp.getText("gen_ai.response.model", "gen_ai.request.model")
 	r.finish = finishReason(sp.get("gen_ai.response.finish_reasons"))
 	readGenAIMessages(sp, r)
-	r.tools = parseTools(sp.get("gen_ai.tool.definitions", "gen_ai.request.tools"))
+	r.tools = sp.memo.parseTools(sp.get("gen_ai.tool.definitions", "gen_ai.request.tools"))
 	if r.kind == KindAgent && sp.getText("gen_ai.agent.name") == "" {
 		r.agent = strings.TrimPrefix(sp.name, "invoke_agent ")
 	}
@@ -52,9 +52,9 @@ func readGenAIMessages(sp *span, r *reading) {
 			r.in = append(r.in, m)
 		}
 	}
-	r.in = append(r.in, parseMessages(sp.get("gen_ai.input.messages"), "user")...)
+	r.in = append(r.in, sp.memo.parseMessages(sp.get("gen_ai.input.messages"), "user")...)
 	if v := sp.get("gen_ai.output.messages"); v != nil {
-		r.out = parseMessages(v, "assistant")
+		r.out = sp.memo.parseMessages(v, "assistant")
 		if r.finish == "" {
 			r.finish = finishReason(v)
 		}
@@ -83,7 +83,7 @@ func readGenAIMessages(sp *span, r *reading) {
 // legacyMessages reads prefix as one JSON string, or as prefix.N.role and its like.
 func legacyMessages(sp *span, prefix, role string) []Message {
 	if v := sp.attrs[prefix]; v != nil {
-		if ms := parseMessages(v, role); ms != nil {
+		if ms := sp.memo.parseMessages(v, role); ms != nil {
 			return ms
 		}
 		if s := scalar(v); s != "" {

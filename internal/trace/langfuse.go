@@ -148,16 +148,16 @@ func readLangfuse(sp *span, r *reading, m map[string]any) {
 		return
 	}
 	if input != nil {
-		in, other := inOut(input, "user", r.kind)
+		in, other := sp.memo.inOut(input, "user", r.kind)
 		if len(in) > 0 || r.in == nil {
 			r.in, r.input = in, other
 		}
 		if o := object(input); o != nil && r.tools == nil {
-			r.tools = parseTools(first(o, "tools", "functions"))
+			r.tools = sp.memo.parseTools(first(o, "tools", "functions"))
 		}
 	}
 	if output != nil {
-		out, other := inOut(output, "assistant", r.kind)
+		out, other := sp.memo.inOut(output, "assistant", r.kind)
 		if len(out) > 0 || r.out == nil {
 			r.out, r.output = out, other
 		}

@@ -140,12 +140,12 @@ func readLangSmith(sp *span, r *reading, m, meta map[string]any) {
 		readLangSmithTool(r.tool, inputs, outputs, m["inputs"], m["outputs"])
 		return
 	}
-	r.in, r.input = inOut(langSmithValue(m["inputs"]), "user", r.kind)
-	r.out, r.output = inOut(langSmithValue(m["outputs"]), "assistant", r.kind)
+	r.in, r.input = sp.memo.inOut(langSmithValue(m["inputs"]), "user", r.kind)
+	r.out, r.output = sp.memo.inOut(langSmithValue(m["outputs"]), "assistant", r.kind)
 	r.finish = finishReason(m["outputs"])
-	r.tools = parseTools(first(inputs, "tools", "functions"))
+	r.tools = sp.memo.parseTools(first(inputs, "tools", "functions"))
 	if r.tools == nil {
-		r.tools = parseTools(first(invocation, "tools", "functions"))
+		r.tools = sp.memo.parseTools(first(invocation, "tools", "functions"))
 	}
 	r.complete = true
 }

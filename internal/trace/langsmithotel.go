@@ -23,11 +23,11 @@ func readLangSmithOTel(sp *span, r *reading) {
 		}
 		return
 	}
-	r.in, r.input = inOut(langSmithValue(prompt), "user", r.kind)
-	r.out, r.output = inOut(langSmithValue(completion), "assistant", r.kind)
+	r.in, r.input = sp.memo.inOut(langSmithValue(prompt), "user", r.kind)
+	r.out, r.output = sp.memo.inOut(langSmithValue(completion), "assistant", r.kind)
 	r.finish = finishReason(completion)
 	if m := object(prompt); m != nil {
-		r.tools = parseTools(first(m, "tools", "functions"))
+		r.tools = sp.memo.parseTools(first(m, "tools", "functions"))
 	}
 	r.complete = true
 }

@@ -56,10 +56,10 @@ func readTraceloopEntity(sp *span, r *reading) {
 		r.agent = name
 	}
 	if v := sp.get("traceloop.entity.input"); v != nil && r.in == nil {
-		r.in, r.input = inOut(traceloopInput(v), "user", r.kind)
+		r.in, r.input = sp.memo.inOut(traceloopInput(v), "user", r.kind)
 	}
 	if v := sp.get("traceloop.entity.output"); v != nil && r.out == nil {
-		r.out, r.output = inOut(v, "assistant", r.kind)
+		r.out, r.output = sp.memo.inOut(v, "assistant", r.kind)
 	}
 }
 

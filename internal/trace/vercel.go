@@ -39,7 +39,7 @@ func readVercel(sp *span, r *reading) {
 	if v == nil {
 		v = sp.get("ai.prompt")
 	}
-	r.in = parseMessages(v, "user")
+	r.in = sp.memo.parseMessages(v, "user")
 	if r.in == nil {
 		if m := object(v); m != nil && scalar(m["prompt"]) != "" {
 			r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
@@ -54,7 +54,7 @@ func readVercel(sp *span, r *reading) {
 	if out.Text != "" || out.Calls != nil {
 		r.out = []Message{out}
 	}
-	r.tools = parseTools(sp.get("ai.prompt.tools"))
+	r.tools = sp.memo.parseTools(sp.get("ai.prompt.tools"))
 }
 
 func readVercelTool(sp *span, r *reading) {
