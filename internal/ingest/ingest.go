@@ -252,7 +252,9 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 	case err != nil:
 		return fmt.Errorf("store trace %s from %s: %w", raw.TraceID, at, err)
 	}
-	r.seen[raw.TraceID] = written{at, raw.Digest()}
+	if r.seen != nil {
+		r.seen[raw.TraceID] = written{at, raw.Digest()}
+	}
 	switch {
 	case again && merged:
 		r.sum.Merged++

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 var errTooLong = errors.New("value too long")
@@ -29,16 +31,28 @@ type source struct {
 
 const maxWasted = 64 << 20
 
-// newSource returns a source of at most max bytes per value, decompressing gzip.
+// maxWindow bounds the memory of zstd, in bytes; it is what the zstd command writes at
+// most unless it is told otherwise.
+const maxWindow = 128 << 20
+
+// newSource returns a source of at most max bytes per value, decompressing gzip and zstd.
 func newSource(r io.Reader, max int) (*source, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
-	head, err := br.Peek(2)
+	head, err := br.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	s := &source{r: br, line: 1, max: max}
-	if len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		zr, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, err
+		}
+		s.r = zr
+	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		// One goroutine, which ends with the file, and a window that no file can blow up.
+		zr, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
@@ -52,6 +66,9 @@ func newSource(r io.Reader, max int) (*source, error) {
 	s.off += len(s.ahead()) - len(bytes.TrimPrefix(s.ahead(), []byte("\xef\xbb\xbf"))) // byte order mark
 	return s, nil
 }
+
+// head returns the start of what lies ahead, to tell what it is.
+func (s *source) head() []byte { return s.ahead()[:min(len(s.ahead()), 512)] }
 
 // ahead returns what was read and is not done with.
 func (s *source) ahead() []byte { return s.buf[s.off:] }

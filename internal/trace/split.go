@@ -61,7 +61,8 @@ func (e *SplitError) Error() string {
 // Split reads the traces in r, named name in errors: JSON Lines, one JSON value, several
 // one after the other, an array of traces, or an OTLP export, whose spans and log records
 // are gathered by trace id over the whole file. Lines that are single messages or
-// single spans are gathered likewise. Gzip is recognised and undone.
+// single spans are gathered likewise. Gzip and zstd are recognised and undone, and OTLP in
+// protobuf is read as well as in JSON.
 //
 // Errors are [*SplitError]; after one the sequence goes on with what follows in the
 // file, unless reading itself failed. Memory is bounded by [SplitOptions.MaxDocument]
@@ -98,6 +99,10 @@ func (s *splitter) run(r io.Reader) {
 	src, err := newSource(r, s.opt.MaxDocument)
 	if err != nil {
 		s.fail(0, "cannot be read: "+err.Error())
+		return
+	}
+	if isProto(src.head()) {
+		s.proto(src)
 		return
 	}
 	for !s.done {
