@@ -21,6 +21,7 @@ type decoder struct {
 // matches decodes, and opaque matches everything.
 func decoders() []decoder {
 	return []decoder{
+		{FormatNormal, isNormal, decodeNormal, nil},
 		{FormatOTLP, isOTLP, decodeOTLP, nil},
 		{FormatDatadogSpan, isDatadogSpan, decodeDatadogSpan, nil},
 		{FormatSample, isSample, decodeSample, nil},
@@ -74,18 +75,19 @@ func decodeValue(v any, source []byte) *Trace {
 	}
 	doc = expand(doc)
 	b := newBuilder()
+	understood := true
 	for _, d := range decoders() {
 		if !d.match(doc) {
 			continue
 		}
-		b.t.Format = d.format
+		b.t.Format, understood = d.format, d.format != FormatOpaque
 		d.decode(b, doc)
 		if len(b.t.Steps) > 0 || d.format == FormatOpaque {
 			break
 		}
 		b = newBuilder() // the shape was right but nothing was in it
 	}
-	if b.t.Format == FormatOpaque {
+	if !understood {
 		s := &b.t.Steps[0]
 		if source != nil {
 			s.Input = strings.TrimSpace(string(source))

@@ -19,8 +19,9 @@ type source struct {
 	r    io.Reader
 	buf  []byte // bytes read, of which those before off are done with
 	off  int
-	next int // what the decoder under way was given, from off
-	line int // line at off, from 1
+	next int   // what the decoder under way was given, from off
+	line int   // line at off, from 1
+	gone int64 // bytes that were before buf
 	max  int
 	err  error // from r
 	// wasted counts the bytes that were scanned for values that turned out to be broken.
@@ -79,6 +80,7 @@ func (s *source) more() error {
 		return s.err
 	}
 	if s.off > 64<<10 && s.off > len(s.buf)/2 {
+		s.gone += int64(s.off)
 		s.buf = append(s.buf[:0], s.buf[s.off:]...)
 		s.off = 0
 	}
@@ -104,6 +106,23 @@ func (s *source) more() error {
 	}
 	s.err = io.ErrNoProgress
 	return s.err
+}
+
+// position returns how many bytes are done with.
+func (s *source) position() int64 { return s.gone + int64(s.off) }
+
+// discard moves to position n, which is in the given line.
+func (s *source) discard(n int64, line int) error {
+	for s.position() < n {
+		if len(s.ahead()) == 0 {
+			if err := s.more(); err != nil {
+				return err
+			}
+		}
+		s.off += int(min(int64(len(s.ahead())), n-s.position()))
+	}
+	s.line = line
+	return nil
 }
 
 // peek returns the next byte.

@@ -25,6 +25,10 @@ type SplitOptions struct {
 	Format string
 	// MaxDocument bounds one JSON value, in bytes; 0 means [MaxDocument].
 	MaxDocument int
+	// Offset and Line are where to start: [Document.Next] and [Document.NextLine] of an
+	// earlier pass over the same file. 0 is its start.
+	Offset int64
+	Line   int
 }
 
 // A Document is one trace of an input file.
@@ -37,10 +41,14 @@ type Document struct {
 	// string as {"text": …}. Only a raw-trace document may have any other value, or none.
 	Payload json.RawMessage
 	// Raw is set when the source was a raw-trace document. Its Payload is Payload.
-	Raw      *evalforge.RawTrace
-	Start    time.Time // zero when unknown
-	Line     int       // in the (decompressed) file, from 1
-	Warnings []string  // they hold nothing of the trace's content
+	Raw   *evalforge.RawTrace
+	Start time.Time // zero when unknown
+	Line  int       // in the (decompressed) file, from 1
+	// Next and NextLine are where in the decompressed file, in bytes, the rest can be read
+	// on without what came before; 0 where it cannot.
+	Next     int64
+	NextLine int
+	Warnings []string // they hold nothing of the trace's content
 }
 
 // A SplitError is a part of an input file that holds no trace. It holds nothing of the
@@ -85,6 +93,11 @@ type splitter struct {
 	yield func(Document, error) bool
 	done  bool // the consumer wants no more
 	found int  // documents and errors so far
+	// next and nextLine are the end of the value at hand; nested counts the lists that it
+	// is being taken out of.
+	next     int64
+	nextLine int
+	nested   int
 	gathered
 	bad badLines
 }
@@ -101,7 +114,14 @@ func (s *splitter) run(r io.Reader) {
 		s.fail(0, "cannot be read: "+err.Error())
 		return
 	}
-	if isProto(src.head()) {
+	if s.opt.Offset > 0 {
+		if err := src.discard(s.opt.Offset, s.opt.Line); err != nil {
+			if err != io.EOF {
+				s.fail(s.opt.Line, "cannot be read: "+err.Error())
+			}
+			return
+		}
+	} else if isProto(src.head()) {
 		s.proto(src)
 		return
 	}
@@ -121,8 +141,10 @@ func (s *splitter) run(r io.Reader) {
 			continue
 		}
 		s.endBadLines()
+		s.next, s.nextLine = src.position(), src.line
 		s.document(raw, line)
 	}
+	s.next = 0
 	s.endBadLines()
 	s.flush("")
 	if s.found == 0 && !s.done {
@@ -219,6 +241,9 @@ func (s *splitter) emit(d Document) {
 		return
 	}
 	s.found++
+	if len(s.order) == 0 && s.nested == 0 {
+		d.Next, d.NextLine = s.next, s.nextLine
+	}
 	s.done = !s.yield(d, nil)
 }
 
@@ -375,6 +400,8 @@ func (s *splitter) array(l []any, raw []byte, line int, warnings []string, depth
 // elements takes in each element of an array as a trace of its own. raw is the array's
 // text, which gives the elements their lines, or nil.
 func (s *splitter) elements(l []any, raw []byte, line int, warnings []string, depth int) {
+	s.nested++
+	defer func() { s.nested-- }()
 	var texts []json.RawMessage
 	if raw != nil {
 		_ = json.Unmarshal(raw, &texts) // raw is valid
