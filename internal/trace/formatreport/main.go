@@ -1,6 +1,6 @@
 // Command formatreport measures decoding and compaction over a folder of trace files.
 //
-//	go run ./internal/trace/formatreport [-v] DIR
+//	go run ./internal/trace/formatreport [-v] [-marker TEXT] DIR [CASES.jsonl…]
 //
 // It prints, for each subfolder, the sum of bytes as an indented JSON document (what a
 // program without compaction sends), the bytes that are left when nothing is cut and at
@@ -11,6 +11,10 @@
 // Files of the same name in different subfolders are taken to be the same conversation
 // under different instrumentation: their messages, tool calls and failing steps are
 // compared, and differences listed. With -v each file gets a line of its own.
+//
+// Last it prints how often what decides a failure survives each budget: the labelled steps
+// of files of evaluation cases, the traces into which TEXT was injected, and the steps with
+// errors.
 package main
 
 import (
@@ -33,12 +37,13 @@ import (
 
 func main() {
 	verbose := flag.Bool("v", false, "print a line for each file")
+	marker := flag.String("marker", "", "a `TEXT` that marks an injected failure")
 	flag.Parse()
-	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: formatreport [-v] DIR")
+	if flag.NArg() < 1 {
+		fmt.Fprintln(os.Stderr, "usage: formatreport [-v] [-marker TEXT] DIR [CASES.jsonl…]")
 		os.Exit(2)
 	}
-	if err := report(flag.Arg(0), *verbose); err != nil {
+	if err := report(flag.Arg(0), *verbose, *marker, flag.Args()[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "formatreport:", err)
 		os.Exit(1)
 	}
@@ -56,7 +61,7 @@ type sample struct {
 	sizes        [len(budgets)]int
 }
 
-func report(dir string, verbose bool) error {
+func report(dir string, verbose bool, marker string, cases []string) error {
 	files, err := inputs(dir)
 	if err != nil {
 		return err
@@ -87,7 +92,8 @@ func report(dir string, verbose bool) error {
 		return err
 	}
 	compare(samples)
-	return nil
+	fmt.Println()
+	return survival(cases, samples, marker)
 }
 
 // An input is one file, or the two halves of an OTLP export.
