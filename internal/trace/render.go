@@ -24,6 +24,7 @@ type renderer struct {
 	view
 	buf      []byte
 	cut      int
+	cutTexts int // texts that were cut, times their weights
 	omitted  int
 	rendered []bool            // by message: written in full, or part of a fold
 	where    map[string]string // long content that was written, with its place
@@ -490,6 +491,7 @@ func (r *renderer) content(key, s, place string) {
 			var n int
 			s, n = cutMiddle(s, limit)
 			r.cut += n
+			r.cutTexts += limit / r.cap
 		}
 	} else if len(s) > r.budget {
 		r.buf = append(r.buf, make([]byte, r.budget)...) // cannot fit: over, without writing it
