@@ -160,7 +160,7 @@ func (c *memo) parseTools(v any) []Tool {
 func (c *memo) parseToolList(l []any) []Tool {
 	var out []Tool
 	for _, e := range l {
-		if s, ok := e.(string); !ok || len(s) <= maxToolName {
+		if s, ok := e.(string); !ok || !strings.HasPrefix(s, "{") {
 			return parseTools(l)
 		}
 		out = append(out, c.parseTools(e)...)

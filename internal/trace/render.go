@@ -58,6 +58,7 @@ func (p *plan) fits(v view) bool {
 func (p *plan) write(v view) renderer {
 	if p.scratch == nil {
 		p.scratch = &scratch{
+			buf:      make([]byte, 0, min(v.budget+v.budget/8, 256<<10)),
 			rendered: make([]bool, len(p.t.Messages)),
 			where:    make(map[string]string),
 			calls:    make(map[string]string),
