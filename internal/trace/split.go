@@ -252,6 +252,8 @@ func admits(want, got string) bool {
 	switch want {
 	case got:
 		return true
+	case FormatSpans:
+		return got == FormatPhoenix || got == FormatLangfuse || got == FormatLangSmith || got == FormatDatadog || got == FormatDatadogExport
 	case FormatOTLP:
 		return got == FormatOpenInference || got == FormatGenAI || strings.HasPrefix(got, FormatOTLP+"/")
 	}
