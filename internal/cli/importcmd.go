@@ -12,26 +12,28 @@ import (
 )
 
 func importCommand() command {
-	var format string
+	var format, resume string
 	return command{
 		name: "import", args: "FILE|DIR|-…", minArgs: 1, maxArgs: -1,
 		short: "read traces from files, folders or standard input into the store",
-		long: `Reads traces into the raw-trace collection, redacted. A file may hold one trace or many (JSON, JSON Lines, either gzipped); folders are read with their subfolders.
+		long: `Reads traces into the raw-trace collection, redacted. A file may hold one trace or many (JSON, JSON Lines, OTLP in protobuf; gzip and zstd are undone); folders are read with their subfolders.
 What is no trace is listed with file and line and recorded, and the rest is imported. Importing the same input again changes nothing.`,
 		examples: []string{
 			"evalforge import traces/",
 			"zcat export.jsonl.gz | evalforge import -",
 			"evalforge import -store sqlite:prod.db -format openai chat.jsonl",
+			"evalforge import -resume import.checkpoint huge.jsonl.zst",
 		},
 		uses: []group{groupStore, groupRedaction}, formats: anyFormat(),
 		flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&format, "format", "auto", "The `FORMAT` of the traces: auto recognises it, or one of "+strings.Join(trace.Formats(), ", ")+".")
+			fs.StringVar(&resume, "resume", "", "Keep how far the import has come in this `FILE`, and go on from there if it exists. It is removed at the end.")
 		},
-		run: func(ctx context.Context, c *call) error { return runImport(ctx, c, format) },
+		run: func(ctx context.Context, c *call) error { return runImport(ctx, c, format, resume) },
 	}
 }
 
-func runImport(ctx context.Context, c *call, format string) (err error) {
+func runImport(ctx context.Context, c *call, format, resume string) (err error) {
 	opt, err := splitOptions(format)
 	if err != nil {
 		return err
@@ -42,7 +44,7 @@ func runImport(ctx context.Context, c *call, format string) (err error) {
 	}
 	defer func() { err = s.close(err) }()
 	c.term.note("importing into %s", c.cfg.store)
-	sum, err := c.importInto(ctx, s, opt, c.args)
+	sum, err := c.importInto(ctx, s, opt, resume, c.args)
 	if sum.RunID != "" && (err == nil || sum.Read > 0) {
 		if werr := c.writeImport(sum); werr != nil {
 			return werr
@@ -74,11 +76,11 @@ func splitOptions(format string) (trace.SplitOptions, error) {
 }
 
 // importInto imports sources with a progress bar.
-func (c *call) importInto(ctx context.Context, s *session, opt trace.SplitOptions, sources []string) (ingest.Summary, error) {
+func (c *call) importInto(ctx context.Context, s *session, opt trace.SplitOptions, resume string, sources []string) (ingest.Summary, error) {
 	bar := c.term.progress("importing", 0)
 	defer bar.end()
 	im := c.importer(s)
-	im.Split, im.Stdin = opt, c.Stdin
+	im.Split, im.Stdin, im.Checkpoint = opt, c.Stdin, resume
 	im.Progress = func(p ingest.Progress) { bar.set(p.Documents) }
 	return im.Import(ctx, sources...)
 }

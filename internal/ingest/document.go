@@ -29,6 +29,11 @@ func (r *run) prepare(doc trace.Document) (raw evalforge.RawTrace, warnings []st
 		}
 		r.count(counts)
 		raw.Payload = withoutID(payload, raw.TraceID, r.cleanID(raw.TraceID))
+		if warning, err := fit(&raw); err != nil {
+			return raw, warnings, err
+		} else if warning != "" {
+			warnings = append(warnings, warning)
+		}
 	}
 	r.redactFields(&raw)
 	if raw.FailureType == "" {
@@ -49,6 +54,23 @@ func (r *run) prepare(doc trace.Document) (raw evalforge.RawTrace, warnings []st
 		return raw, warnings, fmt.Errorf("%w; correct the trace and import it again", err)
 	}
 	return raw, warnings, nil
+}
+
+// fit replaces a payload that is too long to be stored by the normal form of its trace:
+// the same steps and messages, each once. It returns what to warn of.
+func fit(raw *evalforge.RawTrace) (warning string, err error) {
+	before := len(raw.Payload)
+	if before <= trace.MaxStored {
+		return "", nil
+	}
+	t, err := trace.Decode(raw.Payload)
+	if err != nil {
+		return "", fmt.Errorf("trace_payload: %w", err)
+	}
+	if raw.Payload, err = trace.Normal(t, trace.MaxStored); err != nil {
+		return "", fmt.Errorf("trace_payload of %d bytes cannot be stored: %w", before, err)
+	}
+	return fmt.Sprintf("its %d bytes are stored as %d: each message and step once", before, len(raw.Payload)), nil
 }
 
 // rawTrace returns doc as a raw-trace document. A trace is as old as its source says,
@@ -128,7 +150,7 @@ func distinctID(raw evalforge.RawTrace) string {
 // whether there was something to join.
 func (r *run) join(ctx context.Context, raw *evalforge.RawTrace, again bool) (bool, error) {
 	kind := partOf(raw.Payload)
-	if kind == noPart {
+	if kind == noPart || kind == normal {
 		return false, nil
 	}
 	old, err := r.Store.Trace(ctx, raw.TraceID)
@@ -137,6 +159,8 @@ func (r *run) join(ctx context.Context, raw *evalforge.RawTrace, again bool) (bo
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("look up trace %s: %w", raw.TraceID, err)
+	case kind == otlp && partOf(old.Payload) == normal:
+		return r.joinNormal(raw, old)
 	case partOf(old.Payload) != kind:
 		return false, nil
 	}
@@ -162,7 +186,36 @@ func (r *run) join(ctx context.Context, raw *evalforge.RawTrace, again bool) (bo
 		// earlier import wrote, unless it is a part of that.
 		return false, nil
 	}
+	if _, err := fit(&whole); err != nil {
+		return false, nil // the newer part alone is stored
+	}
 	*raw = whole
+	return true, nil
+}
+
+// joinNormal joins raw, a part of a trace, to old, which was too long to be stored as it
+// came. A part that old has already changes nothing; a new one is stored under an id of
+// its own, because what old was made of is gone.
+func (r *run) joinNormal(raw *evalforge.RawTrace, old evalforge.RawTrace) (bool, error) {
+	whole, err := trace.Decode(old.Payload)
+	if err != nil {
+		return false, nil
+	}
+	part, err := trace.Decode(raw.Payload)
+	if err != nil {
+		return false, nil
+	}
+	known := make(map[string]bool, len(whole.Steps))
+	for i := range whole.Steps {
+		known[whole.Steps[i].ID] = true
+	}
+	for i := range part.Steps {
+		if !known[part.Steps[i].ID] {
+			raw.TraceID = distinctID(*raw)
+			return false, nil
+		}
+	}
+	*raw = old
 	return true, nil
 }
 
@@ -173,6 +226,7 @@ const (
 	noPart   part = iota
 	otlp          // OTLP JSON
 	spanList      // {"spans": […]}
+	normal        // the normal form of a trace of any format
 )
 
 func partOf(payload []byte) part {
@@ -187,6 +241,9 @@ func partOf(payload []byte) part {
 	}
 	if _, ok := doc["spans"]; ok {
 		return spanList
+	}
+	if _, ok := doc["evalforge_trace"]; ok {
+		return normal
 	}
 	return noPart
 }

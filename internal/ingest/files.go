@@ -8,20 +8,24 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Extensions are the endings of the files that are read from a folder. A file that is
 // named itself is read whatever its ending.
-func Extensions() []string { return []string{".json", ".jsonl", ".ndjson", ".gz", ".traj"} }
+func Extensions() []string {
+	return []string{".json", ".jsonl", ".ndjson", ".gz", ".zst", ".traj", ".pb"}
+}
 
 // stdin is the source that stands for standard input.
 const stdin = "-"
 
 // file is one input.
 type file struct {
-	path string // as it is opened; may hold anything
-	name string // as it is shown, redacted
-	size int64  // in bytes, -1 when unknown
+	path     string // as it is opened; may hold anything
+	name     string // as it is shown, redacted
+	size     int64  // in bytes, -1 when unknown
+	modified time.Time
 }
 
 // find returns the files of sources. It fails on the first source that does not exist.
@@ -37,7 +41,7 @@ func (r *run) find(sources []string) ([]file, error) {
 				return nil, errors.New(`"-" is given twice, but standard input can be read only once`)
 			}
 			fromStdin = true
-			files = append(files, file{stdin, "stdin", -1})
+			files = append(files, file{path: stdin, name: "stdin", size: -1})
 			continue
 		}
 		info, err := os.Stat(path)
@@ -89,7 +93,7 @@ func (r *run) walk(files []file, dir string) ([]file, error) {
 }
 
 func (r *run) named(path string, info fs.FileInfo) file {
-	f := file{path: path, name: r.cleanPath(path), size: info.Size()}
+	f := file{path: path, name: r.cleanPath(path), size: info.Size(), modified: info.ModTime()}
 	if !info.Mode().IsRegular() { // a pipe
 		f.size = -1
 	}

@@ -13,7 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -49,6 +51,10 @@ type Importer struct {
 	Log *slog.Logger
 	// Progress, if not nil, is called after each document and each file.
 	Progress func(Progress)
+	// Checkpoint, if not "", is a file in which the import keeps how far it has come. An
+	// import that finds it there goes on where the one before was stopped; one that comes
+	// to its end removes it.
+	Checkpoint string
 	// Suffix ends the id of the import, under which errors are recorded: 8 hex digits,
 	// random if empty.
 	Suffix string
@@ -106,7 +112,7 @@ func source(file string, line int) string {
 
 // Import reads each source: a file, "-" for standard input, or a folder, of which it
 // reads the trace files ([Extensions]) in lexical order with its subfolders, hidden
-// files left out. Files may be gzipped.
+// files left out. Files may be compressed with gzip or zstd.
 //
 // Before anything is written it fails on a source that does not exist. Later it fails
 // only when the store does or when ctx is done, with a summary of what was imported
@@ -122,6 +128,9 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 	if err != nil {
 		return r.sum, err
 	}
+	if r.check, err = loadCheckpoint(im.Checkpoint); err != nil {
+		return r.sum, fmt.Errorf("%w; nothing was imported", err)
+	}
 	r.prog.FilesTotal = len(files)
 	for _, f := range files {
 		if f.size < 0 || r.prog.BytesTotal < 0 {
@@ -132,11 +141,17 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 	}
 	for i, f := range files {
 		if err := r.file(ctx, f); err != nil {
+			err = errors.Join(err, r.saveCheckpoint())
 			at := fmt.Sprintf("%s, file %d of %d, after %d documents", f.name, i+1, len(files), r.sum.Read)
 			if ctx.Err() != nil {
-				return r.sum, &stoppedError{at, ctx.Err()}
+				return r.sum, &stoppedError{at, err}
 			}
 			return r.sum, fmt.Errorf("import failed at %s: %w; import again when that is put right: what is stored already is left as it is", at, err)
+		}
+	}
+	if im.Checkpoint != "" {
+		if err := os.Remove(im.Checkpoint); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			r.warn("checkpoint", "could not be removed: "+cause(err).Error())
 		}
 	}
 	return r.sum, nil
@@ -145,7 +160,7 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 // A stoppedError ends an import whose context is done.
 type stoppedError struct {
 	at  string // how far it came
-	err error  // of the context
+	err error  // of the context, with what went wrong on the way out
 }
 
 func (e *stoppedError) Error() string {
@@ -153,6 +168,13 @@ func (e *stoppedError) Error() string {
 }
 
 func (e *stoppedError) Unwrap() error { return e.err }
+
+func (r *run) saveCheckpoint() error {
+	if r.Checkpoint == "" {
+		return nil
+	}
+	return r.check.save(r.Checkpoint)
+}
 
 func (im *Importer) newRun() *run {
 	suffix := im.Suffix
@@ -175,11 +197,13 @@ func (im *Importer) newRun() *run {
 // run is one import under way.
 type run struct {
 	*Importer
-	log    *slog.Logger
-	sum    Summary
-	prog   Progress
-	seen   map[string]written // each trace written in this import, by trace id
-	errIDs map[string]int     // error documents written, by source id
+	log     *slog.Logger
+	sum     Summary
+	prog    Progress
+	seen    map[string]written // each trace written in this import, by trace id
+	check   *checkpoint
+	unsaved int            // positions noted since the checkpoint was written
+	errIDs  map[string]int // error documents written, by source id
 }
 
 // written is what an import remembers of a trace that it wrote.
@@ -190,6 +214,12 @@ func (r *run) file(ctx context.Context, f file) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	at := r.position(f)
+	if at.Done {
+		r.prog.Files++
+		r.advance(f.size)
+		return nil
+	}
 	in, err := r.open(f)
 	if err != nil {
 		r.sum.Read++
@@ -199,7 +229,9 @@ func (r *run) file(ctx context.Context, f file) error {
 	defer in.Close() // opened for reading: nothing can be lost
 	counted := &countingReader{r: in}
 	r.sum.Files++
-	for doc, err := range trace.Split(f.name, counted, r.Split) {
+	opt := r.Split
+	opt.Offset, opt.Line = at.Offset, at.Line
+	for doc, err := range trace.Split(f.name, counted, opt) {
 		if ctxErr := ctx.Err(); ctxErr != nil {
 			return ctxErr
 		}
@@ -209,12 +241,18 @@ func (r *run) file(ctx context.Context, f file) error {
 		} else if err := r.document(ctx, f.name, doc); err != nil {
 			r.sum.Read-- // neither stored nor failed: the store could not say
 			return err
+		} else if doc.Next > 0 {
+			at.Offset, at.Line = doc.Next, doc.NextLine
+			if err := r.passed(f, at, false); err != nil {
+				return err
+			}
 		}
 		r.advance(counted.take())
 	}
 	r.prog.Files++
 	r.advance(counted.take())
-	return nil
+	at.Done = true
+	return r.passed(f, at, true)
 }
 
 func (r *run) advance(bytes int64) {
@@ -279,7 +317,9 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 	case err != nil:
 		return fmt.Errorf("store trace %s from %s: %w", raw.TraceID, at, err)
 	}
-	r.seen[raw.TraceID] = written{at, raw.Digest()}
+	if r.seen != nil {
+		r.seen[raw.TraceID] = written{at, raw.Digest()}
+	}
 	switch {
 	case again && merged:
 		r.sum.Merged++

@@ -17,6 +17,7 @@ type builder struct {
 	seed     maphash.Seed
 	messages map[uint64][]int // positions in t.Messages by hash
 	tools    map[Tool]int     // position in t.Tools
+	memo     *memo
 }
 
 func newBuilder() *builder {
@@ -25,6 +26,7 @@ func newBuilder() *builder {
 		seed:     maphash.MakeSeed(),
 		messages: make(map[uint64][]int),
 		tools:    make(map[Tool]int),
+		memo:     newMemo(),
 	}
 }
 

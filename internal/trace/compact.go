@@ -50,17 +50,16 @@ func Compact(t *Trace, budget int) Compacted {
 		return c
 	}
 	view.names, view.cap = nameCap, minCap
-	if _, ok := p.render(view); ok {
+	if p.fits(view) {
 		return p.widen(view)
 	}
 	if p.longestList > minItems {
 		view.items = minItems
-		if _, ok := p.render(view); ok {
+		if p.fits(view) {
 			view.items = largest(minItems, p.longestList, func(n int) bool {
 				v := view
 				v.items = n
-				_, ok := p.render(v)
-				return ok
+				return p.fits(v)
 			})
 			return p.widen(view)
 		}
@@ -75,31 +74,61 @@ func Compact(t *Trace, budget int) Compacted {
 		return kept
 	}
 	view.keep = keep(decisive)
-	if _, ok := p.render(view); !ok {
+	if !p.fits(view) {
 		view.items = fewItems
-		if _, ok := p.render(view); !ok {
+		if !p.fits(view) {
 			return p.lastResort(budget)
 		}
 	}
 	view.keep = keep(largest(decisive, len(order), func(n int) bool {
 		v := view
 		v.keep = keep(n)
-		_, ok := p.render(v)
-		return ok
+		return p.fits(v)
 	}))
 	return p.widen(view)
 }
 
-// widen renders with the largest cap that fits v's budget; v fits as it is.
+// widen renders with the largest cap that fits v's budget, or one that leaves at most a
+// hundredth of it unused; v fits as it is.
+//
+// The size grows with the cap by at most one byte for each text that is still cut, and
+// ever slower, so that a step to where it would reach the budget at the present rate does
+// not go too far, but for what escapes add; a few such steps come close enough. Where one
+// does go too far the rest is bisected.
 func (p *plan) widen(v view) Compacted {
-	v.cap = largest(v.cap, max(v.cap, min(p.longestText, v.budget)), func(n int) bool {
+	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
+	r := p.write(v)
+	for lo < hi {
+		free := v.budget - len(r.buf)
+		if r.cut == 0 || free <= v.budget/100 {
+			break
+		}
 		w := v
-		w.cap = n
-		_, ok := p.render(w)
-		return ok
-	})
+		w.cap = min(hi, lo+max(1, free/max(1, r.cutTexts)))
+		if next := p.write(w); !next.over() {
+			lo, r = w.cap, next
+			continue
+		}
+		hi = w.cap - 1
+		lo = nearly(lo, hi, func(n int) bool { w.cap = n; return p.fits(w) })
+		break
+	}
+	v.cap = lo
 	c, _ := p.render(v)
 	return c
+}
+
+// nearly is [largest], but for a hundredth of the value.
+func nearly(lo, hi int, fits func(int) bool) int {
+	for hi-lo > lo/100 {
+		mid := lo + (hi-lo+1)/2
+		if fits(mid) {
+			lo = mid
+		} else {
+			hi = mid - 1
+		}
+	}
+	return lo
 }
 
 // largest returns a value in [lo, hi] that fits, by bisection: the largest where fits is

@@ -12,32 +12,45 @@ type decoder struct {
 	// match recognises the format; doc is a decoded JSON value.
 	match  func(doc any) bool
 	decode func(b *builder, doc any)
+	// line, for logs of one entry a line, returns the session that the entry m belongs to.
+	// last is the session of the entry before it in the file, or "".
+	line func(m map[string]any, last string) (session string, ok bool)
 }
 
 // decoders returns the decoders in the order in which they are asked: the first that
 // matches decodes, and opaque matches everything.
 func decoders() []decoder {
 	return []decoder{
-		{FormatOTLP, isOTLP, decodeOTLP},
-		{FormatDatadogSpan, isDatadogSpan, decodeDatadogSpan},
-		{FormatSample, isSample, decodeSample},
-		{FormatFewShot, isFewShot, decodeFewShot},
-		{FormatLiveTest, isLiveTest, decodeLiveTest},
-		{FormatSpans, isSpanList, decodeSpanList},
-		{FormatAutoGen, isAutoGen, decodeAutoGen},
-		{FormatOpenAI, isChat, decodeChat},
-		{FormatOpaque, func(any) bool { return true }, decodeOpaque},
+		{FormatNormal, isNormal, decodeNormal, nil},
+		{FormatOTLP, isOTLP, decodeOTLP, nil},
+		{FormatDatadogSpan, isDatadogSpan, decodeDatadogSpan, nil},
+		{FormatSample, isSample, decodeSample, nil},
+		{FormatFewShot, isFewShot, decodeFewShot, nil},
+		{FormatLiveTest, isLiveTest, decodeLiveTest, nil},
+		{FormatPhoenix, isPhoenix, decodePhoenix, nil},
+		{FormatLangfuse, isLangfuse, decodeLangfuse, nil},
+		{FormatLangSmith, isLangSmith, decodeLangSmith, nil},
+		{FormatDatadogExport, isDatadogExport, decodeDatadog, nil},
+		{FormatDatadog, isDatadogIntake, decodeDatadog, nil},
+		{FormatSWEAgent, isSWEAgent, decodeSWEAgent, nil},
+		{FormatSpans, isSpanList, decodeSpanList, nil},
+		{FormatClaudeCode, isClaudeCode, decodeClaudeCode, claudeSession},
+		{FormatAutoGen, isAutoGen, decodeAutoGen, nil},
+		{FormatOpenAI, isChat, decodeChat, nil},
+		{FormatOpaque, func(any) bool { return true }, decodeOpaque, nil},
 	}
 }
 
-// Formats returns the names of the formats that [Decode] and [Split] know. The two
-// dialects of OTLP that are formats of their own stand beside it.
+// Formats returns the names of the formats that [Decode] and [Split] know. The
+// dialects of OTLP stand beside it.
 func Formats() []string {
 	var names []string
 	for _, d := range decoders() {
 		names = append(names, d.format)
 		if d.format == FormatOTLP {
-			names = append(names, FormatOpenInference, FormatGenAI)
+			for _, d := range dialects() {
+				names = append(names, d.format)
+			}
 		}
 	}
 	return names
@@ -46,7 +59,7 @@ func Formats() []string {
 // Decode reads a trace in any format. It fails only when payload is not one JSON value;
 // a value of an unknown shape becomes a trace of one opaque step.
 func Decode(payload []byte) (*Trace, error) {
-	v, err := parseJSON(payload)
+	v, err := parseDocument(payload, true)
 	if err != nil {
 		return nil, fmt.Errorf("decode trace: %w", err)
 	}
@@ -62,18 +75,19 @@ func decodeValue(v any, source []byte) *Trace {
 	}
 	doc = expand(doc)
 	b := newBuilder()
+	understood := true
 	for _, d := range decoders() {
 		if !d.match(doc) {
 			continue
 		}
-		b.t.Format = d.format
+		b.t.Format, understood = d.format, d.format != FormatOpaque
 		d.decode(b, doc)
 		if len(b.t.Steps) > 0 || d.format == FormatOpaque {
 			break
 		}
 		b = newBuilder() // the shape was right but nothing was in it
 	}
-	if b.t.Format == FormatOpaque {
+	if !understood {
 		s := &b.t.Steps[0]
 		if source != nil {
 			s.Input = strings.TrimSpace(string(source))

@@ -15,6 +15,8 @@ type reading struct {
 	tools         []Tool
 	tool          *ToolIO
 	input, output string
+	noTokens      bool // the counts that the span states are sums of its children's
+	complete      bool // input and output are as they should be, even where empty
 }
 
 // A dialect is one vocabulary of span attributes.
@@ -29,9 +31,9 @@ type dialect struct {
 func dialects() []dialect {
 	return []dialect{
 		{FormatOpenInference, isOpenInference, readOpenInference},
-		{FormatOTLP + "/vercel", isVercel, readVercel},
-		{FormatOTLP + "/traceloop", isTraceloop, readTraceloop},
-		{FormatOTLP + "/langsmith", isLangSmith, readGenAI},
+		{FormatVercel, isVercel, readVercel},
+		{FormatTraceloop, isTraceloop, readTraceloop},
+		{FormatLangSmithOTel, isLangSmithOTel, readLangSmithOTel},
 		{FormatGenAI, isGenAI, readGenAI},
 	}
 }
@@ -65,15 +67,27 @@ func (sp *span) getText(keys ...string) string { return firstText(sp.attrs, keys
 func interpret(sp *span) (reading, string) {
 	r := reading{tokens: unknownTokens}
 	format := ""
-	for _, d := range dialects() {
-		if d.match(sp) {
-			d.read(sp, &r)
-			format = d.format
-			break
-		}
+	if sp.read != nil {
+		sp.read(sp, &r)
+	} else if d := dialectOf(sp); d != nil {
+		d.read(sp, &r)
+		format = d.format
 	}
 	readGeneric(sp, &r)
+	if r.noTokens {
+		r.tokens = unknownTokens
+	}
 	return r, format
+}
+
+// dialectOf returns the dialect of sp's attributes, or nil.
+func dialectOf(sp *span) *dialect {
+	for _, d := range dialects() {
+		if d.match(sp) {
+			return &d
+		}
+	}
+	return nil
 }
 
 // readTokens reads token counts under the names that emitters use.
@@ -181,19 +195,19 @@ func readGeneric(sp *span, r *reading) {
 	if r.kind == KindTool || sp.has(toolNameKeys[:]...) && sp.has(toolArgKeys[:]...) {
 		readTool(sp, r, input, output)
 	}
-	if r.kind == KindTool {
+	if r.kind == KindTool || r.complete {
 		return
 	}
 	if r.in == nil && r.input == "" {
-		r.in, r.input = inOut(input, "user", r.kind)
+		r.in, r.input = sp.memo.inOut(input, "user", r.kind)
 		if r.tools == nil {
 			if m := object(input); m != nil {
-				r.tools = parseTools(first(m, "tools", "functions"))
+				r.tools = sp.memo.parseTools(first(m, "tools", "functions"))
 			}
 		}
 	}
 	if r.out == nil && r.output == "" {
-		r.out, r.output = inOut(output, "assistant", r.kind)
+		r.out, r.output = sp.memo.inOut(output, "assistant", r.kind)
 		if r.finish == "" {
 			r.finish = finishReason(output)
 		}
@@ -201,12 +215,12 @@ func readGeneric(sp *span, r *reading) {
 }
 
 // inOut returns what v, a span's input or output, holds: messages, or else text.
-func inOut(v any, role string, kind Kind) ([]Message, string) {
+func (c *memo) inOut(v any, role string, kind Kind) ([]Message, string) {
 	v = unwrapValue(v)
 	if v == nil {
 		return nil, ""
 	}
-	if ms := parseMessages(v, role); ms != nil {
+	if ms := c.parseMessages(v, role); ms != nil {
 		return ms, ""
 	}
 	s := text(v)

@@ -81,7 +81,9 @@ func failureOf(sp *span) *Failure {
 		return nil
 	}
 	var f Failure
-	if g := failureFrom(sp.err); g != nil {
+	if sp.failure != nil {
+		f = *sp.failure
+	} else if g := failureFrom(sp.err); g != nil {
 		f = *g
 	}
 	for _, e := range sp.events {
@@ -174,4 +176,42 @@ func settleErrors(steps []Step, parents []int) {
 // echoes reports whether up, an ancestor's error, is f again.
 func echoes(up, f *Failure) bool {
 	return up.Message == "" || strings.Contains(up.Message, f.Message) || strings.Contains(f.Message, up.Message)
+}
+
+var (
+	// typedError matches an error as Go, JavaScript and Python print it: a type, then
+	// what it says.
+	typedError = regexp.MustCompile(`^((?:\w+\.)*\w*(?:Error|Exception|Timeout|Interrupt|Exit))(?:: |\()`)
+	// stackStart matches where a stack trace begins that was appended to an error's text.
+	stackStart = regexp.MustCompile(`\n    at |Traceback \(most recent call last\):|\ngoroutine \d+ \[`)
+)
+
+// failureFromText reads an error that was written as one text: its type before the
+// message, and the stack behind it.
+func failureFromText(s string) Failure {
+	var f Failure
+	if i := stackStart.FindStringIndex(s); i != nil {
+		s, f.Stack = s[:i[0]], strings.TrimLeft(s[i[0]:], "\n")
+	}
+	s = strings.TrimSpace(s)
+	if m := typedError.FindStringSubmatch(s); m != nil {
+		f.Type = m[1]
+		rest := s[len(m[0]):]
+		if strings.HasSuffix(m[0], "(") { // Python's repr
+			rest = strings.TrimSuffix(rest, ")")
+			if n := len(rest); n > 1 && (rest[0] == '"' || rest[0] == '\'') && rest[n-1] == rest[0] {
+				rest = rest[1 : n-1]
+			}
+		}
+		s = rest
+	}
+	f.Message = s
+	if f.Message == "" && f.Stack != "" { // Python prints the error in the last line
+		lines := strings.Split(strings.TrimSpace(f.Stack), "\n")
+		g := failureFromText(lines[len(lines)-1])
+		f.Message = g.Message
+		fill(&f.Type, g.Type)
+	}
+	f.infer()
+	return f
 }

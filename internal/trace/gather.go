@@ -11,7 +11,8 @@ type gathered struct {
 	order   []*gathering
 	byKey   map[string]*gathering
 	bytes   int
-	session string // of the last line of a session log
+	session string     // of the last line of a session log
+	log     *gathering // that session's
 }
 
 // A gathering is the parts of one trace.
@@ -92,16 +93,20 @@ func (s *splitter) gatherFull() {
 // gather takes in a document that is a part of a trace: one message, one span, or one
 // line of an agent's session log. It reports whether m was one.
 func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []string) bool {
-	session, _ := m["sessionId"].(string)
-	_, typed := m["type"].(string)
+	for _, d := range decoders() {
+		if d.line == nil {
+			continue
+		}
+		if session, ok := d.line(m, s.session); ok {
+			s.session = session
+			s.log = s.part("session "+session, "messages", raw, line, warnings)
+			s.log.session = session
+			s.gatherFull()
+			return true
+		}
+	}
 	_, role := m["role"].(string)
 	switch {
-	case session != "" && typed && (m["uuid"] != nil || m["message"] != nil):
-		s.session = session
-		g := s.part("session "+session, "messages", raw, line, warnings)
-		g.session = session
-	case s.session != "" && typed && session == "" && (m["leafUuid"] != nil || isMessage(object(m["message"]))): // a line of the session that lacks its id
-		s.part("session "+s.session, "messages", raw, line, warnings)
 	case role && (m["content"] != nil || m["tool_calls"] != nil || m["parts"] != nil) && m["messages"] == nil && m["history"] == nil:
 		s.part("messages", "messages", raw, line, warnings)
 	case isSpan(m) && first(m, "spans", "observations", "trace_payload", "input_messages") == nil && !isDatadogSpan(m):
@@ -110,6 +115,18 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 		return false
 	}
 	s.gatherFull()
+	return true
+}
+
+// stray takes in a line of a session log that is no entry of it. It reports false where
+// no log is being read.
+func (s *splitter) stray(line int) bool {
+	if s.log == nil {
+		return false
+	}
+	if len(s.log.warnings) < maxWarnings {
+		s.log.warnings = append(s.log.warnings, fmt.Sprintf("line %d is no entry of the session log and was skipped", line))
+	}
 	return true
 }
 

@@ -20,8 +20,6 @@ func genAIEvents(sp *span) bool {
 	return false
 }
 
-func isLangSmith(sp *span) bool { return sp.has("langsmith.span.kind") || sp.hasPrefix("langsmith.") }
-
 func readGenAI(sp *span, r *reading) {
 	for _, e := range sp.events {
 		if e.name == "gen_ai.client.inference.operation.details" || e.name == "gen_ai.client.operation.details" {
@@ -39,7 +37,7 @@ func readGenAI(sp *span, r *reading) {
 	r.model = sp.getText("gen_ai.response.model", "gen_ai.request.model")
 	r.finish = finishReason(sp.get("gen_ai.response.finish_reasons"))
 	readGenAIMessages(sp, r)
-	r.tools = parseTools(sp.get("gen_ai.tool.definitions", "gen_ai.request.tools"))
+	r.tools = sp.memo.parseTools(sp.get("gen_ai.tool.definitions", "gen_ai.request.tools"))
 	if r.kind == KindAgent && sp.getText("gen_ai.agent.name") == "" {
 		r.agent = strings.TrimPrefix(sp.name, "invoke_agent ")
 	}
@@ -54,9 +52,9 @@ func readGenAIMessages(sp *span, r *reading) {
 			r.in = append(r.in, m)
 		}
 	}
-	r.in = append(r.in, parseMessages(sp.get("gen_ai.input.messages"), "user")...)
+	r.in = append(r.in, sp.memo.parseMessages(sp.get("gen_ai.input.messages"), "user")...)
 	if v := sp.get("gen_ai.output.messages"); v != nil {
-		r.out = parseMessages(v, "assistant")
+		r.out = sp.memo.parseMessages(v, "assistant")
 		if r.finish == "" {
 			r.finish = finishReason(v)
 		}
@@ -85,7 +83,7 @@ func readGenAIMessages(sp *span, r *reading) {
 // legacyMessages reads prefix as one JSON string, or as prefix.N.role and its like.
 func legacyMessages(sp *span, prefix, role string) []Message {
 	if v := sp.attrs[prefix]; v != nil {
-		if ms := parseMessages(v, role); ms != nil {
+		if ms := sp.memo.parseMessages(v, role); ms != nil {
 			return ms
 		}
 		if s := scalar(v); s != "" {
@@ -167,69 +165,4 @@ func eventBody(e event) any {
 		}
 	}
 	return e.attrs
-}
-
-// Traceloop (OpenLLMetry) sets the GenAI attributes of its day, and its own for
-// everything that is no model call.
-func isTraceloop(sp *span) bool {
-	return sp.has("llm.request.type") || sp.hasPrefix("traceloop.")
-}
-
-func readTraceloop(sp *span, r *reading) {
-	readGenAI(sp, r)
-	if k := kindOf(sp.getText("traceloop.span.kind")); k != "" {
-		r.kind = k
-	}
-	if r.kind == "" && sp.has("llm.request.type") {
-		r.kind = KindLLM
-	}
-	switch r.kind {
-	case KindTool:
-		r.tool = &ToolIO{Name: sp.getText("traceloop.entity.name")}
-	case KindAgent:
-		r.agent = sp.getText("traceloop.entity.name")
-	}
-	for _, f := range indexed(sp.attrs, "llm.request.functions") {
-		if t := parseTool(f.(map[string]any)); t.Name != "" {
-			r.tools = append(r.tools, t)
-		}
-	}
-}
-
-// The AI SDK of Vercel: https://ai-sdk.dev/docs/ai-sdk-core/telemetry
-func isVercel(sp *span) bool { return sp.has("ai.operationId") }
-
-func readVercel(sp *span, r *reading) {
-	op := sp.getText("ai.operationId")
-	switch {
-	case op == "ai.toolCall":
-		r.kind = KindTool
-		return
-	case strings.HasSuffix(op, ".doGenerate"), strings.HasSuffix(op, ".doStream"):
-		r.kind = KindLLM
-	case strings.HasPrefix(op, "ai.embed"):
-		r.kind = KindRetrieval
-	default:
-		r.kind = KindAgent
-	}
-	v := sp.get("ai.prompt.messages")
-	if v == nil {
-		v = sp.get("ai.prompt")
-	}
-	r.in = parseMessages(v, "user")
-	if r.in == nil {
-		if m := object(v); m != nil && scalar(m["prompt"]) != "" {
-			r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
-		}
-	}
-	out := Message{Role: "assistant", Text: sp.getText("ai.response.text", "ai.response.object", "ai.result.text")}
-	for _, c := range list(sp.get("ai.response.toolCalls", "ai.result.toolCalls")) {
-		if c := object(c); c != nil {
-			out.Calls = append(out.Calls, parseCall(c))
-		}
-	}
-	if out.Text != "" || out.Calls != nil {
-		r.out = []Message{out}
-	}
-	r.tools = parseTools(sp.get("ai.prompt.tools"))
 }

@@ -135,6 +135,10 @@ func (j *joiner) add(inv Invocation, executed bool) {
 // result gives a tool message's result to the invocation that it answers: the one of its
 // id, else the oldest of its name without a result.
 func (j *joiner) result(msg *Message) {
+	if msg.ToolID == "" && msg.Name == "" {
+		j.namelessResult(msg)
+		return
+	}
 	q := j.byName[msg.Name]
 	if msg.ToolID != "" {
 		q = j.byID[msg.ToolID]
@@ -153,6 +157,26 @@ func (j *joiner) result(msg *Message) {
 	for _, n := range slices.Backward(q.list[max(0, len(q.list)-8):]) {
 		if inv := &j.out[n]; inv.Result == msg.Text {
 			inv.IsErr = inv.IsErr || msg.IsErr
+			return
+		}
+	}
+}
+
+// namelessResult gives a result that names neither call nor tool to the oldest recent
+// execution that failed without one: emitters whose messages lose the ids record the
+// text of a failure only there.
+func (j *joiner) namelessResult(msg *Message) {
+	const recent = 16
+	from := max(0, len(j.out)-recent)
+	for n := from; n < len(j.out); n++ {
+		if inv := &j.out[n]; inv.HasResult && inv.Result == msg.Text {
+			return // it is the result of a recorded execution
+		}
+	}
+	for n := from; n < len(j.out); n++ {
+		inv := &j.out[n]
+		if !inv.HasResult && (j.executed[n] && inv.Status == Error || !j.executed[n] && inv.CallID == "") {
+			inv.Result, inv.HasResult, inv.IsErr = msg.Text, true, msg.IsErr
 			return
 		}
 	}

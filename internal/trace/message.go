@@ -11,7 +11,17 @@ var messageKeys = [...]string{"messages", "chat_history", "input_messages", "inp
 // (also nested once more, as LangChain writes it), an object that holds one, a provider's
 // request or response, or one message. role is the role of entries that name none. It
 // returns nil when v is no conversation.
-func parseMessages(v any, role string) []Message {
+func parseMessages(v any, role string) []Message { return (*memo)(nil).parseMessages(v, role) }
+
+// parseMessages is the function of the same name with what was read before looked up.
+func (c *memo) parseMessages(v any, role string) []Message {
+	if s, ok := v.(string); ok && c != nil {
+		if s = strings.TrimSpace(s); s != "" && s[0] == '[' {
+			if out, ok := c.list(s, role); ok {
+				return out
+			}
+		}
+	}
 	switch v := embedded(v).(type) {
 	case []any:
 		var out []Message
@@ -19,14 +29,10 @@ func parseMessages(v any, role string) []Message {
 			switch e := e.(type) {
 			case []any:
 				for _, inner := range e {
-					if m := object(inner); isMessage(m) {
-						out = append(out, parseMessage(m, role)...)
-					}
+					out = append(out, c.parseMessage(object(inner), role)...)
 				}
 			default:
-				if m := object(e); isMessage(m) {
-					out = append(out, parseMessage(m, role)...)
-				}
+				out = append(out, c.parseMessage(object(e), role)...)
 			}
 		}
 		return out
@@ -39,7 +45,7 @@ func parseMessages(v any, role string) []Message {
 			if l == nil {
 				continue
 			}
-			if ms := parseMessages(l, role); ms != nil {
+			if ms := c.parseMessages(l, role); ms != nil {
 				return append(systemPrompt(v), ms...)
 			}
 		}
@@ -374,6 +380,9 @@ func finishReason(v any) string {
 	return ""
 }
 
+// maxToolName bounds the names of tools that are declared by nothing else, in bytes.
+const maxToolName = 200
+
 // parseTools reads declared tools: a list, an object by name, or one definition, in any
 // dialect.
 func parseTools(v any) []Tool {
@@ -387,7 +396,7 @@ func parseTools(v any) []Tool {
 				} else if t := parseTool(m); t.Name != "" {
 					tools = append(tools, t)
 				}
-			} else if s, ok := e.(string); ok && s != "" && len(s) <= 200 {
+			} else if s, ok := e.(string); ok && s != "" && len(s) <= maxToolName {
 				tools = append(tools, Tool{Name: s})
 			}
 		}

@@ -28,10 +28,11 @@ func readOpenInference(sp *span, r *reading) {
 // and output.value are set first and survive the SDK's attribute limit, which drops the
 // indexed messages of long conversations; only they keep a refusal.
 func readOpenInferenceModel(sp *span, r *reading) {
-	request := embedded(sp.get("input.value"))
-	r.in = parseMessages(request, "user")
-	if ms := openInferenceMessages(sp, "llm.input_messages", "user"); len(ms) > len(r.in) {
-		r.in = ms
+	readOpenInferenceRequest(sp, r)
+	if lastIndex(sp.attrs, "llm.input_messages") >= len(r.in) || list(sp.attrs["llm.input_messages"]) != nil {
+		if ms := openInferenceMessages(sp, "llm.input_messages", "user"); len(ms) > len(r.in) {
+			r.in = ms
+		}
 	}
 	response := embedded(sp.get("output.value"))
 	r.out = parseMessages(response, "assistant")
@@ -41,12 +42,45 @@ func readOpenInferenceModel(sp *span, r *reading) {
 	if r.finish == "" {
 		r.finish = finishReason(response)
 	}
+	if r.tools == nil {
+		readOpenInferenceTools(sp, r)
+	}
+}
+
+// readOpenInferenceRequest reads messages and tools of the request.
+func readOpenInferenceRequest(sp *span, r *reading) {
+	v := sp.get("input.value")
+	if s, ok := v.(string); ok {
+		s = strings.TrimSpace(s)
+		if request, ok := fields(s); ok && request["messages"] != "" && request["system"] == "" && request["system_instruction"] == "" && request["instructions"] == "" {
+			if ms, ok := sp.memo.list(request["messages"], "user"); ok {
+				r.in = ms
+				if t := request["tools"]; t != "" {
+					r.tools = sp.memo.parseTools(t)
+				}
+				return
+			}
+		}
+	}
+	request := embedded(v)
+	r.in = parseMessages(request, "user")
+	if m := object(request); m != nil {
+		r.tools = parseTools(first(m, "tools", "functions"))
+	}
+}
+
+// readOpenInferenceTools reads the declared tools where the request has none.
+func readOpenInferenceTools(sp *span, r *reading) {
 	for _, t := range indexed(sp.attrs, "llm.tools") {
 		m := t.(map[string]any)
-		r.tools = append(r.tools, parseTools(first(m, "tool.json_schema", "json_schema"))...)
+		r.tools = append(r.tools, sp.memo.parseTools(first(m, "tool.json_schema", "json_schema"))...)
 	}
-	if m := object(request); r.tools == nil && m != nil {
-		r.tools = parseTools(first(m, "tools", "functions"))
+	for _, t := range list(sp.attrs["llm.tools"]) { // nested, not indexed
+		m := object(t)
+		if inner := object(m["tool"]); inner != nil {
+			m = inner
+		}
+		r.tools = append(r.tools, parseTools(first(m, "tool.json_schema", "json_schema"))...)
 	}
 	if m := object(sp.get("llm.invocation_parameters")); r.tools == nil && m != nil {
 		r.tools = parseTools(first(m, "tools", "functions"))

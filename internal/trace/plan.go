@@ -27,6 +27,7 @@ type plan struct {
 	fold        []fold // by first folded position, ascending
 	longestText int
 	longestList int
+	scratch     *scratch
 }
 
 // A fold is a run of steps that repeat the width steps before them.

@@ -24,36 +24,69 @@ type renderer struct {
 	view
 	buf      []byte
 	cut      int
+	cutTexts int // texts that were cut, times their weights
 	omitted  int
 	rendered []bool            // by message: written in full, or part of a fold
 	where    map[string]string // long content that was written, with its place
 	calls    map[string]string // arguments of the calls that were written, by id
-	model    string
+	// said has the name of the last step of each kind, model that of the last step that had
+	// one, agent the last one: what is the same again is left out.
+	said         map[Kind]string
+	model, agent string
 }
 
 // shareable is the length from which a text that was written before is referred to
 // instead of repeated.
 const shareable = 48
 
-// render writes the view and reports whether it is within the budget.
+// render returns the view and reports whether it is within the budget.
 func (p *plan) render(v view) (Compacted, bool) {
-	r := renderer{
-		plan: p, view: v,
-		buf:      make([]byte, 0, min(v.budget+v.budget/8, 1<<20)),
-		rendered: make([]bool, len(p.t.Messages)),
-		where:    make(map[string]string),
-		calls:    make(map[string]string),
+	r := p.write(v)
+	if r.over() {
+		return Compacted{}, false
 	}
+	return Compacted{JSON: bytes.Clone(r.buf), BytesCut: r.cut, StepsOmitted: r.omitted}, true
+}
+
+// fits reports whether the view is within the budget.
+func (p *plan) fits(v view) bool {
+	r := p.write(v)
+	return !r.over()
+}
+
+// write writes the view. Its memory is the plan's and is used again for the next one.
+func (p *plan) write(v view) renderer {
+	if p.scratch == nil {
+		p.scratch = &scratch{
+			buf:      make([]byte, 0, min(v.budget+v.budget/8, 256<<10)),
+			rendered: make([]bool, len(p.t.Messages)),
+			where:    make(map[string]string),
+			calls:    make(map[string]string),
+			names:    make(map[Kind]string),
+		}
+	}
+	sc := p.scratch
+	clear(sc.rendered)
+	clear(sc.where)
+	clear(sc.calls)
+	clear(sc.names)
+	r := renderer{plan: p, view: v, buf: sc.buf[:0], rendered: sc.rendered, where: sc.where, calls: sc.calls, said: sc.names}
 	r.buf = append(r.buf, '{')
 	r.header()
 	r.key("steps")
 	r.buf = append(r.buf, '[')
 	r.steps()
 	r.buf = append(r.buf, ']', '}')
-	if r.over() {
-		return Compacted{}, false
-	}
-	return Compacted{JSON: bytes.Clone(r.buf), BytesCut: r.cut, StepsOmitted: r.omitted}, true
+	sc.buf = r.buf
+	return r
+}
+
+// A scratch is the memory of one rendering.
+type scratch struct {
+	buf          []byte
+	rendered     []bool
+	where, calls map[string]string
+	names        map[Kind]string
 }
 
 func (r *renderer) over() bool { return len(r.buf) > r.budget }
@@ -195,10 +228,14 @@ func (r *renderer) step(i int) {
 	r.open()
 	r.int("i", s.Index)
 	r.name("kind", string(s.Kind))
-	if s.Name != s.Agent && s.Name != string(s.Kind) && !r.saysRole(s) && (s.Tool == nil || s.Name != s.Tool.Name) {
+	if s.Name != s.Agent && s.Name != string(s.Kind) && s.Name != r.said[s.Kind] && !r.saysRole(s) && (s.Tool == nil || !namesTool(s.Name, s.Tool.Name)) {
 		r.name("name", s.Name)
+		r.said[s.Kind] = s.Name
 	}
-	r.name("agent", s.Agent)
+	if s.Kind != KindTool || s.Agent != r.agent {
+		r.name("agent", s.Agent)
+		r.agent = s.Agent
+	}
 	if s.Model != r.model && s.Model != "" {
 		r.name("model", s.Model)
 		r.model = s.Model
@@ -248,6 +285,16 @@ func (r *renderer) step(i int) {
 // there.
 func (r *renderer) saysRole(s *Step) bool {
 	return len(s.Out) > 0 && s.Out[0] >= 0 && s.Out[0] < len(r.t.Messages) && r.t.Messages[s.Out[0]].Role == s.Name
+}
+
+// namesTool reports whether a span's name says no more than its tool's: "execute_tool x",
+// "x.tool".
+func namesTool(name, tool string) bool {
+	if name == tool {
+		return true
+	}
+	before, after, ok := strings.Cut(name, tool)
+	return ok && len(before)+len(after) <= len("execute_tool ")
 }
 
 func (r *renderer) allRendered(ms []int) bool {
@@ -445,6 +492,7 @@ func (r *renderer) content(key, s, place string) {
 			var n int
 			s, n = cutMiddle(s, limit)
 			r.cut += n
+			r.cutTexts += limit / r.cap
 		}
 	} else if len(s) > r.budget {
 		r.buf = append(r.buf, make([]byte, r.budget)...) // cannot fit: over, without writing it

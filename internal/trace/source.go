@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 var errTooLong = errors.New("value too long")
@@ -17,8 +19,9 @@ type source struct {
 	r    io.Reader
 	buf  []byte // bytes read, of which those before off are done with
 	off  int
-	next int // what the decoder under way was given, from off
-	line int // line at off, from 1
+	next int   // what the decoder under way was given, from off
+	line int   // line at off, from 1
+	gone int64 // bytes that were before buf
 	max  int
 	err  error // from r
 	// wasted counts the bytes that were scanned for values that turned out to be broken.
@@ -29,16 +32,28 @@ type source struct {
 
 const maxWasted = 64 << 20
 
-// newSource returns a source of at most max bytes per value, decompressing gzip.
+// maxWindow bounds the memory of zstd, in bytes; it is what the zstd command writes at
+// most unless it is told otherwise.
+const maxWindow = 128 << 20
+
+// newSource returns a source of at most max bytes per value, decompressing gzip and zstd.
 func newSource(r io.Reader, max int) (*source, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
-	head, err := br.Peek(2)
+	head, err := br.Peek(4)
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	s := &source{r: br, line: 1, max: max}
-	if len(head) == 2 && head[0] == 0x1f && head[1] == 0x8b {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		zr, err := gzip.NewReader(br)
+		if err != nil {
+			return nil, err
+		}
+		s.r = zr
+	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		// One goroutine, which ends with the file, and a window that no file can blow up.
+		zr, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow))
 		if err != nil {
 			return nil, err
 		}
@@ -53,6 +68,9 @@ func newSource(r io.Reader, max int) (*source, error) {
 	return s, nil
 }
 
+// head returns the start of what lies ahead, to tell what it is.
+func (s *source) head() []byte { return s.ahead()[:min(len(s.ahead()), 512)] }
+
 // ahead returns what was read and is not done with.
 func (s *source) ahead() []byte { return s.buf[s.off:] }
 
@@ -62,6 +80,7 @@ func (s *source) more() error {
 		return s.err
 	}
 	if s.off > 64<<10 && s.off > len(s.buf)/2 {
+		s.gone += int64(s.off)
 		s.buf = append(s.buf[:0], s.buf[s.off:]...)
 		s.off = 0
 	}
@@ -87,6 +106,23 @@ func (s *source) more() error {
 	}
 	s.err = io.ErrNoProgress
 	return s.err
+}
+
+// position returns how many bytes are done with.
+func (s *source) position() int64 { return s.gone + int64(s.off) }
+
+// discard moves to position n, which is in the given line.
+func (s *source) discard(n int64, line int) error {
+	for s.position() < n {
+		if len(s.ahead()) == 0 {
+			if err := s.more(); err != nil {
+				return err
+			}
+		}
+		s.off += int(min(int64(len(s.ahead())), n-s.position()))
+	}
+	s.line = line
+	return nil
 }
 
 // peek returns the next byte.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -23,7 +24,13 @@ type span struct {
 	err               any
 	dropped           int
 	service, source   string
-	pos               int // in the source
+	pos               int      // in the source
+	order             string   // sorts siblings before their times do, or ""
+	failure           *Failure // the error, when the format's decoder read it itself
+	// read interprets the span in place of a dialect of its attributes, for formats whose
+	// spans are no attributes.
+	read func(*span, *reading)
+	memo *memo // of the trace; nil is fine
 }
 
 // An event is a span event or a log record of a span.
@@ -231,6 +238,9 @@ func milliseconds(f float64) time.Duration {
 // attributes returns attributes by dotted key: from OTLP's list of keys and values, or
 // from an object, flat or nested.
 func attributes(v any) map[string]any {
+	if m, ok := v.(attrMap); ok {
+		return m
+	}
 	out := make(map[string]any)
 	switch v := embedded(v).(type) {
 	case []any:
@@ -363,4 +373,19 @@ func indexed(attrs map[string]any, prefix string) []any {
 		out[n] = items[k]
 	}
 	return out
+}
+
+// lastIndex returns the largest index among the attributes prefix.0.…, prefix.1.…, or -1.
+func lastIndex(attrs map[string]any, prefix string) int {
+	last := -1
+	for k := range attrs {
+		if len(k) <= len(prefix) || k[len(prefix)] != '.' || !strings.HasPrefix(k, prefix) {
+			continue
+		}
+		i, _, _ := strings.Cut(k[len(prefix)+1:], ".")
+		if n, err := strconv.Atoi(i); err == nil && len(i) <= 6 {
+			last = max(last, n)
+		}
+	}
+	return last
 }

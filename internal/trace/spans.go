@@ -12,9 +12,6 @@ func spanListOf(doc any) ([]map[string]any, []string) {
 	case []any:
 		return spanObjects(doc, "")
 	case map[string]any:
-		if spans, sources := runBatch(doc); spans != nil {
-			return spans, sources
-		}
 		for _, k := range spanListKeys {
 			if l := list(doc[k]); l != nil {
 				if spans, sources := spanObjects(l, pointer("", k)); spans != nil {
@@ -36,19 +33,6 @@ func spanListOf(doc any) ([]map[string]any, []string) {
 		}
 	}
 	return nil, nil
-}
-
-// runBatch returns the runs of a batch as LangSmith's SDKs send it: created in post,
-// completed in patch.
-func runBatch(doc map[string]any) (spans []map[string]any, sources []string) {
-	for _, k := range [...]string{"post", "patch"} {
-		for i, e := range list(doc[k]) {
-			if m := object(e); m != nil && m["id"] != nil {
-				spans, sources = append(spans, m), append(sources, pointer("", k, i))
-			}
-		}
-	}
-	return spans, sources
 }
 
 // spanObjects returns the spans of l when most of its elements are spans.

@@ -25,6 +25,10 @@ type SplitOptions struct {
 	Format string
 	// MaxDocument bounds one JSON value, in bytes; 0 means [MaxDocument].
 	MaxDocument int
+	// Offset and Line are where to start: [Document.Next] and [Document.NextLine] of an
+	// earlier pass over the same file. 0 is its start.
+	Offset int64
+	Line   int
 }
 
 // A Document is one trace of an input file.
@@ -37,10 +41,14 @@ type Document struct {
 	// string as {"text": …}. Only a raw-trace document may have any other value, or none.
 	Payload json.RawMessage
 	// Raw is set when the source was a raw-trace document. Its Payload is Payload.
-	Raw      *evalforge.RawTrace
-	Start    time.Time // zero when unknown
-	Line     int       // in the (decompressed) file, from 1
-	Warnings []string  // they hold nothing of the trace's content
+	Raw   *evalforge.RawTrace
+	Start time.Time // zero when unknown
+	Line  int       // in the (decompressed) file, from 1
+	// Next and NextLine are where in the decompressed file, in bytes, the rest can be read
+	// on without what came before; 0 where it cannot.
+	Next     int64
+	NextLine int
+	Warnings []string // they hold nothing of the trace's content
 }
 
 // A SplitError is a part of an input file that holds no trace. It holds nothing of the
@@ -61,7 +69,8 @@ func (e *SplitError) Error() string {
 // Split reads the traces in r, named name in errors: JSON Lines, one JSON value, several
 // one after the other, an array of traces, or an OTLP export, whose spans and log records
 // are gathered by trace id over the whole file. Lines that are single messages or
-// single spans are gathered likewise. Gzip is recognised and undone.
+// single spans are gathered likewise. Gzip and zstd are recognised and undone, and OTLP in
+// protobuf is read as well as in JSON.
 //
 // Errors are [*SplitError]; after one the sequence goes on with what follows in the
 // file, unless reading itself failed. Memory is bounded by [SplitOptions.MaxDocument]
@@ -84,6 +93,11 @@ type splitter struct {
 	yield func(Document, error) bool
 	done  bool // the consumer wants no more
 	found int  // documents and errors so far
+	// next and nextLine are the end of the value at hand; nested counts the lists that it
+	// is being taken out of.
+	next     int64
+	nextLine int
+	nested   int
 	gathered
 	bad badLines
 }
@@ -98,6 +112,17 @@ func (s *splitter) run(r io.Reader) {
 	src, err := newSource(r, s.opt.MaxDocument)
 	if err != nil {
 		s.fail(0, "cannot be read: "+err.Error())
+		return
+	}
+	if s.opt.Offset > 0 {
+		if err := src.discard(s.opt.Offset, s.opt.Line); err != nil {
+			if err != io.EOF {
+				s.fail(s.opt.Line, "cannot be read: "+err.Error())
+			}
+			return
+		}
+	} else if isProto(src.head()) {
+		s.proto(src)
 		return
 	}
 	for !s.done {
@@ -116,8 +141,10 @@ func (s *splitter) run(r io.Reader) {
 			continue
 		}
 		s.endBadLines()
+		s.next, s.nextLine = src.position(), src.line
 		s.document(raw, line)
 	}
+	s.next = 0
 	s.endBadLines()
 	s.flush("")
 	if s.found == 0 && !s.done {
@@ -214,6 +241,9 @@ func (s *splitter) emit(d Document) {
 		return
 	}
 	s.found++
+	if len(s.order) == 0 && s.nested == 0 {
+		d.Next, d.NextLine = s.next, s.nextLine
+	}
 	s.done = !s.yield(d, nil)
 }
 
@@ -222,6 +252,8 @@ func admits(want, got string) bool {
 	switch want {
 	case got:
 		return true
+	case FormatSpans:
+		return got == FormatPhoenix || got == FormatLangfuse || got == FormatLangSmith || got == FormatDatadog || got == FormatDatadogExport
 	case FormatOTLP:
 		return got == FormatOpenInference || got == FormatGenAI || strings.HasPrefix(got, FormatOTLP+"/")
 	}
@@ -261,6 +293,9 @@ const maxNested = 4
 
 // value takes in v, whose text is raw.
 func (s *splitter) value(v any, raw []byte, line int, warnings []string, depth int) {
+	if _, ok := v.(map[string]any); !ok && depth == 0 && s.stray(line) {
+		return
+	}
 	switch v := v.(type) {
 	case map[string]any:
 		s.object(v, raw, line, warnings, depth)
@@ -334,6 +369,9 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 		s.rawTrace(m, raw, line, warnings)
 		return
 	}
+	if depth == 0 && s.log != nil && decodeValue(m, raw).Format == FormatOpaque && s.stray(line) {
+		return
+	}
 	s.trace(m, raw, line, warnings)
 }
 
@@ -364,6 +402,8 @@ func (s *splitter) array(l []any, raw []byte, line int, warnings []string, depth
 // elements takes in each element of an array as a trace of its own. raw is the array's
 // text, which gives the elements their lines, or nil.
 func (s *splitter) elements(l []any, raw []byte, line int, warnings []string, depth int) {
+	s.nested++
+	defer func() { s.nested-- }()
 	var texts []json.RawMessage
 	if raw != nil {
 		_ = json.Unmarshal(raw, &texts) // raw is valid

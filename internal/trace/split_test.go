@@ -103,7 +103,7 @@ func TestSplit(t *testing.T) {
 		{"lines of messages", `{"role":"user","content":"hi"}` + "\n" + `{"role":"assistant","content":"ho"}`, SplitOptions{}, []string{"1 openai  2"}},
 		{"array of spans of two traces", `[{"trace_id":"t","span_id":"a","name":"x"},{"trace_id":"u","span_id":"b","name":"y"},{"trace_id":"t","span_id":"c","name":"z"}]`, SplitOptions{}, []string{"1 spans t 2", "1 spans u 1"}},
 		{"lines of spans", `{"trace_id":"t","span_id":"a","name":"x"}` + "\n" + `{"trace_id":"u","span_id":"b","name":"y"}` + "\n" + `{"trace_id":"t","span_id":"c","name":"z"}`, SplitOptions{}, []string{"1 spans t 2", "2 spans u 1"}},
-		{"session log", `{"sessionId":"s","type":"user","uuid":"1","message":{"role":"user","content":"hi"}}` + "\n" + `{"sessionId":"s","type":"assistant","uuid":"2","message":{"role":"assistant","content":[{"type":"text","text":"ho"}]}}`, SplitOptions{}, []string{"1 openai s 2"}},
+		{"session log", `{"sessionId":"s","type":"user","uuid":"1","message":{"role":"user","content":"hi"}}` + "\n" + `{"sessionId":"s","type":"assistant","uuid":"2","message":{"role":"assistant","content":[{"type":"text","text":"ho"}]}}`, SplitOptions{}, []string{"1 claude-code s 2"}},
 		{"otlp of two traces", otlp("t/a", "u/b", "t/c"), SplitOptions{}, []string{"1 genai t 2", "1 genai u 1"}},
 		{"otlp over lines", otlp("t/a") + "\n" + otlp("u/b") + "\n" + otlp("t/c"), SplitOptions{}, []string{"1 genai t 2", "2 genai u 1"}},
 		{"otlp in an array", "[" + otlp("t/a") + "," + otlp("t/c") + "]", SplitOptions{}, []string{"1 genai t 2"}},

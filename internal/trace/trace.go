@@ -10,17 +10,27 @@ import "time"
 
 // Trace formats as Decode names them in [Trace.Format].
 const (
-	FormatOTLP          = "otlp"          // OTLP JSON; the dialect of its spans follows after a slash
-	FormatOpenInference = "openinference" // OTLP spans with OpenInference attributes
-	FormatGenAI         = "genai"         // OTLP spans (and log events) with GenAI semantic-convention attributes
-	FormatSpans         = "spans"         // a bare list of spans
+	FormatOTLP          = "otlp"           // OTLP JSON; the dialect of its spans follows after a slash
+	FormatOpenInference = "openinference"  // OTLP spans with OpenInference attributes
+	FormatGenAI         = "genai"          // OTLP spans (and log events) with GenAI semantic-convention attributes
+	FormatVercel        = "otlp/vercel"    // OTLP spans of Vercel's AI SDK
+	FormatTraceloop     = "otlp/traceloop" // OTLP spans of Traceloop (OpenLLMetry), current and legacy
+	FormatLangSmithOTel = "otlp/langsmith" // OTLP spans with LangSmith attributes
+	FormatPhoenix       = "phoenix"        // span dumps of Phoenix
+	FormatLangfuse      = "langfuse"       // traces with observations
+	FormatLangSmith     = "langsmith"      // runs, exported or in an SDK's batch
+	FormatDatadog       = "datadog"        // LLM Observability spans as SDKs send them
+	FormatDatadogExport = "datadog-export" // LLM Observability spans as the Export API returns them
+	FormatSpans         = "spans"          // a list of spans of any other emitter
 	FormatDatadogSpan   = "evalforge/datadog"
 	FormatSample        = "evalforge/sample"
 	FormatFewShot       = "evalforge/few-shot"
 	FormatLiveTest      = "evalforge/live-test"
-	FormatOpenAI        = "openai"  // chat messages with tool calls
-	FormatAutoGen       = "autogen" // multi-agent histories: AutoGen, Who&When
-	FormatOpaque        = "opaque"  // anything else
+	FormatSWEAgent      = "swe-agent"   // SWE-agent trajectories
+	FormatClaudeCode    = "claude-code" // session logs of Claude Code
+	FormatOpenAI        = "openai"      // chat messages with tool calls
+	FormatAutoGen       = "autogen"     // multi-agent histories: AutoGen, Who&When
+	FormatOpaque        = "opaque"      // anything else
 )
 
 // A Trace is one decoded trace: steps in execution order, and every message once.

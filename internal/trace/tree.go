@@ -14,7 +14,7 @@ func buildSpans(b *builder, spans []*span) {
 	readings := make([]reading, len(spans))
 	formats := make(map[string]int)
 	for i, sp := range spans {
-		sp.pos = i
+		sp.pos, sp.memo = i, b.memo
 		r, format := interpret(sp)
 		readings[i] = r
 		if format != "" {
@@ -33,7 +33,9 @@ func buildSpans(b *builder, spans []*span) {
 	}
 	settleErrors(t.Steps, parents)
 	recoverOutputs(t)
-	t.Format = dominant(formats, t.Format)
+	if t.Format == FormatOTLP {
+		t.Format = dominant(formats, t.Format)
+	}
 }
 
 // dominant returns the most frequent format, or def when there is none. GenAI yields to
@@ -103,6 +105,9 @@ func preorder(spans []*span, readings []reading) (order, parents, depths []int) 
 	}
 	slices.SortStableFunc(sorted, func(i, j int) int {
 		a, b := spans[i], spans[j]
+		if a.order != "" && b.order != "" {
+			return cmp.Compare(a.order, b.order)
+		}
 		return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), cmp.Compare(rank(readings[i].kind), rank(readings[j].kind)))
 	})
 	children := make(map[int][]int)
@@ -167,6 +172,9 @@ func stepFrom(b *builder, sp *span, r *reading) Step {
 	if s.Tool != nil && s.Tool.IsErr && s.Status == Unset && s.Kind == KindTool {
 		s.Status = Error
 	}
+	if s.Status != Error && s.Err == nil {
+		delete(s.Attrs, "server.address") // says something where something failed
+	}
 	for _, e := range sp.events {
 		if d := eventDetail(e); d != "" && len(s.Attrs) < maxAttrs {
 			if s.Attrs == nil {
@@ -202,7 +210,7 @@ const (
 // model of a step has fields for.
 var attrPrefixes = [...]string{
 	"http.status_code", "http.response.status_code", "error.", "error_type", "retry", "run.status", "plan.", "agent.role", "agent.state",
-	"peer.service", "server.address", "gen_ai.operation.name", "tool.output.", "guardrail", "task.", "response_format", "gen_ai.output.type",
+	"peer.service", "server.address", "tool.output.", "guardrail", "task.", "response_format", "gen_ai.output.type",
 	"eval_flags", "monitor_tags", "retry_count", "tags", "finish", "content_filter", "db.", "url.full", "langgraph_node", "provider", "stop",
 }
 

@@ -21,8 +21,25 @@ const maxEmbedded = 4
 
 // parseJSON decodes exactly one JSON value; numbers stay as they are written. Invalid
 // UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000).
-func parseJSON(b []byte) (any, error) {
+func parseJSON(b []byte) (any, error) { return parseDocument(b, false) }
+
+// parseDocument is parseJSON, with OTLP's attribute lists decoded if otlp is set.
+func parseDocument(b []byte, otlp bool) (any, error) {
+	if s := string(b); utf8.ValidString(s) {
+		if v, ok := parseFast(s, otlp); ok {
+			return v, nil
+		}
+	}
 	return readJSON(bytes.NewReader(b))
+}
+
+// parseText decodes s, which is exactly one JSON value.
+func parseText(s string) (any, bool) {
+	if v, ok := parseFast(s, false); ok && utf8.ValidString(s) {
+		return v, true
+	}
+	v, err := readJSON(strings.NewReader(s))
+	return v, err == nil
 }
 
 func readJSON(r io.Reader) (any, error) {
@@ -58,8 +75,8 @@ func embedded(v any) any {
 		default:
 			return v
 		}
-		inner, err := readJSON(strings.NewReader(s))
-		if err != nil {
+		inner, ok := parseText(s)
+		if !ok {
 			return v
 		}
 		v = inner
@@ -239,6 +256,8 @@ func appendCanonical(b []byte, v any) []byte {
 			b = appendCanonical(b, e)
 		}
 		return append(b, ']')
+	case attrMap:
+		return appendCanonical(b, map[string]any(v))
 	case map[string]any:
 		keys := make([]string, 0, len(v))
 		for k := range v {

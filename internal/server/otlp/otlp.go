@@ -1,0 +1,315 @@
+// Package otlp receives traces over OTLP/HTTP: POST /v1/traces and /v1/logs, in protobuf
+// or JSON, gzipped or not (https://opentelemetry.io/docs/specs/otlp/#otlphttp). An SDK or
+// a Collector needs nothing but OTEL_EXPORTER_OTLP_ENDPOINT.
+//
+// Spans of one trace come in any order and in many requests, children before their
+// parents. A [Receiver] collects them, closes a trace a grace period after its root has
+// ended or when nothing came for a while, and hands the failed ones to its sink. Its
+// memory is bounded: the oldest incomplete trace is closed early when it must be. Senders
+// never wait for the sink; while it cannot keep up they are told to come again later.
+package otlp
+
+import (
+	"container/list"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/evalforge/evalforge/internal/trace"
+)
+
+// A Sink stores a trace that is worth keeping. Its document comes as the sender sent it:
+// the sink redacts. It is called from one goroutine.
+type Sink func(ctx context.Context, doc trace.Document) error
+
+// Options configure a [Receiver]. The zero value of each field but Sink takes its default.
+type Options struct {
+	Sink Sink
+	// Decides says whether a trace without an error status is a failure all the same: a
+	// deciding signal. Nil: none is.
+	Decides func(*trace.Trace) bool
+	// KeepAll keeps every trace, failed or not.
+	KeepAll bool
+	// Grace is how long after its last span a trace whose root has ended is closed;
+	// default 5 s, an SDK's default delay between exports.
+	Grace time.Duration
+	// Idle is how long after its last span any trace is closed; default 2 min.
+	Idle time.Duration
+	// MaxBody bounds a request's body as sent, MaxDecoded as decompressed, in bytes;
+	// defaults 16 and 64 MiB.
+	MaxBody, MaxDecoded int
+	// MaxTrace bounds one trace in bytes; one that is longer is closed in parts. Default
+	// 16 MiB.
+	MaxTrace int
+	// MaxMemory bounds all traces that are held, in bytes; default 256 MiB. Up to a
+	// quarter of it may wait for the sink.
+	MaxMemory int
+	// MaxRequests bounds the requests that are decoded at the same time, each of which takes
+	// a small multiple of its body; further ones are told to come again. Default 8.
+	MaxRequests int
+	// Log gets what the sink could not take. Optional.
+	Log *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	duration := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	size := func(n *int, v int) {
+		if *n <= 0 {
+			*n = v
+		}
+	}
+	duration(&o.Grace, 5*time.Second)
+	duration(&o.Idle, 2*time.Minute)
+	size(&o.MaxBody, 16<<20)
+	size(&o.MaxDecoded, 64<<20)
+	size(&o.MaxTrace, 16<<20)
+	size(&o.MaxMemory, 256<<20)
+	size(&o.MaxRequests, 8)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// A Receiver is an [http.Handler]. [Receiver.Run] must run for traces to be closed.
+type Receiver struct {
+	opt   Options
+	slots chan struct{}
+	wake  chan struct{} // something was queued
+
+	mu     sync.Mutex
+	traces map[string]*assembly
+	order  *list.List // of *assembly, by when they were first heard of
+	due    []*assembly
+	bytes  int // held by traces
+	queue  []*assembly
+	queued int // bytes held by queue
+	stats  Stats
+}
+
+// Stats counts what a receiver did since it was made.
+type Stats struct {
+	Spans, Records int64 // accepted
+	Rejected       int64 // spans and records without a trace id
+	Kept, Dropped  int64 // traces, or parts of them
+	Evicted        int64 // traces closed early for want of memory
+	Refused        int64 // requests told to come again later
+	SinkErrors     int64 // traces that the sink could not store, and were lost
+	OpenTraces     int   // now
+	Bytes          int   // held now, by open traces and by those that wait for the sink
+}
+
+// An assembly is what is known of a trace that is not closed.
+type assembly struct {
+	id          string
+	spans, logs []json.RawMessage
+	bytes       int
+	root        bool
+	failed      bool
+	start       time.Time
+	last        time.Time // when something came
+	place       *list.Element
+}
+
+// overhead is counted for a trace beside its spans, in bytes: map, list and slices.
+const overhead = 512
+
+// New returns a receiver.
+func New(o Options) *Receiver {
+	o = o.withDefaults()
+	return &Receiver{
+		opt:    o,
+		slots:  make(chan struct{}, o.MaxRequests),
+		wake:   make(chan struct{}, 1),
+		traces: make(map[string]*assembly),
+		order:  list.New(),
+	}
+}
+
+// Stats returns what the receiver did so far.
+func (r *Receiver) Stats() Stats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.OpenTraces, s.Bytes = len(r.traces), r.bytes+r.queued
+	return s
+}
+
+// waiting is the share of the memory that may wait for the sink. What is more there came
+// from open traces, so that the sum stays within the bound: nothing is taken in until the
+// sink has caught up.
+const waiting = 4
+
+// full reports whether so much waits for the sink that nothing more can be taken in.
+func (r *Receiver) full() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.queued > r.opt.MaxMemory/waiting {
+		r.stats.Refused++
+		return true
+	}
+	return false
+}
+
+// add takes in the parts of one request.
+func (r *Receiver) add(parts []trace.OTLPPart, rejected int, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Rejected += int64(rejected)
+	for i := range parts {
+		r.addPart(&parts[i], now)
+	}
+	for r.bytes > r.opt.MaxMemory-r.opt.MaxMemory/waiting && r.order.Len() > 0 {
+		r.stats.Evicted++
+		r.close(r.order.Front().Value.(*assembly))
+	}
+}
+
+func (r *Receiver) addPart(p *trace.OTLPPart, now time.Time) {
+	a := r.traces[p.TraceID]
+	if a == nil {
+		a = &assembly{id: p.TraceID}
+		a.place = r.order.PushBack(a)
+		r.traces[p.TraceID] = a
+		a.bytes = overhead
+		r.bytes += overhead
+	}
+	n := p.Size() + 24*len(p.Resources)
+	a.bytes += n
+	r.bytes += n
+	if p.Logs {
+		a.logs = append(a.logs, p.Resources...)
+		r.stats.Records += int64(p.Items)
+	} else {
+		a.spans = append(a.spans, p.Resources...)
+		r.stats.Spans += int64(p.Items)
+	}
+	a.root, a.failed = a.root || p.Root, a.failed || p.Failed
+	if !p.Start.IsZero() && (a.start.IsZero() || p.Start.Before(a.start)) {
+		a.start = p.Start
+	}
+	a.last = now
+	if a.bytes > r.opt.MaxTrace {
+		r.close(a)
+	}
+}
+
+// close moves a to the queue. r.mu is held. A trace that is neither failed nor to be
+// looked at is dropped at once.
+func (r *Receiver) close(a *assembly) {
+	delete(r.traces, a.id)
+	r.order.Remove(a.place)
+	r.bytes -= a.bytes
+	if !a.failed && !r.opt.KeepAll && r.opt.Decides == nil {
+		r.stats.Dropped++
+		return
+	}
+	r.queued += a.bytes
+	r.queue = append(r.queue, a)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// closeDue closes the traces whose time has come.
+func (r *Receiver) closeDue(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	due := r.due[:0]
+	for _, a := range r.traces {
+		quiet := now.Sub(a.last)
+		if a.root && quiet >= r.opt.Grace || quiet >= r.opt.Idle {
+			due = append(due, a)
+		}
+	}
+	for _, a := range due {
+		r.close(a)
+	}
+	clear(due)
+	r.due = due[:0]
+}
+
+// next takes the oldest trace off the queue.
+func (r *Receiver) next() *assembly {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.queue) == 0 {
+		r.queue = nil
+		return nil
+	}
+	a := r.queue[0]
+	r.queue[0] = nil
+	r.queue = r.queue[1:]
+	return a
+}
+
+// Run closes traces and hands them to the sink until ctx is done; then it closes all that
+// are open, hands those over too, and returns. ctx's end does not reach the sink: what was
+// accepted is stored.
+func (r *Receiver) Run(ctx context.Context) {
+	tick := time.NewTicker(max(min(r.opt.Grace, r.opt.Idle)/4, 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			r.closeAll()
+			r.drain(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+			r.closeDue(time.Now())
+		case <-r.wake:
+		}
+		r.drain(context.WithoutCancel(ctx))
+	}
+}
+
+func (r *Receiver) closeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.order.Len() > 0 {
+		r.close(r.order.Front().Value.(*assembly))
+	}
+}
+
+// drain hands the queue to the sink.
+func (r *Receiver) drain(ctx context.Context) {
+	for a := r.next(); a != nil; a = r.next() {
+		kept, err := r.settle(ctx, a)
+		r.mu.Lock()
+		r.queued -= a.bytes
+		switch {
+		case err != nil:
+			r.stats.SinkErrors++
+		case kept:
+			r.stats.Kept++
+		default:
+			r.stats.Dropped++
+		}
+		r.mu.Unlock()
+		if err != nil {
+			r.opt.Log.ErrorContext(ctx, "a received trace could not be stored and is lost", "trace_id", a.id, "error", err)
+		}
+	}
+}
+
+// settle keeps or drops a closed trace.
+func (r *Receiver) settle(ctx context.Context, a *assembly) (kept bool, err error) {
+	payload := trace.JoinOTLP(a.spans, a.logs)
+	t, err := trace.Decode(payload)
+	if err != nil {
+		return false, err
+	}
+	if !a.failed && !r.opt.KeepAll && !r.opt.Decides(t) {
+		return false, nil
+	}
+	return true, r.opt.Sink(ctx, trace.Document{
+		TraceID: a.id, Service: t.Service, Format: t.Format, Payload: payload, Start: a.start, Warnings: t.Warnings,
+	})
+}

@@ -1,0 +1,182 @@
+package trace
+
+import (
+	"regexp"
+	"strings"
+)
+
+// AutoGen: the histories of its first generation, as multi-agent benchmarks publish them
+// (every entry a turn of the agent that name or role names), and the typed events of 0.4
+// and later: https://microsoft.github.io/autogen/stable/reference/python/autogen_agentchat.messages.html
+
+func isAutoGen(doc any) bool {
+	if m, ok := doc.(map[string]any); ok && looksLikeChat(list(m["history"])) && m["trajectory"] == nil {
+		return true
+	}
+	l, _ := chatList(doc, "messages", "events")
+	if l == nil {
+		return false
+	}
+	speakers := make(map[string]bool)
+	for _, e := range l {
+		m := object(e)
+		if m == nil {
+			continue
+		}
+		if _, ok := m["source"].(string); ok && m["role"] == nil {
+			return true // AutoGen 0.4: every item names its source
+		}
+		role := scalar(m["role"])
+		switch normalRole(role) {
+		case "user", "assistant":
+			if name := scalar(m["name"]); name != "" && m["tool_calls"] == nil {
+				speakers[name] = true
+			}
+		}
+	}
+	return len(speakers) >= 2
+}
+
+func decodeAutoGen(b *builder, doc any) {
+	l, base := chatList(doc, "history", "messages", "events")
+	d := chatDecoder{b: b, agents: true}
+	m, _ := doc.(map[string]any)
+	if m != nil {
+		d.prompts = object(m["system_prompt"])
+		d.tools = b.declare(parseTools(first(m, "tools", "functions")))
+		d.header(m)
+	}
+	d.decode(l, base)
+	if q := scalar(m["question"]); q != "" && len(b.t.Steps) > 0 {
+		for _, msg := range b.t.Messages {
+			if strings.Contains(msg.Text, q) {
+				return
+			}
+		}
+		s := &b.t.Steps[0]
+		s.In = append([]int{b.message(Message{Role: "user", Name: "question", Text: q})}, s.In...)
+	}
+}
+
+// exitCode matches the results of AutoGen's code executor.
+var exitCode = regexp.MustCompile(`^exitcode: (-?\d+)`)
+
+// fence matches a fenced block of code.
+var fence = regexp.MustCompile("(?s)```[\\w+-]*[ \t]*\r?\n(.*?)```")
+
+// agentEntry classifies an entry of a multi-agent history. There, role tells only from
+// whose point of view the history was recorded: the name is the speaker.
+func (d *chatDecoder) agentEntry(s *Step, msgs []Message, role, name string) {
+	speaker := name
+	if speaker == "" && normalRole(role) == role { // "Orchestrator (thought)", "WebSurfer"
+		speaker, _, _ = strings.Cut(role, " (")
+	}
+	said := msgs[0].Text
+	switch {
+	case msgs[0].Role == "tool":
+		d.toolEntry(s, msgs)
+	case exitCode.MatchString(said):
+		s.Kind, s.Name, s.Agent = KindTool, speaker, speaker
+		msgs[0].Role = "tool"
+		s.Tool = &ToolIO{Name: speaker, Args: d.lastCode(), Result: said, HasResult: true, IsErr: exitCode.FindStringSubmatch(said)[1] != "0"}
+		s.Out = d.b.pool(msgs)
+		d.since = append(d.since, s.Out...)
+	case speaker == "" || isHuman(speaker) || msgs[0].Role == "system":
+		if msgs[0].Role == "assistant" {
+			d.modelEntry(s, msgs, KindLLM)
+			return
+		}
+		s.Kind, s.Name = KindInput, msgs[0].Role
+		if speaker != "" {
+			s.Name = speaker
+		}
+		s.Out = d.b.pool(msgs)
+		d.since = append(d.since, s.Out...)
+	default:
+		if p := d.prompts[speaker]; p != nil {
+			d.since = append(d.since, d.b.message(Message{Role: "system", Name: speaker, Text: text(p)}))
+			delete(d.prompts, speaker)
+		}
+		msgs[0].Role = "assistant"
+		d.modelEntry(s, msgs, KindAgent)
+		s.Agent, s.Name = speaker, speaker
+		if name == "" {
+			s.Name = role
+		}
+	}
+}
+
+// isHuman reports whether a speaker of that name is no agent.
+func isHuman(name string) bool {
+	switch strings.ToLower(name) {
+	case "human", "user", "user_proxy", "userproxy", "userproxyagent", "admin", "system":
+		return true
+	}
+	return false
+}
+
+// lastCode returns the code in the newest turn that has some, or "".
+func (d *chatDecoder) lastCode() string {
+	steps := d.b.t.Steps
+	for i := len(steps) - 1; i >= 0 && i >= len(steps)-8; i-- {
+		if steps[i].Kind != KindAgent && steps[i].Kind != KindLLM {
+			continue
+		}
+		for _, o := range steps[i].Out {
+			if blocks := codeBlocks(d.b.t.Messages[o].Text); blocks != "" {
+				return blocks
+			}
+		}
+	}
+	return ""
+}
+
+func codeBlocks(s string) string {
+	if !strings.Contains(s, "```") {
+		return ""
+	}
+	var blocks []string
+	for _, m := range fence.FindAllStringSubmatch(s, -1) {
+		blocks = append(blocks, strings.TrimRight(m[1], "\n"))
+	}
+	return strings.Join(blocks, "\n\n")
+}
+
+// typedEntry reads an item of AutoGen 0.4, which has a source and a type.
+func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
+	kind := scalar(m["type"])
+	s.Agent = source
+	s.Start = instant(first(m, "created_at", "timestamp"))
+	if u := object(m["models_usage"]); u != nil {
+		s.Tokens = readTokens(u)
+	}
+	switch kind {
+	case "ToolCallRequestEvent", "ToolCallMessage":
+		msg := Message{Role: "assistant", Name: source}
+		for _, c := range list(m["content"]) {
+			if c := object(c); c != nil {
+				msg.Calls = append(msg.Calls, parseCall(c))
+			}
+		}
+		d.modelEntry(s, []Message{msg}, KindAgent)
+		s.Name = source
+	case "ToolCallExecutionEvent", "ToolCallResultMessage":
+		var msgs []Message
+		for _, r := range list(m["content"]) {
+			if r := object(r); r != nil {
+				msgs = append(msgs, toolResult(r))
+			}
+		}
+		if msgs == nil {
+			msgs = []Message{{Role: "tool", Text: text(m["content"])}}
+		}
+		d.toolEntry(s, msgs)
+	default:
+		msg := Message{Role: "assistant", Name: source}
+		readContent(&msg, nil, m["content"])
+		if isHuman(source) {
+			msg.Role = "user"
+		}
+		d.agentEntry(s, []Message{msg}, msg.Role, source)
+	}
+}

@@ -1,0 +1,193 @@
+package trace
+
+import (
+	"maps"
+	"strings"
+)
+
+// Datadog LLM Observability: spans as its SDKs send them (intake, with meta), and as the
+// Export API returns them ({"data": [{"attributes": {…}}]}):
+// https://docs.datadoghq.com/llm_observability/evaluations/export_api/
+//
+// The export documents no text of an error: what is left of it is in the tags error:1 and
+// error_type:X. error_type is the provider's own, "tokens" for OpenAI's rate limit.
+
+func isDatadogIntake(doc any) bool {
+	spans, _ := datadogSpans(doc)
+	return spans != nil && object(spans[0]["meta"]) != nil
+}
+
+func isDatadogExport(doc any) bool {
+	spans, _ := datadogSpans(doc)
+	return spans != nil && object(spans[0]["meta"]) == nil
+}
+
+// isDatadogObject recognises one span in either spelling.
+func isDatadogObject(m map[string]any) bool {
+	if first(m, "span_id", "trace_id") == nil {
+		return false
+	}
+	if meta := object(m["meta"]); meta != nil {
+		return datadogKind(meta) != ""
+	}
+	return scalar(m["span_kind"]) != "" && first(m, "ml_app", "start_ns") != nil && m["attributes"] == nil
+}
+
+func datadogKind(meta map[string]any) string {
+	if k := firstText(meta, "span.kind", "kind"); k != "" {
+		return k
+	}
+	return scalar(object(meta["span"])["kind"])
+}
+
+// datadogSpans returns the spans in doc, with their JSON pointers, or nil.
+func datadogSpans(doc any) (spans []map[string]any, sources []string) {
+	var collect func(v any, base string, depth int)
+	collect = func(v any, base string, depth int) {
+		switch v := v.(type) {
+		case []any:
+			for i, e := range v {
+				if m := object(e); m != nil {
+					collect(m, pointer(base, i), depth+1)
+				}
+			}
+		case map[string]any:
+			if isDatadogObject(v) {
+				spans, sources = append(spans, v), append(sources, base)
+				return
+			}
+			if depth > 3 {
+				return
+			}
+			for _, k := range [...]string{"data", "attributes", "spans"} {
+				switch inner := v[k].(type) {
+				case []any, map[string]any:
+					collect(inner, pointer(base, k), depth+1)
+				}
+			}
+		}
+	}
+	collect(doc, "", 0)
+	return spans, sources
+}
+
+func decodeDatadog(b *builder, doc any) {
+	objects, sources := datadogSpans(doc)
+	spans := make([]*span, len(objects))
+	for i, m := range objects {
+		spans[i] = datadogSpan(b, m, sources[i])
+	}
+	buildSpans(b, spans)
+}
+
+func datadogSpan(b *builder, m map[string]any, source string) *span {
+	sp := &span{
+		trace: scalar(m["trace_id"]), id: scalar(m["span_id"]), parent: scalar(m["parent_id"]),
+		name: scalar(m["name"]), source: source, service: firstText(m, "ml_app", "service"),
+		start: instant(m["start_ns"]), status: statusOf(m["status"]), attrs: make(map[string]any),
+	}
+	if sp.parent == "undefined" || sp.parent == "0" {
+		sp.parent = ""
+	}
+	if ns, ok := number(m["duration"]); ok {
+		sp.dur = milliseconds(ns / 1e6)
+		sp.end = sp.start.Add(sp.dur)
+	}
+	fields := m // the export has at the top what the intake has in meta
+	if meta := object(m["meta"]); meta != nil {
+		fields = maps.Clone(meta)
+		if sp.kind = datadogKind(meta); sp.service == "" {
+			sp.service = scalar(object(meta["metadata"])["ml_app"])
+		}
+	} else {
+		sp.kind = scalar(m["span_kind"])
+	}
+	for _, t := range list(m["tags"]) {
+		k, v, ok := strings.Cut(scalar(t), ":")
+		if !ok {
+			continue
+		}
+		switch k {
+		case "error":
+			if v == "1" {
+				sp.status = Error
+			}
+		case "error_type":
+			sp.attrs["error.type"] = v
+		case "ml_app", "service":
+			fill(&sp.service, v)
+		case "session_id":
+			sp.attrs["session.id"] = v
+		}
+	}
+	if s := firstText(m, "session_id"); s != "" {
+		sp.attrs["session.id"] = s
+	}
+	f := Failure{Type: scalar(fields["error.type"]), Message: scalar(fields["error.message"]), Stack: scalar(fields["error.stack"])}
+	if e := object(fields["error"]); e != nil {
+		f = Failure{Type: scalar(e["type"]), Message: scalar(e["message"]), Stack: scalar(e["stack"])}
+	}
+	if f != (Failure{}) {
+		sp.failure = &f
+	}
+	for _, k := range [...]string{"evaluation", "evaluations"} {
+		readVerdict(b, m[k], k, sp.id)
+	}
+	for k, v := range object(fields["metadata"]) {
+		sp.attrs[k] = v
+	}
+	sp.read = func(sp *span, r *reading) { readDatadog(sp, r, m, fields) }
+	return sp
+}
+
+func readDatadog(sp *span, r *reading, m, fields map[string]any) {
+	r.kind = kindOf(sp.kind)
+	r.complete = true
+	r.model = firstText(fields, "model_name", "model")
+	if a := object(fields["agent_attribution"]); a != nil {
+		r.agent = scalar(a["pagent_name"])
+	}
+	if r.kind == KindAgent {
+		r.agent = sp.name
+	}
+	r.tokens = readTokens(object(m["metrics"]))
+	input, output := object(fields["input"]), object(fields["output"])
+	if r.kind == KindTool {
+		r.tool = &ToolIO{Name: sp.name}
+		r.tool.Args, r.tool.ArgsErr = arguments(first(input, "value", "messages"))
+		if r.tool.ArgsErr != "" && !strings.HasPrefix(r.tool.Args, "{") {
+			r.tool.ArgsErr = ""
+		}
+		// An empty result is left out of the output.
+		if v := first(output, "value", "messages"); v != nil || output != nil && sp.status == OK {
+			r.tool.Result, r.tool.HasResult = resultText(v), true
+			r.tool.IsErr = isErrorResult(v)
+		}
+		return
+	}
+	r.in, r.input = datadogIO(sp, fields["input"], "user", r.kind)
+	r.out, r.output = datadogIO(sp, fields["output"], "assistant", r.kind)
+	r.finish = firstText(object(fields["metadata"]), "finish_reason", "stop_reason")
+	r.tools = sp.memo.parseTools(fields["tool_definitions"])
+	if docs := list(first(output, "documents")); docs != nil {
+		var texts []string
+		for _, d := range docs {
+			if s := firstText(object(d), "text", "name"); s != "" {
+				texts = append(texts, s)
+			}
+		}
+		r.output = strings.Join(texts, "\n---\n")
+	}
+}
+
+// datadogIO reads the input or output of a span.
+func datadogIO(sp *span, v any, role string, kind Kind) ([]Message, string) {
+	m := object(v)
+	if m == nil {
+		return sp.memo.inOut(v, role, kind)
+	}
+	if ms := sp.memo.parseMessages(m["messages"], role); ms != nil {
+		return ms, ""
+	}
+	return sp.memo.inOut(m["value"], role, kind)
+}

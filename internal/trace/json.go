@@ -1,0 +1,530 @@
+package trace
+
+import (
+	"encoding/json"
+	"math/bits"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// A parser reads JSON into the types that encoding/json gives for any with UseNumber. It
+// is here because decoding is nearly all of what importing costs: strings without escapes
+// share the document's memory instead of being copied, and the attribute lists of OTLP
+// become one map instead of two per attribute. Whatever it does not accept is read again
+// by encoding/json, which then says what is wrong, so that it decides nothing.
+type parser struct {
+	s       string
+	i       int
+	depth   int
+	scratch []byte // of strings with escapes
+	values  []any  // of the arrays under way
+	// otlp makes attrMap of the values of "attributes" that are OTLP's lists of keys and
+	// values, and plain values of the AnyValues under "body".
+	otlp bool
+	// shared has the values of the texts that recur in a document: messages and
+	// declarations of tools. Nothing that was parsed is ever changed.
+	shared map[string]any
+}
+
+// An attrMap is an OTLP list of attributes, decoded.
+type attrMap map[string]any
+
+// maxDepth bounds how deep values may nest, as encoding/json does.
+const maxDepth = 10_000
+
+// parseFast parses s, which must be valid UTF-8, and reports whether it could.
+func parseFast(s string, otlp bool) (any, bool) {
+	p := parser{s: s, otlp: otlp}
+	v, ok := p.value()
+	if !ok {
+		return nil, false
+	}
+	p.space()
+	return v, p.i == len(p.s)
+}
+
+func (p *parser) space() {
+	for p.i < len(p.s) {
+		switch p.s[p.i] {
+		case ' ', '\n', '\t', '\r':
+			p.i++
+		default:
+			return
+		}
+	}
+}
+
+// next moves to the next byte that is not white space and returns it, or 0 at the end.
+func (p *parser) next() byte {
+	p.space()
+	if p.i < len(p.s) {
+		return p.s[p.i]
+	}
+	return 0
+}
+
+// take moves past c, and white space before it, and reports whether it was there.
+func (p *parser) take(c byte) bool {
+	if p.next() != c {
+		return false
+	}
+	p.i++
+	return true
+}
+
+func (p *parser) word(w string) bool {
+	if !strings.HasPrefix(p.s[p.i:], w) {
+		return false
+	}
+	p.i += len(w)
+	return true
+}
+
+func (p *parser) value() (any, bool) {
+	switch c := p.next(); c {
+	case '{':
+		return p.object()
+	case '[':
+		return p.array(false)
+	case '"':
+		return p.boxedString()
+	case 't':
+		return true, p.word("true")
+	case 'f':
+		return false, p.word("false")
+	case 'n':
+		return nil, p.word("null")
+	default:
+		if c == '-' || c >= '0' && c <= '9' {
+			return p.number()
+		}
+		return nil, false
+	}
+}
+
+func (p *parser) boxedString() (any, bool) {
+	s, ok := p.str()
+	return s, ok
+}
+
+func (p *parser) object() (any, bool) {
+	p.i++ // {
+	if p.depth++; p.depth > maxDepth {
+		return nil, false
+	}
+	m := make(map[string]any)
+	if p.take('}') {
+		p.depth--
+		return m, true
+	}
+	for {
+		if p.next() != '"' {
+			return nil, false
+		}
+		k, ok := p.str()
+		if !ok || !p.take(':') {
+			return nil, false
+		}
+		var v any
+		switch {
+		case !p.otlp:
+			v, ok = p.value()
+		case k == "attributes", k == "body":
+			v, ok = p.otlpValue(k)
+		case k == "tools":
+			p.space()
+			v, ok = p.sharedValue()
+		case k == "messages" && p.next() == '[':
+			v, ok = p.array(true)
+		default:
+			v, ok = p.value()
+		}
+		if !ok {
+			return nil, false
+		}
+		m[k] = v
+		if p.take(',') {
+			continue
+		}
+		p.depth--
+		return m, p.take('}')
+	}
+}
+
+// array reads the array that starts here, with its elements shared if share is set.
+func (p *parser) array(share bool) (any, bool) {
+	p.i++ // [
+	if p.depth++; p.depth > maxDepth {
+		return nil, false
+	}
+	base := len(p.values)
+	if !p.take(']') {
+		for {
+			var v any
+			var ok bool
+			if share && p.next() == '{' {
+				v, ok = p.sharedValue()
+			} else {
+				v, ok = p.value()
+			}
+			if !ok {
+				return nil, false
+			}
+			p.values = append(p.values, v)
+			if p.take(',') {
+				continue
+			}
+			if !p.take(']') {
+				return nil, false
+			}
+			break
+		}
+	}
+	p.depth--
+	out := make([]any, len(p.values)-base)
+	copy(out, p.values[base:])
+	clear(p.values[base:])
+	p.values = p.values[:base]
+	return out, true
+}
+
+// sharedValue reads the value that starts here, or takes the one that the same text gave
+// before.
+func (p *parser) sharedValue() (any, bool) {
+	start := p.i
+	if !p.skip() {
+		return nil, false
+	}
+	end := p.i
+	if v, ok := p.shared[p.s[start:end]]; ok {
+		return v, true
+	}
+	p.i = start
+	v, ok := p.value()
+	if !ok || p.i != end {
+		return nil, false
+	}
+	if p.shared == nil {
+		p.shared = make(map[string]any)
+	}
+	p.shared[p.s[start:end]] = v
+	return v, true
+}
+
+func (p *parser) number() (any, bool) {
+	start := p.i
+	digits := func() bool {
+		from := p.i
+		for p.i < len(p.s) && p.s[p.i]-'0' <= 9 {
+			p.i++
+		}
+		return p.i > from
+	}
+	if p.s[p.i] == '-' {
+		p.i++
+	}
+	first := p.i
+	if !digits() || p.s[first] == '0' && p.i > first+1 {
+		return nil, false
+	}
+	if p.i < len(p.s) && p.s[p.i] == '.' {
+		if p.i++; !digits() {
+			return nil, false
+		}
+	}
+	if p.i < len(p.s) && p.s[p.i]|0x20 == 'e' {
+		if p.i++; p.i < len(p.s) && (p.s[p.i] == '+' || p.s[p.i] == '-') {
+			p.i++
+		}
+		if !digits() {
+			return nil, false
+		}
+	}
+	return json.Number(p.s[start:p.i]), true
+}
+
+// special returns the offset of the first byte of s that ends a run of plain string
+// bytes: a quote, a backslash or a control character; len(s) if there is none.
+func special(s string) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		q, b := x^(ones*'"'), x^(ones*'\\')
+		// The lowest set bit of each is right; higher ones may be due to a borrow.
+		if hit := ((q-ones)&^q | (b-ones)&^b | (x-ones*' ')&^x) & highs; hit != 0 {
+			return i + bits.TrailingZeros64(hit)/8
+		}
+	}
+	for ; i < len(s); i++ {
+		if c := s[i]; c == '"' || c == '\\' || c < ' ' {
+			return i
+		}
+	}
+	return i
+}
+
+// str reads the string that starts here.
+func (p *parser) str() (string, bool) {
+	start := p.i + 1
+	end := start + special(p.s[start:])
+	if end >= len(p.s) {
+		return "", false
+	}
+	if p.s[end] == '"' {
+		p.i = end + 1
+		return p.s[start:end], true
+	}
+	b := p.scratch[:0]
+	for {
+		b = append(b, p.s[start:end]...)
+		if p.s[end] == '"' {
+			break
+		}
+		if p.s[end] != '\\' || end+1 >= len(p.s) {
+			return "", false
+		}
+		c := p.s[end+1]
+		start = end + 2
+		switch c {
+		case '"', '\\', '/':
+			b = append(b, c)
+		case 'n':
+			b = append(b, '\n')
+		case 't':
+			b = append(b, '\t')
+		case 'r':
+			b = append(b, '\r')
+		case 'b':
+			b = append(b, '\b')
+		case 'f':
+			b = append(b, '\f')
+		case 'u':
+			r, ok := hex4(p.s[start:])
+			if !ok {
+				return "", false
+			}
+			start += 4
+			if utf16.IsSurrogate(r) {
+				r2, ok := rune(0), false
+				if strings.HasPrefix(p.s[start:], `\u`) {
+					r2, ok = hex4(p.s[start+2:])
+				}
+				if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
+					start += 6
+				}
+			}
+			b = utf8.AppendRune(b, r)
+		default:
+			return "", false
+		}
+		end = start + special(p.s[start:])
+		if end >= len(p.s) {
+			return "", false
+		}
+	}
+	p.i = end + 1
+	p.scratch = b
+	return string(b), true
+}
+
+// hex4 decodes the four hex digits at the start of s.
+func hex4(s string) (rune, bool) {
+	if len(s) < 4 {
+		return 0, false
+	}
+	var r rune
+	for i := range 4 {
+		c := s[i]
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// otlpValue reads the value of key, "attributes" or "body": as OTLP's if it is that,
+// else as any other.
+func (p *parser) otlpValue(key string) (any, bool) {
+	start, depth, values := p.i, p.depth, len(p.values)
+	if key == "body" {
+		if p.next() == '{' {
+			if v, ok := p.anyValue(); ok {
+				return v, true
+			}
+		}
+	} else if p.next() == '[' {
+		m := make(attrMap)
+		if p.keyValues(m) {
+			return m, true
+		}
+	}
+	p.i, p.depth, p.values = start, depth, p.values[:values]
+	return p.value()
+}
+
+// keyValues reads a list of {"key": …, "value": …} into m.
+func (p *parser) keyValues(m map[string]any) bool {
+	if !p.take('[') {
+		return false
+	}
+	if p.take(']') {
+		return true
+	}
+	for {
+		if !p.take('{') || !p.field("key") || p.next() != '"' {
+			return false
+		}
+		k, ok := p.str()
+		if !ok || k == "" {
+			return false
+		}
+		if p.take(',') {
+			if !p.field("value") || p.next() != '{' {
+				return false
+			}
+			if m[k], ok = p.anyValue(); !ok {
+				return false
+			}
+		} else {
+			m[k] = nil
+		}
+		if !p.take('}') {
+			return false
+		}
+		if p.take(',') {
+			continue
+		}
+		return p.take(']')
+	}
+}
+
+// field moves past a field's name and colon, if the field is name.
+func (p *parser) field(name string) bool {
+	if p.next() != '"' {
+		return false
+	}
+	k, ok := p.str()
+	return ok && k == name && p.take(':')
+}
+
+// anyValue reads an OTLP AnyValue, as the function anyValue decodes it.
+func (p *parser) anyValue() (v any, ok bool) {
+	if p.depth++; p.depth > maxDepth || !p.take('{') || p.next() != '"' {
+		return nil, false
+	}
+	k, ok := p.str()
+	if !ok || !p.take(':') {
+		return nil, false
+	}
+	switch k {
+	case "stringValue", "string_value", "intValue", "int_value", "doubleValue", "double_value", "boolValue", "bool_value", "bytesValue", "bytes_value":
+		v, ok = p.value()
+	case "kvlistValue", "kvlist_value":
+		m := make(map[string]any)
+		if !p.take('{') {
+			return nil, false
+		}
+		if !p.take('}') {
+			if ok = p.field("values") && p.keyValues(m) && p.take('}'); !ok {
+				return nil, false
+			}
+		}
+		v = m
+	case "arrayValue", "array_value":
+		v, ok = p.anyValues()
+	default:
+		return nil, false
+	}
+	if !ok || !p.take('}') {
+		return nil, false
+	}
+	p.depth--
+	return v, true
+}
+
+func (p *parser) anyValues() (any, bool) {
+	out := []any{}
+	if !p.take('{') {
+		return nil, false
+	}
+	if p.take('}') {
+		return out, true
+	}
+	if !p.field("values") || !p.take('[') {
+		return nil, false
+	}
+	if !p.take(']') {
+		for {
+			if p.next() != '{' {
+				return nil, false
+			}
+			v, ok := p.anyValue()
+			if !ok {
+				return nil, false
+			}
+			out = append(out, v)
+			if p.take(',') {
+				continue
+			}
+			if !p.take(']') {
+				return nil, false
+			}
+			break
+		}
+	}
+	return out, p.take('}')
+}
+
+// skip moves past the value that starts here without reading it: only quotes and brackets
+// are looked at, so what is skipped may be no valid JSON.
+func (p *parser) skip() bool {
+	depth := 0
+	for {
+		switch p.next() {
+		case '"':
+			p.i++
+			for {
+				p.i += special(p.s[p.i:])
+				if p.i >= len(p.s) || p.s[p.i] < ' ' {
+					return false
+				}
+				if p.s[p.i] == '"' {
+					p.i++
+					break
+				}
+				p.i += 2
+				if p.i > len(p.s) {
+					return false
+				}
+			}
+		case '{', '[':
+			p.i++
+			depth++
+			continue
+		case '}', ']':
+			p.i++
+			depth--
+		case ',', ':':
+			p.i++
+			continue
+		case 0:
+			return false
+		default:
+			for p.i < len(p.s) && strings.IndexByte(" \t\r\n,:]}{[\"", p.s[p.i]) < 0 {
+				p.i++
+			}
+		}
+		if depth <= 0 {
+			return depth == 0
+		}
+	}
+}

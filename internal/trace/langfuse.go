@@ -1,0 +1,169 @@
+package trace
+
+// Langfuse: a trace with its observations, as the API and the UI export it:
+// https://langfuse.com/docs/observability/data-model
+//
+// Input and output are in the words of whatever framework was instrumented, as objects or
+// as JSON in strings. The attributes of that instrumentation are kept in
+// metadata.attributes, half of an export's bytes; they are read only for what the
+// observation's own fields leave open. latency is in ms or s, so it is computed.
+
+func isLangfuse(doc any) bool {
+	observations, _, _ := langfuseObservations(doc)
+	return observations != nil
+}
+
+func isLangfuseObservation(m map[string]any) bool {
+	if m["role"] != nil {
+		return false
+	}
+	switch m["type"] {
+	case "GENERATION", "SPAN", "EVENT", "TOOL", "AGENT", "CHAIN", "RETRIEVER", "EMBEDDING", "EVALUATOR", "GUARDRAIL":
+		_, child := m["parentObservationId"]
+		return child || m["traceId"] != nil || m["startTime"] != nil
+	}
+	return m["parentObservationId"] != nil
+}
+
+// langfuseObservations returns the observations in doc with the JSON pointer of their
+// list, and the trace they belong to, if doc has it.
+func langfuseObservations(doc any) (observations []map[string]any, base string, trace map[string]any) {
+	take := func(l []any) (out []map[string]any) {
+		for _, e := range l {
+			if m := object(e); m != nil && isLangfuseObservation(m) {
+				out = append(out, m)
+			}
+		}
+		if len(out)*2 < len(l) {
+			return nil
+		}
+		return out
+	}
+	switch doc := doc.(type) {
+	case []any:
+		return take(doc), "", nil
+	case map[string]any:
+		trace = object(doc["trace"])
+		if l := list(doc["observations"]); l != nil {
+			if trace == nil {
+				trace = doc
+			}
+			return take(l), "/observations", trace
+		}
+		if l := list(trace["observations"]); l != nil {
+			return take(l), "/trace/observations", trace
+		}
+		if l := list(doc["spans"]); l != nil { // a list that was wrapped
+			return take(l), "/spans", nil
+		}
+	}
+	return nil, "", nil
+}
+
+func decodeLangfuse(b *builder, doc any) {
+	observations, base, trace := langfuseObservations(doc)
+	spans := make([]*span, len(observations))
+	for i, m := range observations {
+		spans[i] = langfuseSpan(b, m, pointer(base, i))
+	}
+	if trace != nil {
+		b.t.ID = firstText(trace, "id", "traceId")
+		b.t.Session = scalar(trace["sessionId"])
+		b.t.Start = instant(trace["timestamp"])
+		readLangfuseScores(b, trace["scores"], "")
+		fillRoot(spans, map[string]any{"input": trace["input"], "output": trace["output"]})
+	}
+	buildSpans(b, spans)
+}
+
+func readLangfuseScores(b *builder, scores any, step string) {
+	for _, e := range list(scores) {
+		m := object(e)
+		l := Label{Name: scalar(m["name"]), Source: "scores", StepID: anyOf(scalar(m["observationId"]), step), Explanation: scalar(m["comment"])}
+		l.setValue(m["value"])
+		if s := scalar(m["stringValue"]); s != "" {
+			l.Value = s
+		}
+		b.label(l)
+	}
+}
+
+func langfuseSpan(b *builder, m map[string]any, source string) *span {
+	meta := object(m["metadata"])
+	sp := &span{
+		trace: scalar(m["traceId"]), id: scalar(m["id"]), parent: scalar(m["parentObservationId"]),
+		name: scalar(m["name"]), kind: scalar(m["type"]), source: source,
+		start: instant(m["startTime"]), end: instant(m["endTime"]),
+		attrs: attributes(meta["attributes"]),
+	}
+	if !sp.start.IsZero() && sp.end.After(sp.start) {
+		sp.dur = sp.end.Sub(sp.start)
+	}
+	if resource := attributes(meta["resourceAttributes"]); scalar(resource["service.name"]) != "unknown_service" {
+		sp.service = scalar(resource["service.name"])
+	}
+	for _, k := range [...]string{"error", "exception", "finish_reason", "langgraph_node"} {
+		if v := meta[k]; v != nil && sp.attrs[k] == nil {
+			sp.attrs[k] = v
+		}
+	}
+	if scalar(m["level"]) == "ERROR" {
+		sp.status = Error
+	}
+	sp.statusText = scalar(m["statusMessage"])
+	readLangfuseScores(b, m["scores"], sp.id)
+	sp.read = func(sp *span, r *reading) { readLangfuse(sp, r, m) }
+	return sp
+}
+
+func readLangfuse(sp *span, r *reading, m map[string]any) {
+	// The instrumentation's own dialect first: it knows the kind of a SPAN, the tools and
+	// the finish reason.
+	if d := dialectOf(sp); d != nil {
+		d.read(sp, r)
+	}
+	if k := kindOf(sp.kind); k != "" && (r.kind == "" || k != KindChain) {
+		if k != r.kind {
+			r.tool = nil
+		}
+		r.kind = k
+	}
+	if r.kind == "" {
+		r.kind = guessKind(sp, r)
+	}
+	r.model = anyOf(scalar(m["model"]), r.model)
+	if u := object(first(m, "usageDetails", "usage")); u != nil {
+		r.tokens = Tokens{
+			In:     count(u, "input", "prompt_tokens", "promptTokens", "input_tokens"),
+			Out:    count(u, "output", "completion_tokens", "completionTokens", "output_tokens"),
+			Cached: count(u, "prompt_details.cache_read", "input_cached_tokens", "cache_read_input_tokens"),
+		}
+	}
+	if tools := parseTools(first(m, "tools", "toolDefinitions")); tools != nil {
+		r.tools = tools
+	}
+	input, output := embedded(m["input"]), embedded(m["output"])
+	if r.kind == KindTool {
+		sp.input, sp.output = input, output
+		return
+	}
+	if input != nil {
+		in, other := sp.memo.inOut(input, "user", r.kind)
+		if len(in) > 0 || r.in == nil {
+			r.in, r.input = in, other
+		}
+		if o := object(input); o != nil && r.tools == nil {
+			r.tools = sp.memo.parseTools(first(o, "tools", "functions"))
+		}
+	}
+	if output != nil {
+		out, other := sp.memo.inOut(output, "assistant", r.kind)
+		if len(out) > 0 || r.out == nil {
+			r.out, r.output = out, other
+		}
+		if r.finish == "" {
+			r.finish = finishReason(output)
+		}
+	}
+	r.complete = true
+}

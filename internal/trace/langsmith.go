@@ -1,0 +1,196 @@
+package trace
+
+import (
+	"maps"
+	"strings"
+)
+
+// LangSmith runs: https://docs.langchain.com/langsmith/run-data-format, as exported
+// ({"runs": […]} or a list), nested in child_runs, or as the SDKs send them in batches:
+// created in post, completed in patch.
+
+func isLangSmith(doc any) bool {
+	runs, _ := langSmithRuns(doc)
+	return runs != nil
+}
+
+// isLangSmithRun recognises one run; part of a batch need not say its type again.
+func isLangSmithRun(m map[string]any) bool {
+	return scalar(m["run_type"]) != "" && first(m, "dotted_order", "trace_id", "id") != nil
+}
+
+// langSmithRuns returns the runs in doc, each once, with their JSON pointers, or nil.
+func langSmithRuns(doc any) (runs []map[string]any, sources []string) {
+	byID := make(map[string]int)
+	var add func(m map[string]any, source string)
+	add = func(m map[string]any, source string) {
+		id := firstText(m, "id", "run_id")
+		if i, ok := byID[id]; ok && id != "" { // the later half of a run
+			whole := maps.Clone(runs[i])
+			for k, v := range m {
+				if o, empty := v.(map[string]any); v != nil && (!empty || len(o) > 0) {
+					whole[k] = v
+				}
+			}
+			runs[i] = whole
+			return
+		}
+		byID[id] = len(runs)
+		runs, sources = append(runs, m), append(sources, source)
+		for i, c := range list(m["child_runs"]) {
+			if c := object(c); c != nil {
+				add(c, pointer(source, "child_runs", i))
+			}
+		}
+	}
+	found := false
+	each := func(l []any, base string) {
+		for i, e := range l {
+			if m := object(e); m != nil && (isLangSmithRun(m) || found && m["id"] != nil) {
+				found = true
+				add(m, pointer(base, i))
+			}
+		}
+	}
+	switch doc := doc.(type) {
+	case []any:
+		each(doc, "")
+	case map[string]any:
+		switch {
+		case isLangSmithRun(doc):
+			add(doc, "")
+		case list(doc["post"]) != nil || list(doc["patch"]) != nil:
+			each(list(doc["post"]), "/post")
+			each(list(doc["patch"]), "/patch")
+		default:
+			for _, k := range [...]string{"runs", "spans"} {
+				each(list(doc[k]), pointer("", k))
+			}
+		}
+	}
+	return runs, sources
+}
+
+func decodeLangSmith(b *builder, doc any) {
+	runs, sources := langSmithRuns(doc)
+	spans := make([]*span, len(runs))
+	for i, m := range runs {
+		spans[i] = langSmithSpan(b, m, sources[i])
+	}
+	buildSpans(b, spans)
+}
+
+func langSmithSpan(b *builder, m map[string]any, source string) *span {
+	extra := object(m["extra"])
+	meta := object(extra["metadata"])
+	sp := &span{
+		trace: scalar(m["trace_id"]), id: firstText(m, "id", "run_id"), parent: scalar(m["parent_run_id"]),
+		name: scalar(m["name"]), kind: scalar(m["run_type"]), order: scalar(m["dotted_order"]), source: source,
+		start: instant(m["start_time"]), end: instant(m["end_time"]),
+		attrs: make(map[string]any), status: statusOf(m["status"]),
+	}
+	if sp.parent == "" { // the order holds the ids of all ancestors
+		if path := strings.Split(sp.order, "."); len(path) > 1 {
+			if _, id, ok := strings.Cut(path[len(path)-2], "Z"); ok {
+				sp.parent = id
+			}
+		}
+	}
+	sp.dur = duration(m, sp.start, sp.end)
+	if v := m["error"]; v != nil && v != "" {
+		sp.err, sp.status = v, Error
+		if s, ok := v.(string); ok {
+			f := failureFromText(s)
+			sp.failure = &f
+		}
+	}
+	flatten(sp.attrs, "", meta, 0)
+	if s := firstText(meta, "session_id", "thread_id", "conversation_id"); s != "" {
+		sp.attrs["session.id"] = s
+	}
+	sp.service = firstText(m, "session_name", "project_name")
+	sp.read = func(sp *span, r *reading) { readLangSmith(sp, r, m, meta) }
+	for _, name := range sortedKeys(object(m["feedback_stats"])) {
+		stats := object(object(m["feedback_stats"])[name])
+		l := Label{Name: name, Source: "feedback_stats", StepID: sp.id}
+		if f, ok := number(first(stats, "avg", "score")); ok {
+			l.Score = &f
+		}
+		b.label(l)
+	}
+	return sp
+}
+
+func readLangSmith(sp *span, r *reading, m, meta map[string]any) {
+	r.kind = kindOf(sp.kind)
+	inputs, outputs := object(m["inputs"]), object(m["outputs"])
+	invocation := object(object(m["extra"])["invocation_params"])
+	r.model = anyOf(firstText(meta, "ls_model_name"), firstText(inputs, "model"), firstText(invocation, "model", "model_name"))
+	r.agent = firstText(meta, "langgraph_node", "lc_agent_name")
+	usage := object(first(meta, "usage_metadata"))
+	if usage == nil {
+		usage = object(first(outputs, "usage_metadata", "usage"))
+	}
+	r.tokens = readTokens(usage)
+	if r.tokens.In < 0 && r.tokens.Out < 0 {
+		r.tokens = Tokens{In: count(m, "prompt_tokens"), Out: count(m, "completion_tokens"), Cached: -1}
+	}
+	if r.kind == KindTool {
+		r.tool = &ToolIO{Name: sp.name, CallID: firstText(meta, "tool_call_id")}
+		readLangSmithTool(r.tool, inputs, outputs, m["inputs"], m["outputs"])
+		return
+	}
+	r.in, r.input = sp.memo.inOut(langSmithValue(m["inputs"]), "user", r.kind)
+	r.out, r.output = sp.memo.inOut(langSmithValue(m["outputs"]), "assistant", r.kind)
+	r.finish = finishReason(m["outputs"])
+	r.tools = sp.memo.parseTools(first(inputs, "tools", "functions"))
+	if r.tools == nil {
+		r.tools = sp.memo.parseTools(first(invocation, "tools", "functions"))
+	}
+	r.complete = true
+}
+
+// langSmithValue returns the value of inputs or outputs that wrap only one: a traced
+// function's argument or result.
+func langSmithValue(v any) any {
+	m := object(v)
+	if len(m) != 1 {
+		return v
+	}
+	for _, k := range [...]string{"input", "inputs", "output", "outputs", "result"} {
+		if inner, ok := m[k]; ok {
+			if l := list(inner); l != nil && len(parseMessages(l, "user")) > 0 {
+				return l
+			}
+			return inner
+		}
+	}
+	return v
+}
+
+// readLangSmithTool reads a tool's run. LangChain's tools give a ToolMessage, whose
+// status says whether it is an error.
+func readLangSmithTool(io *ToolIO, inputs, outputs map[string]any, in, out any) {
+	args := langSmithValue(in)
+	if m := object(args); m != nil && m["args"] != nil && m["name"] != nil { // LangGraph gives the tool the whole call
+		fill(&io.CallID, scalar(m["id"]))
+		args = m["args"]
+	}
+	io.Args, io.ArgsErr = arguments(args)
+	if io.ArgsErr != "" && !strings.HasPrefix(io.Args, "{") {
+		io.ArgsErr = "" // plain text given to a function
+	}
+	if out == nil || outputs != nil && len(outputs) == 0 {
+		return
+	}
+	v := langSmithValue(out)
+	io.HasResult = true
+	if m := object(v); m != nil && (m["lc"] != nil || m["type"] == "tool" || m["tool_call_id"] != nil) {
+		if ms := parseMessage(m, "tool"); len(ms) > 0 {
+			fill(&io.CallID, ms[0].ToolID)
+			io.Result, io.IsErr = ms[0].Text, ms[0].IsErr
+			return
+		}
+	}
+	io.Result, io.IsErr = resultText(v), isErrorResult(v)
+}

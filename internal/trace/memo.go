@@ -1,0 +1,169 @@
+package trace
+
+import (
+	"reflect"
+	"strings"
+)
+
+// A memo remembers what the JSON texts of one trace hold: with every call of a model an
+// emitter writes the whole history again, so that nearly all of them come more than once.
+// The nil memo remembers nothing.
+type memo struct {
+	messages map[memoKey][]Message
+	objects  map[objectKey][]Message
+	tools    map[string][]Tool
+	toolSets map[*any][]Tool // by the first element of their list
+	// keep holds the maps whose addresses are keys, so that none is used twice.
+	keep []map[string]any
+}
+
+// An objectKey is a message by the address of its map, and the role it has if it names
+// none.
+type objectKey struct {
+	role    string
+	address uintptr
+}
+
+// A memoKey is the text of one message and the role it has if it names none.
+type memoKey struct{ role, text string }
+
+func newMemo() *memo {
+	return &memo{
+		messages: make(map[memoKey][]Message), objects: make(map[objectKey][]Message),
+		tools: make(map[string][]Tool), toolSets: make(map[*any][]Tool),
+	}
+}
+
+// parseMessage reads the message m, if it is one. Equal texts in a document are the same
+// map, which is what is remembered.
+func (c *memo) parseMessage(m map[string]any, role string) []Message {
+	if c == nil || m == nil {
+		if !isMessage(m) {
+			return nil
+		}
+		return parseMessage(m, role)
+	}
+	key := objectKey{role, reflect.ValueOf(m).Pointer()}
+	ms, known := c.objects[key]
+	if !known {
+		if isMessage(m) {
+			ms = parseMessage(m, role)
+		}
+		c.objects[key] = ms
+		c.keep = append(c.keep, m)
+	}
+	return ms
+}
+
+// list reads the JSON array of messages s. It reports false where it is not one that it
+// knows how to take apart.
+func (c *memo) list(s, role string) ([]Message, bool) {
+	p := parser{s: s, i: 1}
+	var out []Message
+	if p.take(']') {
+		return nil, false
+	}
+	for {
+		if p.next() != '{' {
+			return nil, false
+		}
+		start := p.i
+		if !p.skip() {
+			return nil, false
+		}
+		key := memoKey{role, s[start:p.i]}
+		ms, known := c.messages[key]
+		if !known {
+			v, ok := parseText(key.text)
+			if !ok {
+				return nil, false
+			}
+			if m, _ := v.(map[string]any); isMessage(m) {
+				ms = parseMessage(m, role)
+			}
+			c.messages[key] = ms
+		}
+		if out == nil {
+			out = make([]Message, 0, 1+strings.Count(s, `"role"`))
+		}
+		out = append(out, ms...)
+		if p.take(',') {
+			continue
+		}
+		if !p.take(']') {
+			return nil, false
+		}
+		p.space()
+		return out, p.i == len(s)
+	}
+}
+
+// fields returns the texts of the fields of s, a JSON object, as long as nothing is odd
+// about it.
+func fields(s string) (map[string]string, bool) {
+	p := parser{s: s}
+	if !p.take('{') {
+		return nil, false
+	}
+	out := make(map[string]string)
+	if p.take('}') {
+		return out, true
+	}
+	for {
+		if p.next() != '"' {
+			return nil, false
+		}
+		k, ok := p.str()
+		if !ok || !p.take(':') {
+			return nil, false
+		}
+		p.space()
+		start := p.i
+		if !p.skip() {
+			return nil, false
+		}
+		out[k] = s[start:p.i]
+		if p.take(',') {
+			continue
+		}
+		if !p.take('}') {
+			return nil, false
+		}
+		p.space()
+		return out, p.i == len(s)
+	}
+}
+
+// parseTools is [parseTools] with what was read before looked up.
+func (c *memo) parseTools(v any) []Tool {
+	if l, ok := v.([]any); ok && c != nil && len(l) > 0 {
+		tools, known := c.toolSets[&l[0]]
+		if !known {
+			tools = c.parseToolList(l)
+			c.toolSets[&l[0]] = tools
+		}
+		return tools
+	}
+	s, ok := v.(string)
+	if c == nil || !ok {
+		return parseTools(v)
+	}
+	tools, known := c.tools[s]
+	if !known {
+		tools = parseTools(v)
+		c.tools[s] = tools
+	}
+	return tools
+}
+
+// parseToolList reads a list of definitions, each of which may be a text of its own.
+func (c *memo) parseToolList(l []any) []Tool {
+	var out []Tool
+	for _, e := range l {
+		if s, ok := e.(string); !ok || !strings.HasPrefix(s, "{") {
+			return parseTools(l)
+		}
+		out = append(out, c.parseTools(e)...)
+	}
+	return out
+}

@@ -1,0 +1,108 @@
+package trace
+
+import "strings"
+
+// Phoenix span dumps: OpenInference spans as Phoenix's client and its data frames write
+// them, with context{trace_id, span_id} and nested or dotted attributes:
+// https://arize.com/docs/phoenix/sdk-api-reference
+
+func isPhoenix(doc any) bool {
+	spans, _ := phoenixSpans(doc)
+	return spans != nil
+}
+
+func isPhoenixSpan(m map[string]any) bool {
+	if m["context.span_id"] != nil { // a row of a data frame
+		return first(m, "span_kind", "attributes.openinference.span.kind", "parent_id", "status_code") != nil
+	}
+	ctx := object(m["context"])
+	if ctx == nil || first(ctx, "span_id") == nil {
+		return false
+	}
+	if _, ok := m["status"].(map[string]any); ok { // the console exporters of OTel SDKs
+		return false
+	}
+	_, parent := m["parent_id"]
+	return parent && (m["span_kind"] != nil || m["status_code"] != nil || m["attributes"] != nil)
+}
+
+func phoenixSpans(doc any) (spans []map[string]any, sources []string) {
+	take := func(l []any, base string) {
+		for i, e := range l {
+			if m := object(e); m != nil && isPhoenixSpan(m) {
+				spans, sources = append(spans, m), append(sources, pointer(base, i))
+			}
+		}
+		if len(spans)*2 < len(l) {
+			spans, sources = nil, nil
+		}
+	}
+	switch doc := doc.(type) {
+	case []any:
+		take(doc, "")
+	case map[string]any:
+		if isPhoenixSpan(doc) {
+			return []map[string]any{doc}, []string{""}
+		}
+		for _, k := range [...]string{"spans", "data"} {
+			if l, ok := doc[k].([]any); ok && spans == nil {
+				take(l, pointer("", k))
+			}
+		}
+	}
+	return spans, sources
+}
+
+func decodePhoenix(b *builder, doc any) {
+	objects, sources := phoenixSpans(doc)
+	spans := make([]*span, len(objects))
+	for i, m := range objects {
+		spans[i] = phoenixSpan(b, m, sources[i])
+	}
+	buildSpans(b, spans)
+}
+
+func phoenixSpan(b *builder, m map[string]any, source string) *span {
+	ctx := object(m["context"])
+	sp := &span{
+		trace:  normalID(anyOf(scalar(ctx["trace_id"]), scalar(m["context.trace_id"])), 16),
+		id:     normalID(anyOf(scalar(ctx["span_id"]), scalar(m["context.span_id"])), 8),
+		parent: normalID(scalar(m["parent_id"]), 8), name: scalar(m["name"]), kind: scalar(m["span_kind"]), source: source,
+		start: instant(m["start_time"]), end: instant(m["end_time"]),
+		status: statusOf(m["status_code"]), statusText: scalar(m["status_message"]),
+		attrs: attributes(m["attributes"]),
+	}
+	sp.dur = duration(m, sp.start, sp.end)
+	for k, v := range m {
+		if rest, ok := strings.CutPrefix(k, "attributes."); ok && v != nil {
+			sp.attrs[rest] = v
+			if inner := object(v); inner != nil {
+				flatten(sp.attrs, rest+".", inner, 0)
+			}
+		}
+	}
+	if sp.attrs["openinference.span.kind"] == nil && kindOf(sp.kind) != "" {
+		sp.attrs["openinference.span.kind"] = sp.kind
+	}
+	for _, e := range list(m["events"]) {
+		if o := object(e); o != nil {
+			sp.events = append(sp.events, eventFrom(o))
+		}
+	}
+	for _, k := range [...]string{"annotations", "span_annotations"} {
+		for _, e := range list(m[k]) {
+			a := object(e)
+			result := object(a["result"])
+			if result == nil {
+				result = a
+			}
+			l := Label{Name: scalar(a["name"]), Value: scalar(result["label"]), Explanation: scalar(result["explanation"]), Source: k, StepID: sp.id}
+			if f, ok := number(result["score"]); ok {
+				l.Score = &f
+			}
+			b.label(l)
+		}
+	}
+	sp.service = scalar(sp.attrs["openinference.project.name"])
+	return sp
+}

@@ -1,0 +1,111 @@
+package trace
+
+// Traceloop (OpenLLMetry): https://www.traceloop.com/docs/openllmetry/contributing/semantic-conventions
+//
+// Its model spans carry the GenAI attributes of their day: gen_ai.input.messages now,
+// gen_ai.prompt.N.role before (whose prompt side drops tool calls, and writes a null
+// content as the word). Everything else is an entity: workflow, task, agent or tool.
+
+func isTraceloop(sp *span) bool {
+	return sp.has("llm.request.type", "gen_ai.prompt.0.role", "gen_ai.completion.0.role") || sp.hasPrefix("traceloop.")
+}
+
+func readTraceloop(sp *span, r *reading) {
+	readGenAI(sp, r)
+	if k := kindOf(sp.getText("traceloop.span.kind")); k != "" {
+		r.kind = k
+	}
+	if r.kind == "" && sp.has("llm.request.type", "gen_ai.prompt.0.role") {
+		r.kind = KindLLM
+	}
+	if len(r.in) == 0 {
+		r.in = traceloopMessages(sp, "gen_ai.prompt", "user")
+	}
+	if len(r.out) == 0 {
+		r.out = traceloopMessages(sp, "gen_ai.completion", "assistant")
+		if l := indexed(sp.attrs, "gen_ai.completion"); r.finish == "" && len(l) > 0 {
+			r.finish = finishReason(l)
+		}
+	}
+	r.tokens = Tokens{
+		In:     count(sp.attrs, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.usage.prompt_tokens"),
+		Out:    count(sp.attrs, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens"),
+		Cached: count(sp.attrs, "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_read.input_tokens"),
+	}
+	for _, f := range indexed(sp.attrs, "llm.request.functions") {
+		if t := parseTool(f.(map[string]any)); t.Name != "" {
+			r.tools = append(r.tools, t)
+		}
+	}
+	readTraceloopEntity(sp, r)
+}
+
+// readTraceloopEntity reads what is no model call.
+func readTraceloopEntity(sp *span, r *reading) {
+	name := sp.getText("traceloop.entity.name")
+	switch r.kind {
+	case KindTool:
+		r.tool = &ToolIO{Name: name}
+		r.tool.Args, r.tool.ArgsErr = traceloopArguments(sp.get("traceloop.entity.input"))
+		if v := sp.get("traceloop.entity.output"); v != nil {
+			r.tool.Result, r.tool.HasResult = resultText(v), true
+			r.tool.IsErr = isErrorResult(v)
+		}
+		return
+	case KindAgent:
+		r.agent = name
+	}
+	if v := sp.get("traceloop.entity.input"); v != nil && r.in == nil {
+		r.in, r.input = sp.memo.inOut(traceloopInput(v), "user", r.kind)
+	}
+	if v := sp.get("traceloop.entity.output"); v != nil && r.out == nil {
+		r.out, r.output = sp.memo.inOut(v, "assistant", r.kind)
+	}
+}
+
+// traceloopInput takes an entity's input apart: the arguments of the function that it
+// wraps. A single positional argument stands for itself.
+func traceloopInput(v any) any {
+	m := object(v)
+	if m == nil {
+		return v
+	}
+	args, kwargs := list(m["args"]), object(m["kwargs"])
+	broken, _ := m["kwargs"].(string)
+	switch {
+	case m["args"] == nil && m["kwargs"] == nil:
+		return v
+	case len(args) == 0 && len(kwargs) > 0:
+		return kwargs
+	case len(args) == 0 && broken != "": // a model's arguments that are no JSON
+		return broken
+	case len(args) == 1 && len(kwargs) == 0:
+		return args[0]
+	}
+	return v
+}
+
+func traceloopArguments(v any) (args, problem string) {
+	v = traceloopInput(v)
+	args, problem = arguments(v)
+	if _, ok := v.(string); ok && problem != "" && (args == "" || args[0] != '{') {
+		problem = "" // a function's argument that is plain text, not a model's arguments
+	}
+	return args, problem
+}
+
+// traceloopMessages reads the indexed messages of the older attributes.
+func traceloopMessages(sp *span, prefix, role string) []Message {
+	var out []Message
+	for _, item := range indexed(sp.attrs, prefix) {
+		m := item.(map[string]any)
+		if m["content"] == "null" {
+			delete(m, "content")
+		}
+		if calls := indexed(m, "tool_calls"); calls != nil {
+			m["tool_calls"] = calls
+		}
+		out = append(out, parseMessage(m, role)...)
+	}
+	return out
+}
