@@ -23,6 +23,8 @@ type finding struct {
 	confidence  float64
 	cause       int // position of the step that made the failure inevitable, or -1
 	guessed     bool
+	// seen is the heaviest signal of an error, where it is too weak to give the type.
+	seen *signal.Signal
 }
 
 // Confidence bounds. Nothing that rules see is certain; and what no signal decides must
@@ -107,6 +109,11 @@ func (f *finding) undecided() {
 		s := &f.signals[i]
 		if s.FailureType == evalforge.Other && (f.lead == nil || s.Weight > f.lead.Weight) {
 			f.lead = s
+		}
+	}
+	for i := range f.signals {
+		if s := &f.signals[i]; f.lead == nil && s.Condition != "" && (f.seen == nil || s.Weight > f.seen.Weight) {
+			f.seen = s
 		}
 	}
 	switch {

@@ -12,8 +12,15 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/extract/prompts"
 	"github.com/evalforge/evalforge/internal/signal"
 )
+
+// Version identifies the rules that an analysis was made with: the detectors of package
+// signal and what this package makes of them. Raise the number with every change after
+// which the same trace may get another failure type, condition, failing step or
+// confidence, so that patterns made by older rules can be found and made anew.
+const Version = "rules-1"
 
 // An Analyzer is the rules analyzer. It has no state.
 type Analyzer struct{}
@@ -41,7 +48,10 @@ func (*Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Answe
 		signals = signal.Detect(in.Trace, in.FailureType)
 	}
 	a := write(in, signals)
-	return &extract.Answer{Analysis: a, Attempts: 1, Latency: time.Since(start)}, nil
+	return &extract.Answer{
+		Analysis: a, ModelVersion: Version, PromptSHA256: prompts.Version(),
+		Attempts: 1, Latency: time.Since(start),
+	}, nil
 }
 
 // write fills every field of an analysis.

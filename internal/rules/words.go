@@ -34,6 +34,9 @@ func (f *finding) title() string {
 	case f.lead != nil:
 		return clip(capital(f.condition.Label)+" at "+signal.Label(f.t, f.lead.Step), evalforge.MaxTitleRunes)
 	}
+	if f.seen != nil { // a title must not deny what stands in the summary
+		return clip("Undecided: "+f.seen.Condition+" seen at "+signal.Label(f.t, f.seen.Step), evalforge.MaxTitleRunes)
+	}
 	return clip(capital(f.condition.Label)+service(f.in.ServiceName), evalforge.MaxTitleRunes)
 }
 
@@ -56,6 +59,8 @@ func (f *finding) summary() string {
 		}
 	case f.lead != nil:
 		fmt.Fprintf(&b, " No signal decides what failed. The strongest observation: %s.", f.lead.Detail)
+	case f.seen != nil:
+		fmt.Fprintf(&b, " No signal decides what failed. Observed: %s.", f.seen.Detail)
 	default:
 		b.WriteString(" No step recorded an error, no call repeats, and no output shows a known sign of failure.")
 	}
@@ -92,7 +97,7 @@ func (f *finding) others(n int) []string {
 	var list []string
 	for i := range f.signals {
 		s := &f.signals[i]
-		if s == f.lead || s.Detail == "" || len(list) == n || f.lead != nil && s.Detail == f.lead.Detail {
+		if s == f.lead || s == f.seen || s.Detail == "" || len(list) == n || f.lead != nil && s.Detail == f.lead.Detail {
 			continue
 		}
 		list = append(list, clip(clean(s.Detail), 400))
@@ -152,6 +157,8 @@ func (f *finding) rationale() string {
 		}
 	case f.lead != nil:
 		fmt.Fprintf(&b, "No signal is strong enough to decide; the signal %q has weight %.2f.", f.lead.Name, f.lead.Weight)
+	case len(f.signals) > 0:
+		b.WriteString("The signals of the trace are too weak to name a failure type.")
 	default:
 		b.WriteString("No signal was found. Rules see mechanical failures only; faults of judgement need a model or a person.")
 	}

@@ -11,7 +11,8 @@ import (
 // A cause is what an error means, whoever recorded it.
 type cause string
 
-// The causes, in the order in which they are looked for: a message about the context
+// The causes, in the order in which they are looked for, after the marks of a crashed
+// process: a message about the context
 // window also says "invalid request", and one about a quota may carry status 403.
 const (
 	causeUnknown      cause = ""
@@ -42,6 +43,7 @@ var failPatterns = []struct {
 	cause cause
 	re    *wording
 }{
+	{causeCrash, compile(`\bpanic: |(?i:segmentation fault|core dumped|\bSIG(?:KILL|SEGV|ABRT)\b|\bsignal (?:6|9|11)\b|OOM-?Killed|no space left on device|nil pointer dereference)|\b(?:MemoryError|OutOfMemoryError|StackOverflowError|NullPointerException|NullReferenceException|IndexOutOfBoundsException|KeyError|IndexError|AttributeError|NameError|UnboundLocalError|ZeroDivisionError|AssertionError)\b`)},
 	{causeStepLimit, compile(`(?i)recursion[ _]?limit|GraphRecursionError|max(imum)?[ _]?(number of )?(agent )?(turns?|steps?|iterations?|rounds?|loops?)\b.{0,30}(reached|exceeded|hit|without)|(reached|exceeded|hit).{0,20}max(imum)?[ _]?(number of )?(agent )?(turns?|steps?|iterations?|rounds?)|MaxTurnsExceeded|(iteration|turn|step) limit (was )?(reached|exceeded|hit)|stopped due to (iteration|time|max)|exit_cost|error_max_turns`)},
 	{causeContext, compile(`(?i)context[ _]?length|context[ _-]?window|maximum context|prompt is too long|input is too long|too many (input |prompt )?tokens|exceeds? the (maximum|max)( number of)?( input| prompt)? tokens?|tokens? (count )?exceeds?|request (entity )?too large|payload too large|reduce the length|exit_context|string too long`)},
 	{causeRateLimit, compile(`(?i)rate[ _-]?limit|too many requests|quota|resource[ _]?exhausted|RESOURCE_EXHAUSTED|throttl|tokens per min|requests per (min|day|sec)|\bTPM\b|\bRPM\b|billing_hard_limit`)},
@@ -49,13 +51,14 @@ var failPatterns = []struct {
 	{causeGuardrail, compile(`(?i)guardrail|prompt injection|jailbreak|tripwire`)},
 	{causeUnknownTool, compile(`(?i)no such tool|unknown (tool|function)\b|(tool|function) ['"\x60]?[\w.-]*['"\x60]? ?(is )?(not found|does not exist|not available|unavailable|not registered|is not a valid tool|isn't available|not defined)|unavailable tool|is not a valid tool|NoSuchTool|tool_not_found|invalid tool name|unrecognized (tool|function)|tool not (found|available|registered)|not in the list of (available )?tools`)},
 	{causeArgsJSON, compile(`(?i)(argument|input|parameter)s?.{0,40}(not valid json|invalid json|could not be parsed|unparsable|parse|malformed)|InvalidToolInput|(could not|failed to|unable to|error) pars(e|ing).{0,30}(argument|tool|function|parameter)`)},
-	{causeArgsMissing, compile(`(?i)missing.{0,24}(required|argument|parameter|field|propert|key)|(required|mandatory) (field|argument|parameter|propert\w*|key|property).{0,60}(missing|not (provided|set|given|supplied|present)|absent|empty)|field required|is (a )?required( property| field| argument| parameter)?\b|(must|should) (be provided|provide)|must have required property|requires? (an? |the )?(\w+ )?(argument|parameter|field|string|integer|number|boolean|array|object|value|valid)\b|missing \d+ required|(argument|parameter|field) ['"\x60]?\w+['"\x60]? (is )?(missing|required)|Required at\b|MissingArgument|MissingParameter`)},
+	{causeNetwork, compile(`(?i)\b(?:fetch failed|getaddrinfo|ECONN(?:REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)\b`)},
+	{causeArgsMissing, compile(`(?i)"received": ?"undefined"|"type": ?"missing"|missing.{0,24}(required|argument|parameter|field|propert|key)|(required|mandatory) (field|argument|parameter|propert\w*|key|property).{0,60}(missing|not (provided|set|given|supplied|present)|absent|empty)|field required|is (a )?required( property| field| argument| parameter)?\b|(must|should) (be provided|provide)|must have required property|requires? (an? |the )?(\w+ )?(argument|parameter|field|string|integer|number|boolean|array|object|value|valid)\b|missing \d+ required|(argument|parameter|field) ['"\x60]?\w+['"\x60]? (is )?(missing|required)|Required at\b|MissingArgument|MissingParameter`)},
 	{causeArgsUnknown, compile(`(?i)unexpected (keyword )?(argument|parameter|field|propert)|unknown (argument|parameter|field|propert|key)|unrecognized (argument|parameter|field|key|propert)|additional propert|extra (fields|inputs) (are )?not permitted|got an unexpected|is not a (valid|known|recognized) (argument|parameter|field|property)|no parameter named`)},
-	{causeArgsInvalid, compile(`(?i)validation ?error|schema ?error|invalid[ _](argument|parameter|param|value|input|type|format|date|enum|option|choice|tool)|(argument|parameter|field|value|input).{0,40}(is |was )?(invalid|must be|not allowed|out of range|not one of|expected)|must be (one of|a |an |of type|in (the )?format|greater|less|between|positive|integer|string|number)|is not (one of|of type|a valid)|expected (type )?(string|integer|int|number|float|boolean|array|object|date|str)\b|does not match (the )?(pattern|schema|format)|wrong type|type ?mismatch|BadArgument|InvalidArgument|could not convert|cannot convert|ValueError|TypeError|input should be|out of range|unsupported (value|operand|type|operator|unit)|not a valid (value|enum|date|uuid|id)|(unable|failed) to parse|malformed`)},
+	{causeArgsInvalid, compile(`(?i)"code": ?"(?:invalid_\w+|too_small|too_big|custom)"|validation ?error|schema ?error|invalid[ _](argument|parameter|param|value|input|type|format|date|enum|option|choice|tool)|(argument|parameter|field|value|input).{0,40}(is |was )?(invalid|must be|not allowed|out of range|not one of|expected)|must be (one of|a |an |of type|in (the )?format|greater|less|between|positive|integer|string|number)|is not (one of|of type|a valid)|expected (type )?(string|integer|int|number|float|boolean|array|object|date|str)\b|does not match (the )?(pattern|schema|format)|wrong type|type ?mismatch|BadArgument|InvalidArgument|could not convert|cannot convert|ValueError|TypeError|input should be|out of range|unsupported (value|operand|type|operator|unit)|not a valid (value|enum|date|uuid|id)|(unable|failed) to parse|malformed`)},
 	{causeTimeout, compile(`(?i)time[ds]?[ -]?out|deadline|ETIMEDOUT|ESOCKETTIMEDOUT|took too long|no response (within|after)|request aborted`)},
-	{causeNetwork, compile(`(?i)ECONN(REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE|getaddrinfo|NameResolution|failed to resolve|max retries exceeded|(dns|name) (resolution|lookup)|name or service not known|no such host|connection (was )?(refused|reset|aborted|closed|error|failed|lost|terminated)|connect(ion)? (error|failure)|could(n't| not) connect|(cannot|unable to|failed to) (connect|reach)|APIConnection|ConnectionError|network (is )?(unreachable|error|failure)|network error|socket hang ?up|fetch failed|broken pipe|(tls|ssl)[ _:].{0,30}(handshake|error|fail|certificate)|certificate (has expired|verify failed|is not valid)|host (is )?(unreachable|down)|no route to host`)},
-	{causeServer, compile(`(?i)internal ?server ?error|service (is )?(temporarily )?unavailable|bad gateway|gateway time|overloaded|server[ _]?error|temporarily unavailable|\bserver had an error|upstream (connect|error|request)|(database|db|backend|server|replica|broker|index|cluster|storage)\b.{0,30}(is )?(unavailable|down|locked|offline|read-only|not (responding|available|reachable)|maintenance)|(too many|max(imum)?) (open )?connections|connection pool|circuit.?breaker|ServiceUnavailable|InternalError\b|deadlock|scheduled maintenance|status(code)?[ =:]*5\d\d|\bHTTP/?[\d.]* 5\d\d\b`)},
-	{causeAuth, compile(`(?i)invalid[ _]?api[ _]?key|incorrect api key|api key (not|is|was|has|expired|missing|required)|unauthori[sz]ed|authenticat|forbidden|permission[ _]?denied|access[ _]?denied|PERMISSION_DENIED|not authori[sz]ed|insufficient (permission|privilege|scope|right)|(expired|invalid|missing|revoked) (access |auth |bearer |refresh )?(token|credential|key)|(token|credential)s? (has |have |is |are )?(expired|invalid|revoked|missing)|not (have|allowed).{0,12}(permission|access)|login required|credentials`)},
+	{causeNetwork, compile(`(?i)ECONN(REFUSED|RESET|ABORTED)|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|EPIPE|getaddrinfo|NameResolution|failed to resolve|max retries exceeded|(dns|name) (resolution|lookup)|name or service not known|no such host|connection (was )?(refused|reset|aborted|closed|error|failed|lost|terminated)|connect(ion)? (error|failure)|(could|can)(n't|'t| not) connect|(cannot|unable to|failed to) (connect|reach)|APIConnection|ConnectionError|network (is )?(unreachable|error|failure)|network error|socket hang ?up|fetch failed|broken pipe|(tls|ssl)[ _:].{0,30}(handshake|error|fail|certificate)|certificate (has expired|verify failed|is not valid)|host (is )?(unreachable|down)|no route to host`)},
+	{causeServer, compile(`(?i)code = (unavailable|internal|aborted|unknown)\b|^\W*(loading|busy|clusterdown|masterdown|misconf|readonly) |internal ?server ?error|service (is )?(temporarily )?unavailable|bad gateway|gateway time|overloaded|server[ _]?error|temporarily unavailable|\bserver had an error|upstream (connect|error|request)|(database|db|backend|server|replica|broker|index|cluster|storage)\b.{0,30}(is )?(unavailable|down|locked|offline|read-only|not (responding|available|reachable)|maintenance)|(too many|max(imum)?) (open )?connections|connection pool|circuit.?breaker|ServiceUnavailable|InternalError\b|deadlock|scheduled maintenance|status(code)?[ =:]*5\d\d|\bHTTP/?[\d.]* 5\d\d\b`)},
+	{causeAuth, compile(`(?i)\b(noauth|noperm|wrongpass) |invalid[ _]?api[ _]?key|incorrect api key|api key (not|is|was|has|expired|missing|required)|unauthori[sz]ed|authenticat|forbidden|permission[ _]?denied|access[ _]?denied|PERMISSION_DENIED|not authori[sz]ed|insufficient (permission|privilege|scope|right)|(expired|invalid|missing|revoked) (access |auth |bearer |refresh )?(token|credential|key)|(token|credential)s? (has |have |is |are )?(expired|invalid|revoked|missing)|not (have|allowed).{0,12}(permission|access)|login required|credentials`)},
 	{causeNotFound, compile(`(?i)model[ _]?not[ _]?found|does not exist|no such file|FileNotFound|\bENOENT\b|not[ _]?found|unknown model|no longer (available|supported)|decommissioned`)},
 	{causeOutputFormat, compile(`(?i)(could not|failed to|unable to|cannot|error) pars(e|ing).{0,40}(output|response|answer|completion|json)|JSONDecodeError|Unexpected token|OutputParser|(response|output|answer|completion|model).{0,40}(not valid|invalid|malformed|not) json|No object generated|unterminated string|Expecting (value|property name)|unexpected end of json`)},
 	{causeInvalid, compile(`(?i)bad request|invalid[ _]?request|unprocessable|unsupported|not supported|invalid_|\bINVALID_ARGUMENT\b|method not allowed`)},
@@ -74,6 +77,18 @@ var typeCauses = map[string]cause{
 	"model_not_found": causeNotFound, "not_found_error": causeNotFound,
 	"timeout": causeTimeout, "timeouterror": causeTimeout, "apitimeouterror": causeTimeout, "readtimeout": causeTimeout,
 	"apiconnectionerror": causeNetwork,
+	// AWS.
+	"slowdown": causeRateLimit, "requestlimitexceeded": causeRateLimit, "throttlingexception": causeRateLimit, "throttling": causeRateLimit,
+	"provisionedthroughputexceededexception": causeRateLimit, "toomanyrequestsexception": causeRateLimit,
+	"serviceunavailable": causeServer, "internalerror": causeServer, "internalfailure": causeServer, "requesttimeout": causeTimeout,
+	"accessdenied": causeAuth, "accessdeniedexception": causeAuth, "expiredtoken": causeAuth, "expiredtokenexception": causeAuth,
+	"invalidclienttokenid": causeAuth, "signaturedoesnotmatch": causeAuth, "unrecognizedclientexception": causeAuth,
+	// OAuth 2.0.
+	"invalid_grant": causeAuth, "invalid_client": causeAuth, "invalid_token": causeAuth, "unauthorized_client": causeAuth,
+	"access_denied": causeAuth, "insufficient_scope": causeAuth, "temporarily_unavailable": causeServer,
+	// gRPC.
+	"unavailable": causeServer, "internal": causeServer, "deadline_exceeded": causeTimeout, "resource_exhausted": causeRateLimit,
+	"permission_denied": causeAuth, "unauthenticated": causeAuth,
 }
 
 // leadingStatus finds an HTTP status where APIs and clients write it.
@@ -106,15 +121,17 @@ func classify(f *trace.Failure) cause {
 			return c
 		}
 	}
-	text := f.Type + "\n" + f.Code + "\n" + f.Message
-	byText := causeUnknown
+	return byStatus(httpStatus(f), textCause(f.Type+"\n"+f.Code+"\n"+f.Message))
+}
+
+// textCause says what the wording of an error means.
+func textCause(text string) cause {
 	for _, p := range failPatterns {
 		if p.re.MatchString(text) {
-			byText = p.cause
-			break
+			return p.cause
 		}
 	}
-	return byStatus(httpStatus(f), byText)
+	return causeUnknown
 }
 
 // byStatus combines an HTTP status with what the text says: the text is more specific

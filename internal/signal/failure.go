@@ -1,7 +1,6 @@
 package signal
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -17,6 +16,7 @@ type incident struct {
 	explicit bool // marked as an error by the emitter, not only readable as one
 	call     *trace.Invocation
 	cause    cause
+	form     form // how a result that is not marked tells of the error
 }
 
 // failures finds the errors that steps and tools recorded, and says which of them the
@@ -77,13 +77,13 @@ func incidents(v *view) []incident {
 			continue
 		}
 		in := incident{step: c.Step, onTool: true, call: c, explicit: c.IsErr || c.Err != nil || c.Status == trace.Error}
-		switch msg, isErr := resultError(c.Result); {
+		switch msg, form := readResult(c.Result); {
 		case c.Err != nil:
 			in.fail = *c.Err
 		case in.explicit:
 			in.fail.Message = c.Result
-		case isErr:
-			in.fail = msg
+		case form != formNone:
+			in.fail, in.form = msg, form
 		default:
 			continue
 		}
@@ -110,82 +110,6 @@ func errorText(s *trace.Step) string {
 	}
 	if s.Kind == trace.KindTool {
 		return s.Output
-	}
-	return ""
-}
-
-// resultPrefix matches results that begin as errors do.
-var resultPrefix = compile(`(?i)^\W{0,3}(?:\w*(?:error|exception)\b|traceback \(|fail(?:ed|ure)\b|(?:an? |the )?(?:\w+ ){0,2}(?:error|exception) (?:occurred|while|in)\b|no such tool|unknown tool|tool (?:not found|call failed)|HTTP [45]\d\d)`)
-
-// resultError reads a tool's result as an error, if it is one: text that begins with
-// the word, or an object with an error member or a false success member.
-func resultError(result string) (trace.Failure, bool) {
-	text := strings.TrimSpace(result)
-	if strings.HasPrefix(text, "{") {
-		var obj map[string]json.RawMessage
-		if json.Unmarshal([]byte(text), &obj) == nil {
-			return objectError(obj, text)
-		}
-	}
-	if resultPrefix.MatchString(clipRunes(text, 80)) {
-		return trace.Failure{Message: text}, true
-	}
-	return trace.Failure{}, false
-}
-
-func objectError(obj map[string]json.RawMessage, text string) (trace.Failure, bool) {
-	f := trace.Failure{}
-	for _, key := range []string{"error", "errors", "exception", "error_message", "errorMessage"} {
-		raw, ok := obj[key]
-		if !ok {
-			continue
-		}
-		switch s := string(raw); s {
-		case "null", "false", `""`, "{}", "[]", "0":
-			continue
-		}
-		var inner struct{ Message, Type, Code string }
-		var plain string
-		switch {
-		case json.Unmarshal(raw, &plain) == nil:
-			f.Message = plain
-		case json.Unmarshal(raw, &inner) == nil && inner.Message != "":
-			f.Message, f.Type, f.Code = inner.Message, inner.Type, inner.Code
-		default:
-			f.Message = string(raw)
-		}
-		if m := stringMember(obj, "message", "detail", "reason"); m != "" && m != f.Message {
-			f.Message += ": " + m
-		}
-		return f, true
-	}
-	for _, key := range []string{"ok", "success", "succeeded"} {
-		if string(obj[key]) == "false" {
-			return trace.Failure{Message: text}, true
-		}
-	}
-	switch strings.ToLower(stringMember(obj, "status")) {
-	case "error", "failed", "failure":
-		return trace.Failure{Message: text}, true
-	}
-	for _, key := range []string{"content", "output", "result", "text"} { // wrapped by the framework
-		if inner := stringMember(obj, key); inner != "" {
-			return resultError(inner)
-		}
-		var nested map[string]json.RawMessage
-		if raw, ok := obj[key]; ok && json.Unmarshal(raw, &nested) == nil && len(nested) > 0 && len(raw) < len(text) {
-			return objectError(nested, string(raw))
-		}
-	}
-	return f, false
-}
-
-func stringMember(obj map[string]json.RawMessage, keys ...string) string {
-	for _, k := range keys {
-		var s string
-		if raw, ok := obj[k]; ok && json.Unmarshal(raw, &s) == nil && s != "" {
-			return s
-		}
 	}
 	return ""
 }
@@ -228,7 +152,7 @@ func (v *view) judge(in incident) Signal {
 		}
 	}
 	if in.onTool {
-		m = toolMeanings[in.cause].of(in)
+		m = toolMeanings[in.cause].of(in, in.explicit || v.settled(in))
 		what = "returned an error"
 	}
 	s := Signal{
@@ -264,18 +188,30 @@ func (v *view) called(i int) bool {
 }
 
 // of returns the meaning for an incident on a tool. A result that only reads like an
-// error says less: the tool may be telling the agent something that it can act on.
-func (m meaning) of(in incident) meaning {
+// error says less: the tool may be telling the agent something that it can act on. So it
+// decides only when it settled the matter, and where the error is nobody's fault but
+// that of a system or a right.
+func (m meaning) of(in incident, settled bool) meaning {
 	if in.explicit {
 		return m
 	}
 	switch in.cause {
 	case causeUnknown: // most often a refusal by the rules of the business
 		return meaning{evalforge.WrongTool, CondArgsInvalid, recovered}
-	case causeCrash, causeNotFound, causeInvalid, causeOutputFormat, causeAuth:
+	case causeNotFound, causeInvalid:
+		if httpStatus(&in.fail) == 0 {
+			settled = false // things that do not exist are an ordinary answer
+		}
+		m.weight = 0.55
+	case causeOutputFormat:
 		m.weight = recovered
+	case causeCrash, causeAuth:
+		m.weight = 0.6
 	default:
 		m.weight *= 0.75
+	}
+	if !settled {
+		m.weight = min(m.weight, recovered)
 	}
 	return m
 }

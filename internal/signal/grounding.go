@@ -16,9 +16,10 @@ import (
 
 // grounding compares what the run put out with what it had been told.
 func grounding(v *view) []Signal {
+	v = v.inProse()
 	var found []Signal
 	for _, detect := range []func(*view) (Signal, bool){
-		afterNothing, neverDone, absentIdentifier, otherValue, wrongExtreme, simulated, claimedRetrieval,
+		afterNothing, neverDone, refusedDone, deniedState, absentIdentifier, otherValue, wrongExtreme, simulated, claimedRetrieval,
 	} {
 		if s, ok := detect(v); ok {
 			s.FailureType = evalforge.Hallucination
@@ -31,12 +32,58 @@ func grounding(v *view) []Signal {
 	return found
 }
 
+// proseMembers are members of structured outputs that hold what is said to somebody.
+var proseMembers = []string{"answer", "final_answer", "response", "output", "content", "text", "message", "reply", "result"}
+
+// inProse returns v with those outputs left out that are serialised data: a dump of a
+// span has times and ids that nobody stated. Of an object that wraps an answer, the
+// answer stays.
+func (v *view) inProse() *view {
+	p := *v
+	p.outputs = make([]passage, 0, len(v.outputs))
+	for _, o := range v.outputs {
+		if !serialised(o.text) {
+			p.outputs = append(p.outputs, o)
+			continue
+		}
+		var obj map[string]json.RawMessage
+		if json.Unmarshal([]byte(o.text), &obj) != nil {
+			continue
+		}
+		// An answer with escapes does not stand in the trace as it reads.
+		if s := stringMember(obj, proseMembers...); s != "" && !serialised(s) && strings.Contains(o.text, s) {
+			p.outputs = append(p.outputs, passage{o.step, s})
+		}
+	}
+	p.final = p.findAnswer()
+	return &p
+}
+
+// serialised reports whether text is data written out: JSON, or the like of it as other
+// languages print objects.
+func serialised(text string) bool {
+	t := strings.TrimSpace(text)
+	if len(t) < 2 {
+		return false
+	}
+	switch open, end := t[0], t[len(t)-1]; {
+	case open == '{' && end == '}', open == '"' && end == '"' && json.Valid([]byte(t)):
+		return true
+	case open == '[' && end == ']':
+		return json.Valid([]byte(t)) || strings.ContainsAny(t, "{=")
+	}
+	return objectPrinted.MatchString(t)
+}
+
+// objectPrinted matches objects printed as constructors: Name(field='value', …).
+var objectPrinted = compile(`^[\w.]{1,60}\(\w+=|^\w+=['"\[{]`)
+
 var (
 	// nothingText matches short results that say that there is nothing.
 	nothingText = compile(`(?i)\bno (?:\w+ ){0,3}(?:results?|matches|match|records?|documents?|data|entries|entry|items?|information|rows|hits|flights|articles?|content|passages?)\b|\bnot found\b|\bnothing (?:was )?found\b|\b0 (?:results|matches|rows|records|documents|hits)\b|\bcould not find\b|\bdoes not exist\b|\bno such\b|\bempty\b`)
 	emptyList   = compile(`"(?:results?|items|documents?|data|matches|rows|records|hits|chunks|passages|entries|output)"\s*:\s*(?:\[\s*\]|\{\s*\}|null|"")|"(?:count|total|total_results|num_results|hits)"\s*:\s*0\b`)
 	// admission matches answers that own up to not having something.
-	admission = compile(`(?i)\b(?:could ?n[o']t|could not|unable|can(?:no|')t|can not|sorry|unfortunately|apolog\w+|no (?:\w+ ){0,3}(?:results?|information|records?|data|match(?:es|ing)?|documents?|entr(?:y|ies)|details|luck)|not (?:find|found|available|have|exist|able|locate|sure|certain)|found no|no (?:figures?|numbers?|sources?|mention|sign|trace|evidence)|don['’]?t (?:have|see|find|know)|doesn['’]?t|didn['’]?t|wasn['’]?t|isn['’]?t|does not|did not|do not have|none|nothing|without|missing|however|assum\w+|failed|error|unknown|empty)\b`)
+	admission = compile(`(?i)^\W{0,3}no\b|\b(?:could ?n[o']t|could not|unable|can(?:no|')t|can not|sorry|unfortunately|apolog\w+|no (?:\w+ ){0,3}(?:results?|information|records?|data|match(?:es|ing)?|documents?|entr(?:y|ies)|details|luck)|not (?:find|found|available|have|exist|able|locate|sure|certain)|found no|no (?:figures?|numbers?|sources?|mention|sign|trace|evidence)|don['’]?t (?:have|see|find|know)|doesn['’]?t|didn['’]?t|wasn['’]?t|isn['’]?t|does not|did not|do not have|there (?:is|are|was|were|['’]s)(?: \w+)? no\b|no such|no longer|no one|not (?:present|there|listed|included|on (?:file|record)|any|exist\w*|recorded|stored|yet)|isn't|aren['’]?t|weren['’]?t|hasn['’]?t|haven['’]?t|never|absent|unavailable|unlisted|none|nothing|without|missing|however|assum\w+|failed|error|unknown|empty)\b`)
 )
 
 // isNothing reports whether a result is empty or says that there is nothing.
@@ -295,10 +342,14 @@ func inventedArgument(v *view) (Signal, bool) {
 	for i := range v.calls {
 		c := &v.calls[i]
 		ids := identifiers(c.Args)
-		if len(ids) == 0 || !callFailed(c) {
-			continue // an identifier that worked was known from somewhere
+		if len(ids) == 0 {
+			continue
 		}
+		failed := callFailed(c)
 		for _, id := range sortedKeys(ids) {
+			if !failed && !doesNotExist(c.Result, id) {
+				continue // an identifier that worked was known from somewhere
+			}
 			if v.told(id, c.Step-1) || v.said(id, c.Step-1) {
 				continue
 			}
@@ -316,6 +367,15 @@ func inventedArgument(v *view) (Signal, bool) {
 		}
 	}
 	return Signal{}, false
+}
+
+// unknownThing matches statements that a thing does not exist.
+var unknownThing = compile(`(?i)\b(?:(?:does|do|did)(?:n['’]t| not) exist|not (?:be )?found|no such|unknown|not (?:a )?valid|invalid|no (?:\w+ ){0,3}(?:with|for|found|matching|match))\b`)
+
+// doesNotExist reports whether a short result says of an identifier, given in lower
+// case, that nothing has it.
+func doesNotExist(result, id string) bool {
+	return len(result) <= maxReport && strings.Contains(strings.ToLower(result), id) && unknownThing.MatchString(result)
 }
 
 // figure matches numbers as people write them.

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	cutoffText = compile(`(?i)\b(?:as of|since|up to|until|at the time of) my (?:last|latest|most recent|final)? ?(?:knowledge |training |data )?(?:update|training|cut-?off|knowledge|data)|my (?:knowledge|training(?: data)?|information|data)(?: base)?(?: was| is| has been)? ?(?:cut-?off|only (?:goes|extends)|ends|stops|was last updated|last updated|limited to|current (?:up )?to|up to date (?:only )?(?:as of|until))|knowledge cut-?off|training cut-?off|i (?:do not|don'?t|cannot|can'?t) (?:have )?(?:access|browse|real-?time)\S* (?:to )?(?:real-?time|current|live|up-?to-?date)`)
+	cutoffText = compile(`(?i)\b(?:as of|since|up to|until|at the time of) my (?:last|latest|most recent|final)? ?(?:knowledge |training |data )?(?:update|training|cut-?off|knowledge|data)|my (?:knowledge|training(?: data)?|information|data)(?: base)?(?: was| is| has been)? ?(?:cut-?off|only (?:goes|extends)|ends|stops|was last updated|last updated|limited to|current (?:up )?to|up to date (?:only )?(?:as of|until))|knowledge cut-?off|training cut-?off|i (?:do not|don'?t|can ?not|can'?t|have no) (?:(?:have|know|see)(?: of| about| any| access to)? ?)?(?:(?:any |newer |more recent )?(?:data|information|knowledge|events|anything|records?|news))? ?(?:beyond|after|past|newer than|more recent than|later than) (?:\w+ )?(?:19|20)\d{2}|i (?:do not|don'?t|cannot|can'?t) (?:have )?(?:access|browse|real-?time)\S* (?:to )?(?:real-?time|current|live|up-?to-?date)`)
 	// currentAsk matches questions about the present.
 	currentAsk = compile(`(?i)\b(?:today|tonight|current(?:ly)?|latest|newest|most recent(?:ly)?|up-?to-?date|this (?:week|month|year|quarter|morning)|at the moment|right now|real-?time)\b`)
 	// tellsNow matches statements of the present date, which ask for nothing.
@@ -230,7 +230,7 @@ func (v *view) oldSources(now time.Time) (Signal, bool) {
 }
 
 // searchTool matches names of tools that find documents.
-var searchTool = compile(`(?i)search|retriev|doc|news|web|knowledge|browse|wiki|article|page|polic|faq|rag\b`)
+var searchTool = compile(`(?i)search|retriev|doc|news|web|knowledge|browse|wiki|article|\bkb|page|polic|faq|rag\b`)
 
 // document reports whether a result is a document and not a record: the dates of
 // records, such as birthdays and orders, say nothing about their age.
