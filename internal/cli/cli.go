@@ -42,9 +42,16 @@ const (
 func Main(ctx context.Context, args []string, env Env) int {
 	term := newTerminal(env)
 	s := newScrubber(env.Getenv)
-	defer context.AfterFunc(ctx, func() {
+	said := make(chan struct{})
+	quiet := context.AfterFunc(ctx, func() {
+		defer close(said)
 		term.note("evalforge: stopping: what is under way is finished or given back; interrupt again to stop at once")
-	})()
+	})
+	defer func() {
+		if !quiet() {
+			<-said // nothing is written once Main has returned
+		}
+	}()
 	return term.report(dispatch(ctx, args, env, term, s), s)
 }
 

@@ -188,8 +188,9 @@ func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
 func (r *run) run(ctx context.Context) (evalforge.Run, error) {
 	// work outlives ctx by the grace period, for the traces in flight.
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer stop(nil)
-	defer context.AfterFunc(ctx, func() {
+	ended := make(chan struct{})
+	unwatch := context.AfterFunc(ctx, func() {
+		defer close(ended)
 		t := time.NewTimer(r.o.Grace)
 		defer t.Stop()
 		select {
@@ -197,7 +198,13 @@ func (r *run) run(ctx context.Context) (evalforge.Run, error) {
 			stop(errStopped)
 		case <-work.Done():
 		}
-	})()
+	})
+	defer func() {
+		stop(nil)
+		if !unwatch() {
+			<-ended
+		}
+	}()
 
 	var wg sync.WaitGroup
 	for range min(r.o.Concurrency, r.size) {
