@@ -290,6 +290,7 @@ func (st *state) member(parent keyInfo, key string) keyInfo {
 	if info.treatment == scan && (key == "value" || strings.HasSuffix(key, "Value") || key == "values") {
 		// The wrappers of OTLP: {"stringValue": …}, {"arrayValue": {"values": […]}}.
 		info.treatment, info.kind = parent.treatment, parent.kind
+		info.version, info.spared = parent.version, parent.spared
 	}
 	return info
 }

@@ -126,6 +126,11 @@ func (sc *scanner) first(s string) (span, bool) {
 			if sp, ok := sc.word(s, i, j); ok {
 				return sp, true
 			}
+			if isDigit(s[j-1]) {
+				if sp, ok := sc.tail(s, i, j); ok {
+					return sp, true
+				}
+			}
 			i = j
 		case digit:
 			j := i + 1
@@ -150,6 +155,18 @@ func (sc *scanner) first(s string) (span, bool) {
 		}
 	}
 	return span{}, false
+}
+
+// tail looks at the digits that end the word s[i:j], if an underscore is before them.
+func (sc *scanner) tail(s string, i, j int) (span, bool) {
+	k := j
+	for k > i && isDigit(s[k-1]) {
+		k--
+	}
+	if k == i || s[k-1] != '_' {
+		return span{}, false
+	}
+	return sc.number(s, k, j)
 }
 
 // sign looks at the sign s[i] and returns a finding, or where to go on.
