@@ -249,13 +249,13 @@ func (r *Redactor) JSON(doc []byte) (out []byte, counts Counts, err error) {
 	switch {
 	case clean == nil:
 		clean = doc
-	case !st.namesIn(view(clean)):
+	case !st.namesIn(view(clean[:st.unnamed])):
 		st.levels[0].out = nil // it is the caller's now
 	default:
 		st.settled = true
 		first, second := &st.levels[0], &st.second
 		first.out, second.out = second.out, clean
-		again, err := st.secondPass(view(clean), 0)
+		again, err := st.secondPass(view(clean), st.unnamed, 0)
 		if err != nil {
 			return nil, nil, fmt.Errorf("redact: after the first pass: %w", err)
 		}
