@@ -56,6 +56,9 @@ func TestBoundaries(t *testing.T) {
 		{"a_+49 171 9876543-x", "a_«PHONE»-x"},
 		{"call_4155550132_x", "call_4155550132_x"},
 
+		{`a\\npw: hunter2secret`, `a\\npw: «SECRET»`},
+		{`a\\\\n4539 1488 0343 6467\\\\n` + fakeAWS + `\\n`, `a\\\\n«CARD»\\\\n«API_KEY»\\n`},
+		{`a\\n+49 171 9876543\n415-555-0132`, `a\\n«PHONE»\n«PHONE»`},
 		{"pw: hunter2secret", "pw: «SECRET»"},
 		{"pw=" + "hunter2secret", "pw=«SECRET»"},
 	} {

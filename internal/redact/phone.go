@@ -22,7 +22,7 @@ func (sc *scanner) phone(s string, i int) (span, bool) {
 func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	before := at(s, i-1)
 	switch {
-	case isAlnum(before) && s[i] != '(', money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
+	case isAlnum(before) && s[i] != '(' && !afterEscape(s, i), money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
 		(before == '.' || before == ',' || before == '-' || before == ':') && isDigit(at(s, i-2)):
 		return span{}, false
 	}
