@@ -21,7 +21,7 @@ const maxNameWords = 10
 
 // cleanName redacts name, and each sequence of its words for which keep is false.
 func (r *run) cleanName(name string, keep func(words string) bool) string {
-	name = r.redactName(name)
+	name = r.redactWords(name, keep)
 	for start := 0; start < len(name); {
 		ends := wordEnds(name[start:])
 		for i := len(ends) - 1; i >= 0; i-- { // the longest first: a part of a value says less
@@ -29,7 +29,7 @@ func (r *run) cleanName(name string, keep func(words string) bool) string {
 			if keep(words) {
 				continue
 			}
-			if out := r.redactName(words); out != words {
+			if out := r.redactWords(words, keep); out != words {
 				name = name[:start] + out + name[start+ends[i]:]
 				ends = []int{len(out)} // go on behind it
 				break
@@ -38,6 +38,32 @@ func (r *run) cleanName(name string, keep func(words string) bool) string {
 		start += ends[0] + 1
 	}
 	return name
+}
+
+// longWord is the length from which a word that keep excuses is looked at by itself:
+// that of the shortest card number. Shorter ones may be groups of a longer value.
+const longWord = 12
+
+// redactWords redacts s, unless nothing but long words that keep excuses would go.
+func (r *run) redactWords(s string, keep func(word string) bool) string {
+	var rest strings.Builder
+	for start := 0; start <= len(s); {
+		end := len(s)
+		if i := strings.IndexAny(s[start:], glue); i >= 0 {
+			end = start + i
+		}
+		if word := s[start:end]; len(word) < longWord || !keep(word) {
+			rest.WriteString(word)
+		}
+		if end < len(s) {
+			rest.WriteByte(s[end])
+		}
+		start = end + 1
+	}
+	if r.redactName(rest.String()) == rest.String() {
+		return s
+	}
+	return r.redactName(s)
 }
 
 // redactName redacts a name or a part of one. What looks only random is no secret

@@ -70,6 +70,9 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 		}
 	}
 	class := classify(name)
+	if class == noKey && len(name) > 1 && afterEscape(s, start+1) {
+		class = classify(name[1:]) // \npw: the n is no part of the name
+	}
 	if at(s, start-1) == '/' && class != opaqueKey && at(s, start-2) != '/' {
 		// The end of a path: "/forgot-password" => "users/password#edit".
 		if quote != 0 {

@@ -26,11 +26,11 @@ func (sc *scanner) email(s string, i, j int) (span, bool) {
 	for end > j && (s[end-1] == '.' || s[end-1] == '-') {
 		end--
 	}
-	domain := s[j:end]
-	dot := strings.LastIndexByte(domain, '.')
-	if dot <= 0 || domain[0] == '-' || strings.Contains(domain, "..") || !isTopLevel(domain[dot+1:]) {
+	n := domainLen(s[j:end])
+	if n == 0 {
 		return span{}, false
 	}
+	end = j + n
 	start := localSet.before(s, i, maxLocalBytes)
 	// In a URL or a query the local part follows a separator that it could contain.
 	if sep := strings.LastIndexAny(s[start:i], "=/?&{}`|'"); sep >= 0 {
@@ -54,6 +54,41 @@ func (sc *scanner) email(s string, i, j int) (span, bool) {
 	}
 	return span{start, end, Email}, true
 }
+
+// domainLen returns the length of the domain that s starts with, or 0. What follows the
+// domain may be glued to it (example.com-x, example.com.json): then its last label must
+// be one of the usual ones.
+func domainLen(s string) int {
+	if s == "" || s[0] == '-' || s[0] == '.' {
+		return 0
+	}
+	if dots := strings.Index(s, ".."); dots >= 0 {
+		s = s[:dots]
+	}
+	dot := strings.LastIndexByte(s, '.')
+	if dot > 0 && isTopLevel(s[dot+1:]) {
+		return len(s)
+	}
+	for ; dot > 0; dot = strings.LastIndexByte(s[:dot], '.') {
+		label := dot + 1
+		for label < len(s) && isAlpha(s[label]) {
+			label++
+		}
+		if c := at(s, label); c != ' ' && c != '-' && c != '.' {
+			continue
+		}
+		var buf [8]byte
+		if n := label - dot - 1; n >= 2 && n <= len(buf) && usualTopLevel[string(lower(buf[:0], s[dot+1:label]))] {
+			return label
+		}
+	}
+	return 0
+}
+
+// usualTopLevel are the domains under which nearly all addresses are.
+var usualTopLevel = words(`com org net edu gov mil int info biz name dev app cloud online site xyz tech
+	ai io co me tv cc us ca mx br ar cl pe uk ie fr de at ch nl be lu it es pt gr se no dk fi is pl cz sk hu ro bg hr si
+	rs ua ru by ee lv lt tr il ae sa eg za ng ke ma in pk bd lk cn hk tw jp kr sg my th vn ph id au nz eu`)
 
 // isTopLevel reports whether label can be a top-level domain.
 func isTopLevel(label string) bool {

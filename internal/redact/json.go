@@ -3,6 +3,7 @@ package redact
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,11 +171,17 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		if err != nil {
 			return err
 		}
-		clean, changed := w.st.name(key)
+		known := w.st.memberKey(key)
+		clean, changed := key, false
+		if known == nil || !known.plain {
+			clean, changed = w.st.name(key)
+		}
 		if changed || w.pos-start != len(key)+2 {
 			clean = strings.Clone(clean) // it is a view, and strings follow
 		}
-		if changed || strings.Contains(clean, placeholderOpen) {
+		if known != nil && known.plain {
+			// As most are.
+		} else if changed || strings.Contains(clean, placeholderOpen) {
 			if names == nil {
 				names = make(map[string]bool)
 			}
@@ -189,9 +196,13 @@ func (w *walk) object(info keyInfo, nesting int) error {
 			}
 			clean = unique
 			names[clean] = changed
+			known = nil
+		} else if known != nil && !w.st.settled && w.st.r.find == nil {
+			known.plain = true
 		}
 		if changed {
 			w.replace(start, clean)
+			w.noteNames()
 		}
 		w.space()
 		if at(w.in, w.pos) != ':' {
@@ -199,7 +210,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		}
 		w.pos++
 		w.space()
-		member := w.st.member(info, clean)
+		member := w.st.member(info, clean, known)
 		if info.schema && at(w.in, w.pos) == '{' {
 			// "password" under "properties" is declared, not given.
 			member = keyInfo{}
@@ -213,7 +224,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 					return err
 				}
 				w.pos = save
-				pair, named = w.st.key(keyInfo{}, name), true
+				pair, named = w.st.key(keyInfo{}, name, w.st.memberKey(name)), true
 				if info.treatment == always && member == info && clean == "key" {
 					// The name of a pair inside a value that goes: the name stays.
 					member = keyInfo{}
@@ -277,19 +288,20 @@ func (w *walk) nameAfterValue() (keyInfo, bool) {
 	if err != nil {
 		return keyInfo{}, false
 	}
-	return w.st.key(keyInfo{}, name), true
+	return w.st.key(keyInfo{}, name, w.st.memberKey(name)), true
 }
 
 // member is what the policy says about key inside a value of a key with parent: what
 // goes as a whole goes with everything in it.
-func (st *state) member(parent keyInfo, key string) keyInfo {
+func (st *state) member(parent keyInfo, key string, k *memberKey) keyInfo {
 	if parent.treatment == always {
 		return parent
 	}
-	info := st.key(parent, key)
+	info := st.key(parent, key, k)
 	if info.treatment == scan && (key == "value" || strings.HasSuffix(key, "Value") || key == "values") {
 		// The wrappers of OTLP: {"stringValue": …}, {"arrayValue": {"values": […]}}.
 		info.treatment, info.kind = parent.treatment, parent.kind
+		info.version, info.spared = parent.version, parent.spared
 	}
 	return info
 }
@@ -354,8 +366,17 @@ func (w *walk) text(info keyInfo) error {
 	}
 	if clean, changed := w.st.value(s, info, w.depth+1); changed {
 		w.replace(start, clean)
+		w.noteNames()
 	}
 	return nil
+}
+
+// noteNames remembers, in the outermost document, that a name was learned from what was
+// just replaced.
+func (w *walk) noteNames() {
+	if w.depth == 0 && w.st.learned {
+		w.st.unnamed, w.st.learned = len(w.out), false
+	}
 }
 
 // special are the bytes that do not stand for themselves in a string.
@@ -371,8 +392,9 @@ func nextSpecial(s string, i int) int {
 		v := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 		quote, slash := v^('"'*ones), v^('\\'*ones)
-		if ((v-0x20*ones)&^v|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {
-			break // one of these, or a byte near it that is looked at once more
+		// Borrows go upwards: the lowest bit set is at the first of them.
+		if found := ((v-0x20*ones)&^v | (quote-ones)&^quote | (slash-ones)&^slash) & highs; found != 0 {
+			return i + bits.TrailingZeros64(found)/8
 		}
 	}
 	for i < len(s) && !special[s[i]] {

@@ -21,11 +21,11 @@ func classify(name string) keyClass {
 	for n > 0 && (isDigit(name[n-1]) || name[n-1] == '_' || name[n-1] == '-' || name[n-1] == '.') {
 		n--
 	}
-	if n < 3 {
+	if n < 3 && !strings.EqualFold(name[:n], "pw") {
 		return noKey
 	}
 	switch name[n-1] | 0x20 {
-	case 'd', 't', 'n', 'y', 's', 'h', 'e', 'g':
+	case 'd', 't', 'n', 'y', 's', 'h', 'e', 'g', 'w':
 	default:
 		return noKey
 	}
@@ -114,7 +114,7 @@ func (p *nameParts) class() keyClass {
 		return false
 	}
 	switch {
-	case ends("password", "passwd", "passwort", "pwd", "passphrase", "passcode"), w == "pass", w == "pw" && p.n > 1:
+	case ends("password", "passwd", "passwort", "pwd", "passphrase", "passcode"), w == "pass", w == "pw":
 		return passwordKey
 	case w == "authorization":
 		return authorizationKey

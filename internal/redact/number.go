@@ -15,18 +15,24 @@ func (sc *scanner) number(s string, i, j int) (span, bool) {
 		return sp, true
 	}
 	for k := i; k < j; k++ {
-		if !isDigit(s[k]) {
-			if j-i >= 8 && sc.info.treatment != identifier {
-				return sc.national(s, i) // 12345678Z
-			}
-			return span{}, false
+		if isDigit(s[k]) {
+			continue
 		}
+		if s[k] == '_' {
+			j = k // another word is glued to the number
+			break
+		}
+		if j-i >= 8 && sc.info.treatment != identifier {
+			return sc.national(s, i) // 12345678Z
+		}
+		return span{}, false
 	}
 	n := j - i
 	if sc.info.treatment == identifier {
-		return span{}, false
-	}
-	if before != '-' && before != '/' && before != '.' {
+		if sc.info.spared || !isSeparated(s, j) {
+			return span{}, false
+		}
+	} else if before != '-' && before != '/' && before != '.' && before != '_' && at(s, j) != '_' {
 		if sp, ok := sc.national(s, i); ok {
 			return sp, true
 		}
@@ -54,6 +60,23 @@ func (sc *scanner) number(s string, i, j int) (span, bool) {
 		}
 	}
 	return sc.phone(s, i)
+}
+
+// isSeparated reports whether the digits that end before s[j] go on behind a separator:
+// nobody writes ids that way.
+func isSeparated(s string, j int) bool {
+	switch c := at(s, j); c {
+	case ' ', '-', '.', '/', ')':
+		next := at(s, j+1)
+		return isDigit(next) || next == '(' || next == ' ' && c == ')' || next == '-' && c == ')'
+	}
+	return false
+}
+
+// isGlued reports whether a word ends at the '-' or '_' before s[i]: sess-4539…
+func isGlued(s string, i int) bool {
+	c := at(s, i-1)
+	return (c == '-' || c == '_') && isAlpha(at(s, i-2))
 }
 
 // money reports whether the sign before s[i] makes a number there an amount, or an
@@ -103,15 +126,24 @@ func (sc *scanner) card(s string, i int) (span, bool) {
 	if ngroups > 1 && !cardGroups(groups[:ngroups], n) {
 		return span{}, false
 	}
+	if ngroups == 1 && sc.info.treatment == identifier {
+		return span{}, false
+	}
 	next := at(s, end)
-	if isAlpha(next) || next == '_' || next == '@' || (next == '.' || next == '-') && isDigit(at(s, end+1)) {
+	if isAlpha(next) || next == '@' || (next == '.' || next == '-' || next == '_') && isDigit(at(s, end+1)) {
 		return span{}, false
 	}
 	if !luhn(s[i:end]) {
 		return span{}, false
 	}
-	before := at(s, i-1)
-	if before == '-' || before == '/' || before == '.' {
+	switch before := at(s, i-1); {
+	case before == '-' || before == '_':
+		// Bare digits there are the end of some id (ca-pub-4111…), unless the word says
+		// what they are.
+		if !isGlued(s, i) || ngroups == 1 && !sc.near(s, i, 1).has(hintCard) && (before == '-' || sc.near(s, i, 2).has(hintIdentifier)) {
+			return span{}, false
+		}
+	case before == '/' || before == '.':
 		return span{}, false // the end of some id or of a path
 	}
 	if sc.info.treatment == cardLike {
@@ -224,10 +256,10 @@ func (sc *scanner) ssn(s string, i, j int) (span, bool) {
 		area, group, serial, end = s[i:i+3], s[i+3:j], s[i+6:i+10], i+10
 	}
 	next := at(s, end)
-	if wordSet[next] || next == '@' || (next == '-' || next == '.') && isAlnum(at(s, end+1)) {
+	if isAlnum(next) || next == '@' || (next == '-' || next == '.' || next == '_') && isDigit(at(s, end+1)) {
 		return span{}, false
 	}
-	if before := at(s, i-1); before == '-' || before == '/' || before == '.' {
+	if before := at(s, i-1); (before == '-' || before == '_') && !isGlued(s, i) || before == '/' || before == '.' {
 		return span{}, false
 	}
 	if group == "00" || serial == "0000" || area == "000" || area == "666" {
@@ -290,7 +322,12 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	next := at(s, end)
-	if isAlnum(next) || next == '_' || (next == '.' || next == '-' || next == '+') && isAlnum(at(s, end+1)) && !(next == '.' && isUpper(at(s, end+1))) {
+	octets := addr.As4()
+	// An id is no version, and versions have no such figures.
+	id := sc.info.treatment == identifier && !sc.info.version
+	proven := id || octets[0] >= 100 && high >= 2
+	if isAlnum(next) || (next == '.' || next == '-' || next == '+' || next == '_') && isDigit(at(s, end+1)) ||
+		!proven && (next == '_' || (next == '.' || next == '-' || next == '+') && isAlpha(at(s, end+1)) && !(next == '.' && isUpper(at(s, end+1)))) {
 		return span{}, false
 	}
 	if sc.info.treatment == address && (addr.IsLoopback() || addr.IsUnspecified()) {
@@ -298,8 +335,7 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	}
 	before := at(s, i-1)
 	h := sc.near(s, i, 4)
-	octets := addr.As4()
-	strong := sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || addr.IsLinkLocalUnicast() ||
+	strong := id || sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || addr.IsLinkLocalUnicast() ||
 		h.has(hintAddress) || before == '@' || next == '@' || before == '/' && at(s, i-2) == '/'
 	if next == ':' && isDigit(at(s, end+1)) {
 		strong = true // a port
@@ -315,12 +351,14 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 			strong = true // a private network and something else
 		}
 	}
-	if h := sc.near(s, i, 2); h.has(hintVersion) && !h.has(hintAddress) || before == '-' || before == '.' ||
+	if h := sc.near(s, i, 2); proven && (id || before == '-' || before == '_' || before == '=' && !isAlnum(at(s, i-3)) && at(s, i-2) == 'v') {
+		strong = true // sess-203.0.113.77, v=203.0.113.77
+	} else if h.has(hintVersion) && !h.has(hintAddress) || before == '-' || before == '_' || before == '.' ||
 		before == '=' && (at(s, i-2) == '=' || at(s, i-2) == '>' || at(s, i-2) == '<' || at(s, i-2) == '~') ||
 		before == '/' && isAlpha(at(s, i-2)) {
 		strong = false // Chrome/11.5.5.14, package==11.5.5.14, version 11.5.5.14
 	}
-	if !strong && !sc.wholeLine(s, i, end) {
+	if !strong && (sc.info.version || !sc.wholeLine(s, i, end)) {
 		return span{}, false
 	}
 	return span{i, end, IP}, true
@@ -345,7 +383,13 @@ func (sc *scanner) colons(s string, i int) (span, bool) {
 	for end > i && s[end-1] == '.' || end > i+1 && s[end-1] == ':' && s[end-2] != ':' {
 		end-- // the end of a sentence
 	}
-	if end-start < 2 || end-start > 45 || start > 0 && wordSet[s[start-1]] || wordSet[at(s, end)] {
+	named := start > 0 && isAlnum(s[start-1]) && isHex(at(s, i+1))
+	if named {
+		start = i + 1 // user:2001:db8::7
+	}
+	glued := at(s, start-1) == '_' || at(s, end) == '_' // x_2001:db8::7_y, but not a_1::b
+	if end-start < 2 || end-start > 45 || !named && start > 0 && isAlnum(s[start-1]) || isAlnum(at(s, end)) ||
+		glued && strings.Count(s[start:end], ":") < 3 {
 		return span{}, false
 	}
 	if at(s, start-1) == '\\' && start < i {
@@ -360,7 +404,7 @@ func (sc *scanner) colons(s string, i int) (span, bool) {
 	if strings.Count(run, ":") < 2 || !strings.Contains(run, "::") && strings.Count(run, ":") != 7 && strings.IndexByte(run, '.') < 0 {
 		return span{}, false
 	}
-	if at(s, start-1) == ':' || !isAlnum(s[end-1]) && end-start == 2 && at(s, end) != ' ' && end < len(s) {
+	if !named && at(s, start-1) == ':' || !isAlnum(s[end-1]) && end-start == 2 && at(s, end) != ' ' && end < len(s) {
 		return span{}, false
 	}
 	addr, err := netip.ParseAddr(run)

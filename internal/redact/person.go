@@ -27,17 +27,18 @@ var ambiguous = words(`will mark grace hope rose bill drew chase grant dean fran
 // learn remembers a name that stood under a key.
 func (st *state) learn(value string) {
 	value = strings.TrimSpace(value)
-	if len(value) < minNameBytes || len(value) > maxPersonBytes || len(st.names) >= maxNames || isStandIn(value) || strings.Contains(value, placeholderOpen) {
+	if len(value) < minNameBytes || len(value) > maxPersonBytes || len(st.table.names) >= maxNames || isStandIn(value) || strings.Contains(value, placeholderOpen) {
 		return
 	}
 	first, _ := utf8.DecodeRuneInString(value)
 	several := strings.IndexByte(value, ' ') > 0
 	distinctive := unicode.IsUpper(first) || strings.ContainsAny(value, "0123456789") && strings.IndexFunc(value, unicode.IsLetter) >= 0
-	if !distinctive || !several && ambiguous[strings.ToLower(value)] || slices.Contains(st.names, value) {
+	if !distinctive || !several && ambiguous[strings.ToLower(value)] || slices.Contains(st.table.names, value) {
 		return
 	}
 	st.names = append(st.names, strings.Clone(value))
 	st.table.add(value)
+	st.learned = true
 }
 
 // A nameTable is the names that are looked for, by how they begin.
@@ -84,26 +85,30 @@ func (t *nameTable) next(s string, i int) (start, n int) {
 	return len(s), 0
 }
 
-// namesIn reports whether one of the names may occur in s, a text or a document.
+// namesIn reports whether one of the names may occur in s, a part of a text or a document.
 func (st *state) namesIn(s string) bool {
 	return len(st.names) > 0 && st.mayHaveNames(s)
 }
 
 // secondPass goes through the strings of a document inside depth strings that the first
-// pass has settled, and hides the names in them. It returns nil when there are none.
-func (st *state) secondPass(in string, depth int) ([]byte, error) {
+// pass has settled, and hides the names in them, as far as limit: behind it, all names
+// were known to the first pass. It returns nil when there are none.
+func (st *state) secondPass(in string, limit, depth int) ([]byte, error) {
 	w := walk{st: st, in: in, depth: depth, level: &st.levels[depth]}
 	w.out = w.level.out[:0]
-	hit, _ := st.table.next(in, 0)
-	for {
-		open := strings.IndexByte(in[w.pos:], '"')
+	hit, _ := st.table.next(in[:limit], 0)
+	for w.pos < limit {
+		if hit == limit && !st.table.unicode {
+			break
+		}
+		open := strings.IndexByte(in[w.pos:limit], '"')
 		if open < 0 {
 			break
 		}
 		w.pos += open
 		end := stringEnd(in, w.pos+1)
 		if hit < w.pos {
-			hit, _ = st.table.next(in, w.pos)
+			hit, _ = st.table.next(in[:limit], w.pos)
 		}
 		if hit >= end && !(st.table.unicode && strings.Contains(in[w.pos:end], `\u`)) {
 			w.pos = min(end+1, len(in))

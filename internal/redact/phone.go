@@ -8,7 +8,7 @@ import (
 
 // phone looks at a phone number that starts at s[i], a digit, '+' or '('.
 func (sc *scanner) phone(s string, i int) (span, bool) {
-	if sc.info.treatment == identifier {
+	if sc.info.spared {
 		return span{}, false
 	}
 	sp, ok := sc.plainPhone(s, i)
@@ -22,12 +22,12 @@ func (sc *scanner) phone(s string, i int) (span, bool) {
 func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	before := at(s, i-1)
 	switch {
-	case wordSet[before] && s[i] != '(', money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
+	case isAlnum(before) && s[i] != '(' && !afterEscape(s, i), money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
 		(before == '.' || before == ',' || before == '-' || before == ':') && isDigit(at(s, i-2)):
 		return span{}, false
 	}
 	p := parsePhone(s, i)
-	if p.plus && p.ngroups > 1 && p.n == 6 && callingCode(p.digits[:p.n]) && !wordSet[at(s, p.end)] && sc.valid(s[i:p.end], "ZZ") {
+	if p.plus && p.ngroups > 1 && p.n == 6 && callingCode(p.digits[:p.n]) && !isAlnum(at(s, p.end)) && sc.valid(s[i:p.end], "ZZ") {
 		return span{i, p.end, Phone}, true // few countries have numbers so short
 	}
 	if p.n < 7 || p.n > 15 || latinBefore(s, i) {
@@ -35,7 +35,10 @@ func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	}
 	end := phoneExtension(s, p.end)
 	next := at(s, end)
-	if wordSet[next] || next == '%' || next == '$' || next == '@' || next == '=' ||
+	if p.ngroups == 1 && (next == '_' || before == '_') {
+		return span{}, false // bare digits in a word are an id
+	}
+	if isAlnum(next) || next == '_' && isDigit(at(s, end+1)) || next == '%' || next == '$' || next == '@' || next == '=' ||
 		(next == '-' || next == '.' || next == '/' || next == ':' || next == ',') && isDigit(at(s, end+1)) {
 		return span{}, false
 	}
@@ -162,8 +165,8 @@ func (p *phoneNumber) northAmerican() bool {
 	if len(groups) > 0 && groups[0] == 1 && digits[0] == '1' {
 		groups, seps, digits = groups[1:], seps[1:], digits[1:]
 	}
-	if len(digits) != 10 || digits[0] < '2' || digits[3] < '2' {
-		return false
+	if len(digits) != 10 || digits[0] < '2' || digits[3] < '2' && !p.paren {
+		return false // (555) 123-4567 is nobody's, and yet what people write
 	}
 	switch {
 	case len(groups) == 3 && groups[0] == 3 && groups[1] == 3 && groups[2] == 4:

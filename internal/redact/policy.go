@@ -23,8 +23,9 @@ const (
 	cardLike
 	// address: a dotted quad is an IP address, never a version.
 	address
-	// identifier: digits are an id, a time or a count; never a phone, card or social
-	// security number nor an address. What is unmistakable in shape still goes.
+	// identifier: a bare run of digits is an id, a time or a count, never a phone, card
+	// or social security number. What is written as people write those (+49 171 …,
+	// 536-22-1789, 203.0.113.77) still goes.
 	identifier
 )
 
@@ -36,6 +37,11 @@ type keyInfo struct {
 	person bool // "name" under it is a person's
 	host   bool // "address" under it is a network address
 	schema bool // keys under it are names of declared properties, not of data
+	// version says that a dotted quad under an identifier's key may be a version.
+	version bool
+	// spared says, for an identifier, that the operator vouches for the value: separated
+	// digits stay as well.
+	spared bool
 }
 
 // The policy. Names are compared after folding case and leaving out '_', '-' and
@@ -45,7 +51,7 @@ type keyInfo struct {
 
 // alwaysKeys are names whose value goes.
 var alwaysKeys = map[Kind]string{
-	Secret: `password passwd passwort pwd passphrase passcode secret secrets apikey privatekey
+	Secret: `password passwd passwort pwd pw passphrase passcode secret secrets apikey privatekey
 		secretkey accesskey secretaccesskey clientsecret credential credentials accesstoken
 		refreshtoken idtoken authtoken bearertoken sessiontoken csrftoken xsrftoken apitoken
 		bottoken privatetoken personalaccesstoken securitytoken encryptionkey signingkey masterkey
@@ -96,6 +102,9 @@ const (
 	identifierSuffixes = `traceid spanid requestid sessionid callid messageid runid threadid orderid itemid userid
 		timestamp unixnano tokencount`
 
+	// versionWords are those of the above under which a dotted quad may be a version.
+	versionWords = `version ver model revision commit build release`
+
 	// maxIdentifierBytes bounds the values that are taken for ids, times and counts.
 	// Longer ones are text, whatever their key.
 	maxIdentifierBytes = 64
@@ -115,6 +124,7 @@ type policy struct {
 	exact      map[string]keyInfo
 	always     []suffixRule
 	identifier map[string]bool // last words
+	version    map[string]bool // those of them that say so
 	suffixes   []string        // for identifier
 }
 
@@ -124,7 +134,7 @@ type suffixRule struct {
 }
 
 func newPolicy() *policy {
-	p := &policy{exact: make(map[string]keyInfo)}
+	p := &policy{exact: make(map[string]keyInfo), version: words(versionWords)}
 	update := func(names string, f func(*keyInfo)) {
 		for _, name := range strings.Fields(names) {
 			info := p.exact[name]
@@ -133,6 +143,11 @@ func newPolicy() *policy {
 		}
 	}
 	update(identifierKeys, func(k *keyInfo) { k.treatment = identifier })
+	for name := range p.version {
+		if p.exact[name].treatment == identifier {
+			update(name, func(k *keyInfo) { k.version = true })
+		}
+	}
 	for t, names := range hintKeys {
 		update(names, func(k *keyInfo) { k.treatment = t })
 	}
@@ -192,7 +207,7 @@ func (p *policy) key(parent keyInfo, key string) keyInfo {
 		case noKey:
 			var parts nameParts
 			if parts.split(last); p.identifier[parts.last(0)] {
-				info.treatment = identifier
+				info.treatment, info.version = identifier, p.version[parts.last(0)]
 			}
 		case opaqueKey:
 			info.treatment = opaqueOnly

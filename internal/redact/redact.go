@@ -18,8 +18,13 @@
 //
 // What a value is called counts as well. Names such as password, authorization,
 // first_name or date_of_birth lose their value whatever it looks like; under names of
-// ids, timestamps, hashes and versions digits are never taken for a phone, card or
-// social security number, nor for an IP address. The tables are in policy.go.
+// ids, timestamps, hashes and versions a bare run of digits is never taken for a phone,
+// card or social security number, and a version never for an IP address. The tables are
+// in policy.go.
+//
+// A finding may stand next to other text (sess_KEY-x, ann@example.com.json). Bare digits
+// are the exception: glued to a word they are ids far more often than cards or phone
+// numbers, and go only where the word says otherwise (ssn_536221789).
 //
 // # What holds
 //
@@ -57,7 +62,7 @@ import (
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
-const Version = "2"
+const Version = "3"
 
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int
@@ -244,13 +249,13 @@ func (r *Redactor) JSON(doc []byte) (out []byte, counts Counts, err error) {
 	switch {
 	case clean == nil:
 		clean = doc
-	case !st.namesIn(view(clean)):
+	case !st.namesIn(view(clean[:st.unnamed])):
 		st.levels[0].out = nil // it is the caller's now
 	default:
 		st.settled = true
 		first, second := &st.levels[0], &st.second
 		first.out, second.out = second.out, clean
-		again, err := st.secondPass(view(clean), 0)
+		again, err := st.secondPass(view(clean), st.unnamed, 0)
 		if err != nil {
 			return nil, nil, fmt.Errorf("redact: after the first pass: %w", err)
 		}

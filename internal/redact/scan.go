@@ -126,6 +126,11 @@ func (sc *scanner) first(s string) (span, bool) {
 			if sp, ok := sc.word(s, i, j); ok {
 				return sp, true
 			}
+			if isDigit(s[j-1]) {
+				if sp, ok := sc.tail(s, i, j); ok {
+					return sp, true
+				}
+			}
 			i = j
 		case digit:
 			j := i + 1
@@ -150,6 +155,18 @@ func (sc *scanner) first(s string) (span, bool) {
 		}
 	}
 	return span{}, false
+}
+
+// tail looks at the digits that end the word s[i:j], if an underscore is before them.
+func (sc *scanner) tail(s string, i, j int) (span, bool) {
+	k := j
+	for k > i && isDigit(s[k-1]) {
+		k--
+	}
+	if k == i || s[k-1] != '_' {
+		return span{}, false
+	}
+	return sc.number(s, k, j)
 }
 
 // sign looks at the sign s[i] and returns a finding, or where to go on.
@@ -187,14 +204,19 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 			sp, ok = sc.curlUser(s, i+2)
 		}
 	case '\\':
-		// An escape that was not decoded, as in the text of a program: what follows is
-		// a new word.
-		switch c := at(s, i+1); {
-		case c == 'n' || c == 't' || c == 'r' || c == '"' || c == '\'' || c == '\\':
-			next = i + 2
-		case c == 'u' && i+6 <= len(s):
-			if _, hex := hex4(s, i+2); hex {
-				next = i + 6
+		// An escape that was not decoded, as in the text of a program or in JSON that was
+		// cut: what follows is a new word. In strings in strings backslashes multiply.
+		k := i + 1
+		for at(s, k) == '\\' {
+			k++
+		}
+		next = k
+		switch c := at(s, k); {
+		case c == 'n' || c == 't' || c == 'r' || c == '"' || c == '\'':
+			next = k + 1
+		case c == 'u' && k+5 <= len(s):
+			if _, hex := hex4(s, k+1); hex {
+				next = k + 5
 			}
 		}
 	}
@@ -231,4 +253,11 @@ func (sc *scanner) runEnd(s string, i, set int) int {
 	end := sets[set].run(s, i, len(s))
 	*m = memo{i, end}
 	return end
+}
+
+// afterEscape reports whether an escape of white space that was not decoded, such as \n,
+// ends before s[i].
+func afterEscape(s string, i int) bool {
+	c := at(s, i-1)
+	return (c == 'n' || c == 't' || c == 'r') && at(s, i-2) == '\\'
 }

@@ -21,7 +21,7 @@ const (
 // A state is what one goroutine needs while it redacts: it is reused, not shared.
 type state struct {
 	r     *Redactor
-	keys  map[string]keyInfo // treatment of top-level keys by their full name
+	keys  map[string]*memberKey
 	found map[Kind]int
 	spans []span
 	scan  scanner
@@ -33,6 +33,10 @@ type state struct {
 	// on, and again, in what came before, when the document is settled.
 	names   []string
 	settled bool
+	// learned is set with each new name; unnamed is how much of the document was done
+	// when the last one came: what follows was searched for all of them.
+	learned bool
+	unnamed int
 	table   nameTable
 	// deadline is when this text or document has had its time, and unchecked how many
 	// bytes may still pass before the clock is read.
@@ -67,7 +71,7 @@ type span struct {
 func newState(r *Redactor) *state {
 	return &state{
 		r:    r,
-		keys: make(map[string]keyInfo),
+		keys: make(map[string]*memberKey),
 
 		placeholders: make(map[foundValue]string),
 		scan:         scanner{policy: r.policy, shapes: r.shapes, regions: r.regions},
@@ -80,7 +84,7 @@ func (st *state) reset() {
 	if len(st.names) > 0 {
 		st.table.reset()
 	}
-	st.names, st.settled = st.names[:0], false
+	st.names, st.settled, st.learned, st.unnamed = st.names[:0], false, false, 0
 	st.deadline, st.unchecked, st.expired = st.r.now().Add(st.r.limit), clockBytes, false
 }
 
@@ -131,19 +135,43 @@ func (st *state) hide(k Kind, value string) string {
 	return p
 }
 
-// key returns what the policy says about key under parent.
-func (st *state) key(parent keyInfo, key string) keyInfo {
-	if parent.person || parent.host {
+// A memberKey is what is remembered of a key: few keys make up most of a document.
+type memberKey struct {
+	plain bool       // nothing is found in it, and it has no placeholder
+	known [4]bool    // which of info are known
+	info  [4]keyInfo // by what the parent is
+}
+
+// memberKey returns what is remembered of key, or nil when it is not worth remembering.
+func (st *state) memberKey(key string) *memberKey {
+	if k := st.keys[key]; k != nil {
+		return k
+	}
+	if len(st.keys) >= maxCachedKeys || len(key) > maxKeyBytes {
+		return nil
+	}
+	k := new(memberKey)
+	st.keys[strings.Clone(key)] = k
+	return k
+}
+
+// key returns what the policy says about key under parent. k is what is remembered of
+// it, or nil.
+func (st *state) key(parent keyInfo, key string, k *memberKey) keyInfo {
+	if k == nil {
 		return st.r.policy.key(parent, key)
 	}
-	if info, ok := st.keys[key]; ok {
-		return info
+	i := 0
+	if parent.person {
+		i |= 1
 	}
-	info := st.r.policy.key(keyInfo{}, key)
-	if len(st.keys) < maxCachedKeys && len(key) <= maxKeyBytes {
-		st.keys[strings.Clone(key)] = info
+	if parent.host {
+		i |= 2
 	}
-	return info
+	if !k.known[i] {
+		k.info[i], k.known[i] = st.r.policy.key(parent, key), true
+	}
+	return k.info[i]
 }
 
 // value redacts a decoded string that belongs to a key with info and stands inside
@@ -163,7 +191,7 @@ func (st *state) name(key string) (string, bool) {
 	names := st.names
 	st.names = nil // keys are the document's form, and do not change with its content
 	clean, changed := st.settle(key, keyInfo{}, nameLevel)
-	st.names = names
+	st.names = append(names, st.names...)
 	return clean, changed
 }
 
@@ -195,7 +223,7 @@ func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 // nested redacts s as a document inside depth strings, if it is JSON.
 func (st *state) nested(s string, depth int) (clean string, changed, ok bool) {
 	if st.settled {
-		out, err := st.secondPass(s, depth)
+		out, err := st.secondPass(s, len(s), depth)
 		if err == nil && out != nil && !st.mayHaveNames(view(out)) {
 			return view(out), true, true
 		}

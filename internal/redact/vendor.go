@@ -278,7 +278,7 @@ func (sc *scanner) tableKey(s string, i int) (span, bool) {
 		if start >= len(s) || !sets[k.set][s[start]] {
 			continue
 		}
-		end := sc.runEnd(s, start, k.set)
+		end := k.end(s, start, sc.runEnd(s, start, k.set))
 		for end > start && (s[end-1] == '.' || s[end-1] == '-' && k.set != base64Set) {
 			end-- // of a sentence
 		}
@@ -293,6 +293,31 @@ func (sc *scanner) tableKey(s string, i int) (span, bool) {
 		}
 	}
 	return span{}, false
+}
+
+// end returns where a key whose rest starts at s[start] ends, if the run of its set ends
+// at end: what is glued to it by '-' or '_' does not hide it.
+func (k *vendorKey) end(s string, start, end int) int {
+	glue := func(i int) bool { return s[i] == '-' || s[i] == '_' }
+	if k.gate == hexOnly {
+		hex := start
+		for hex < end && isHex(s[hex]) {
+			hex++
+		}
+		if hex < end && glue(hex) {
+			return hex
+		}
+		return end
+	}
+	if k.max == 0 || end-start <= k.max {
+		return end
+	}
+	for e := start + k.max; e >= start+k.min; e-- {
+		if glue(e) {
+			return e
+		}
+	}
+	return end
 }
 
 // maxCountedKey is the length up to which a key that counts (12345-abcd234) is one of

@@ -77,6 +77,11 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 				if sp, ok := sc.vendorKey(s, k+1); ok {
 					return sp, true
 				}
+				if isDigit(s[k+1]) {
+					if sp, ok := sc.number(s, k+1, j); ok {
+						return sp, true
+					}
+				}
 			}
 		}
 	}
