@@ -138,3 +138,21 @@ func TestIdentifiers(t *testing.T) {
 		t.Errorf("equal values have different placeholders: %s %s", got, rest)
 	}
 }
+
+// Four numbers are an address, even without a word that says so, when no version is
+// written like that.
+func TestAddressesThatAreNoVersions(t *testing.T) {
+	r := newRedactor(t)
+	for text, want := range map[string]bool{
+		"seen 82.165.12.44 today":  true,
+		"seen 203.0.113.77 today":  true,
+		"seen 12.4.5.8 today":      false,
+		"seen 3.17.2.1 today":      false,
+		"Chrome/91.0.4.124 Safari": false,
+		"version 82.165.12.44":     false,
+	} {
+		if _, counts := r.Text(text); (counts[IP] == 1) != want {
+			t.Errorf("%q: %v, want an address found: %v", text, counts, want)
+		}
+	}
+}

@@ -323,7 +323,8 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	}
 	next := at(s, end)
 	octets := addr.As4()
-	// An id is no version, and versions have no such figures.
+	// An id is no version, and versions have no such figures: their parts are small, the
+	// first of them most of all.
 	id := sc.info.treatment == identifier && !sc.info.version
 	proven := id || octets[0] >= 100 && high >= 2
 	if isAlnum(next) || (next == '.' || next == '-' || next == '+' || next == '_') && isDigit(at(s, end+1)) ||
@@ -335,7 +336,7 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	}
 	before := at(s, i-1)
 	h := sc.near(s, i, 4)
-	strong := id || sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || addr.IsLinkLocalUnicast() ||
+	strong := id || sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || high == 1 && octets[0] >= 20 || addr.IsLinkLocalUnicast() ||
 		h.has(hintAddress) || before == '@' || next == '@' || before == '/' && at(s, i-2) == '/'
 	if next == ':' && isDigit(at(s, end+1)) {
 		strong = true // a port
