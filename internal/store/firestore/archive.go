@@ -257,7 +257,7 @@ const oldestAmong = 20
 // oldest returns the age of the oldest trace that waits. When the oldestAmong oldest are
 // all quarantined, it is that of the oldest in the queue.
 func (db *DB) oldest(ctx context.Context) (evalforge.Timestamp, error) {
-	snaps, err := query(ctx, db.unprocessedByAge(position{}, oldestAmong))
+	snaps, err := query(ctx, db.oldestUnprocessed(oldestAmong))
 	if err != nil || len(snaps) == 0 {
 		return evalforge.Timestamp{}, err
 	}

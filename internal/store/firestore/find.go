@@ -9,6 +9,7 @@ import (
 
 	"cloud.google.com/go/firestore"
 
+	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
@@ -27,6 +28,12 @@ const (
 	lateSweep = 2048
 	// forwardPage is how many documents beyond the position are taken in at least.
 	forwardPage, maxForwardPage = 32, 300
+	// maxStray bounds how many documents beyond the position that cannot move it are met
+	// in one search: they are met again by the next.
+	maxStray = 300
+	// clockSkew is how far ahead of ours the clock of another worker may be that has
+	// saved a position.
+	clockSkew = 10 * time.Minute
 	// maxSpread bounds how far from the head of the queue contending workers start.
 	maxSpread = 64
 )
@@ -36,7 +43,8 @@ const (
 // The queue of claimable traces is in the state documents. Traces that ingestion wrote
 // get there in order of fetched_at: the position says up to where all unprocessed
 // traces have a state, and the search goes on from it when the queue up to there does not
-// give enough. What is stuck, quarantined, leased or backing off, is not in the queue, and
+// give enough. It stays at times that have passed: a document whose fetched_at is in the
+// future, or no time at all, is found by the looks below. What is stuck, quarantined, leased or backing off, is not in the queue, and
 // so costs a claim nothing, however much of it there is at the head of the backlog.
 //
 // What ingestion writes behind the position (late arrivals, overwritten documents) is
@@ -64,12 +72,46 @@ func newFinder(db *DB, task, tasks int) finder {
 // A position is how far the backlog is known. Its document is shared by all workers; one
 // that is behind costs reads, and is otherwise harmless.
 type position struct {
-	fetchedAt any    // the raw field: up to here, and among equals
-	traceID   string // up to this id, all unprocessed traces have a state; "" is the beginning
-	sweepID   string // where the looks behind go on
+	// The raw field, one of the two: up to here, and among equals up to traceID, all
+	// unprocessed traces have a state. It is a time that has passed, and no other value:
+	// what is written later must come beyond it.
+	text    string
+	native  time.Time
+	traceID string // "" is the beginning
+	sweepID string // where the looks behind go on
 }
 
-func (p position) key() sortKey { return sortKey{fetchedAt(p.fetchedAt), p.traceID} }
+// moved returns p moved to a trace, and whether that may be: not to one whose time is none
+// or not before limit.
+func (p position) moved(value any, id string, limit time.Time) (position, bool) {
+	at, err := evalforge.ParseTimestamp(fetchedAt(value))
+	if err != nil || at.IsZero() || id == "" || at.After(limit) {
+		return p, false
+	}
+	p.traceID, p.text, p.native = id, "", time.Time{}
+	switch v := value.(type) {
+	case string:
+		p.text = v
+	case time.Time:
+		p.native = v.UTC()
+	}
+	return p, true
+}
+
+// value is the raw field.
+func (p position) value() any {
+	if p.text == "" {
+		return p.native
+	}
+	return p.text
+}
+
+func (p position) key() sortKey {
+	if p.traceID == "" {
+		return sortKey{}
+	}
+	return sortKey{fetchedAt(p.value()), p.traceID}
+}
 
 // A sortKey is the order of claiming.
 type sortKey struct{ fetchedAt, id string }
@@ -126,7 +168,7 @@ func (f *found) upTo(p position) int {
 
 // find searches for at least n candidates, and returns fewer only if there are no more.
 func (f *finder) find(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool) (found, error) {
-	if err := f.load(ctx); err != nil {
+	if err := f.load(ctx, req.Now); err != nil {
 		return found{}, err
 	}
 	out := found{pos: f.pos, seen: map[string]bool{}}
@@ -349,15 +391,22 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		return nil
 	}
 	// Other workers may have got further.
-	if err := f.reload(ctx); err != nil {
+	if err := f.reload(ctx, req.Now); err != nil {
 		return err
 	}
 	if f.pos.key().compare(out.pos.key()) > 0 {
-		out.pos.fetchedAt, out.pos.traceID = f.pos.fetchedAt, f.pos.traceID
+		sweep := out.pos.sweepID
+		out.pos = f.pos
+		out.pos.sweepID = sweep
 	}
 	limit := min(max(2*n, forwardPage), maxForwardPage)
-	for out.upTo(out.pos) < n {
-		snaps, err := query(ctx, f.db.unprocessedByAge(out.pos, limit))
+	after, stray := sortValue{out.pos.value(), out.pos.traceID}, 0
+	until := text(req.Now)
+	if out.pos.text > until { // by the clock of another worker
+		return nil
+	}
+	for out.upTo(out.pos) < n && stray < maxStray {
+		snaps, err := query(ctx, f.db.unprocessedByAge(after, until, limit))
 		if err != nil {
 			return err
 		}
@@ -365,9 +414,14 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		if err := f.judge(ctx, req, keys, out); err != nil {
 			return err
 		}
-		if len(keys) > 0 {
-			last := keys[len(keys)-1]
-			out.pos.fetchedAt, out.pos.traceID = last.value, last.id
+		for _, k := range keys {
+			moved := false
+			if out.pos, moved = out.pos.moved(k.value, k.id, req.Now); moved {
+				stray = 0
+			} else {
+				stray++
+			}
+			after = sortValue{k.value, k.id}
 		}
 		if len(keys) < limit {
 			return nil
@@ -398,18 +452,19 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 }
 
 // load reads the position once, reload again.
-func (f *finder) load(ctx context.Context) error {
+func (f *finder) load(ctx context.Context, now time.Time) error {
 	if f.loaded {
 		return nil
 	}
-	return f.reload(ctx)
+	return f.reload(ctx, now)
 }
 
-func (f *finder) reload(ctx context.Context) error {
+func (f *finder) reload(ctx context.Context, now time.Time) error {
 	snap, err := f.db.get(ctx, f.db.meta("scan"))
 	if err != nil {
 		return err
 	}
+	first := !f.loaded
 	f.loaded = true
 	if !snap.Exists() {
 		return nil
@@ -417,7 +472,11 @@ func (f *finder) reload(ctx context.Context) error {
 	fields := snap.Data()
 	id, _ := fields["trace_id"].(string)
 	sweep, _ := fields["sweep_id"].(string)
-	if p := (position{fields["fetched_at"], id, sweep}); id != "" && p.key().compare(f.pos.key()) > 0 {
+	if first {
+		f.pos.sweepID = sweep
+	}
+	p, ok := position{sweepID: sweep}.moved(fields["fetched_at"], id, now.Add(clockSkew))
+	if ok && p.key().compare(f.pos.key()) > 0 {
 		f.pos = p
 	}
 	return nil
@@ -428,7 +487,11 @@ func (f *finder) save(ctx context.Context, p position) error {
 	if p == f.pos {
 		return nil
 	}
-	_, err := f.db.meta("scan").Set(ctx, map[string]any{"fetched_at": p.fetchedAt, "trace_id": p.traceID, "sweep_id": p.sweepID})
+	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID}
+	if p.traceID != "" {
+		fields["fetched_at"] = p.value()
+	}
+	_, err := f.db.meta("scan").Set(ctx, fields)
 	if err == nil {
 		f.pos = p
 	}

@@ -190,8 +190,9 @@ func offline(t testing.TB) *DB {
 func shapes(db *DB) map[string]firestore.Query {
 	all := map[string]firestore.Query{
 		"unprocessed": db.unprocessed(), "by id": db.unprocessedByID("", 1), "by id after": db.unprocessedByID("a", 1),
-		"by age": db.unprocessedByAge(position{}, 1), "by age after": db.unprocessedByAge(position{fetchedAt: "x", traceID: "a"}, 1),
-		"ready": db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", 1),
+		"by age": db.unprocessedByAge(sortValue{}, "x", 1), "by age after": db.unprocessedByAge(sortValue{"x", "a"}, "x", 1),
+		"oldest": db.oldestUnprocessed(1),
+		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", 1),
 		"pending": db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}

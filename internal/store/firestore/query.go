@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"context"
+	"time"
 
 	"cloud.google.com/go/firestore"
 
@@ -25,13 +26,28 @@ func (db *DB) unprocessedByID(after string, limit int) firestore.Query {
 	return q
 }
 
-// unprocessedByAge lists keys of unprocessed traces beyond a position.
-func (db *DB) unprocessedByAge(p position, limit int) firestore.Query {
-	q := db.unprocessed().Select("fetched_at").OrderBy("fetched_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
-	if p.traceID != "" {
-		q = q.StartAfter(p.fetchedAt, p.traceID)
+// A sortValue is a place in the order of raw traces by fetched_at, as Firestore orders
+// values: by type (null, booleans, numbers, timestamps, strings, the rest), then by value.
+type sortValue struct {
+	fetchedAt any
+	id        string // "" is before all
+}
+
+// unprocessedByAge lists keys of unprocessed traces after a place and up to a time: first
+// those with a native timestamp, then those with a string. What is of another type, or
+// sorts as a string after the time, is left out.
+func (db *DB) unprocessedByAge(after sortValue, until string, limit int) firestore.Query {
+	// A cursor needs an id; none sorts between these values and what is wanted.
+	q := db.oldestUnprocessed(limit).EndBefore(until+" ", "-")
+	if after.id == "" {
+		return q.StartAfter(time.Time{}, "-")
 	}
-	return q
+	return q.StartAfter(after.fetchedAt, after.id)
+}
+
+// oldestUnprocessed lists keys of unprocessed traces in Firestore's order of fetched_at.
+func (db *DB) oldestUnprocessed(limit int) firestore.Query {
+	return db.unprocessed().Select("fetched_at").OrderBy("fetched_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
 }
 
 func (db *DB) readyStates(after *sortKey, limit int) firestore.Query {
