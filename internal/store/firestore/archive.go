@@ -46,7 +46,7 @@ func (db *DB) PutTrace(ctx context.Context, t evalforge.RawTrace) (extract.PutRe
 	}
 	digest := t.Digest()
 	var result extract.PutResult
-	err = db.change(ctx, "put trace "+t.TraceID, t.TraceID, func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
+	err = db.change(ctx, "put trace "+t.TraceID, t.TraceID, "", func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
 		switch {
 		case !raw.exists:
 			// What is remembered of an earlier trace of this name is about another one.
@@ -205,7 +205,7 @@ func (db *DB) Retry(ctx context.Context, traceID string, now time.Time) error {
 	if evalforge.ValidateTraceID(traceID) != nil {
 		return fmt.Errorf("retry: %w", store.NotFound(rawTraces, traceID))
 	}
-	return db.change(ctx, "retry", traceID, func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
+	return db.change(ctx, "retry", traceID, "", func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
 		if !raw.exists {
 			return nil, store.NotFound(rawTraces, traceID)
 		}
