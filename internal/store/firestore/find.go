@@ -283,12 +283,12 @@ func (f *finder) judge(ctx context.Context, req *extract.ClaimRequest, keys []ra
 	// unprocessed after its state was done has been written anew since.
 	committed := map[string]bool{}
 	if len(again) > 0 {
-		raws, err := f.db.getAll(ctx, again)
+		waiting, err := f.db.stillUnprocessed(ctx, again)
 		if err != nil {
 			return err
 		}
-		for _, raw := range raws {
-			committed[raw.Ref.ID] = !raw.Exists() || raw.Data()["processed"] != false
+		for _, ref := range again {
+			committed[ref.ID] = !waiting[ref.ID]
 		}
 	}
 	now := stamp(req.Now).Time

@@ -1,8 +1,11 @@
 package firestore
 
 import (
+	"crypto/rand"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,5 +110,34 @@ func TestSpoiltPosition(t *testing.T) {
 		if err != nil || len(claims) != 1 || claims[0].TraceID != list[0].TraceID {
 			t.Errorf("%s: claimed %v with error %v, want the oldest", name, claims, err)
 		}
+	}
+}
+
+// TestPayloadsStayUnread: a search reads payloads of what it claims, and of nothing else:
+// also where states say that traces are done which ingestion has written anew since.
+func TestPayloadsStayUnread(t *testing.T) {
+	project := emulator.Project()
+	db := open(t, project)
+	list := make([]evalforge.RawTrace, 100)
+	for i := range list {
+		list[i] = raw(fmt.Sprintf("t-%03d", i), i)
+	}
+	ingestMany(t, db, list)
+	run(t, engine(t, db, &script{}, extract.Options{Concurrency: 4}), len(list))
+	payload := fmt.Sprintf(`{"prompt":%q,"response":"r"}`, strings.Repeat("x", 50_000))
+	for i := range list {
+		list[i].Payload = []byte(payload)
+	}
+	for part := range slices.Chunk(list, 50) {
+		ingestMany(t, db, part)
+	}
+	var m meter
+	claims, err := open(t, project, m.options()...).Claim(t.Context(), extract.ClaimRequest{RunID: "r", Limit: 2, Now: minute(10),
+		LeaseUntil: minute(20), NewToken: rand.Text})
+	if err != nil || len(claims) != 2 {
+		t.Fatalf("%d claims, error %v", len(claims), err)
+	}
+	if got, limit := m.bytes.Load(), int64(len(claims)*len(payload)+100_000); got > limit {
+		t.Errorf("%d bytes were read, want at most %d", got, limit)
 	}
 }

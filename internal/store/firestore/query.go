@@ -2,6 +2,8 @@ package firestore
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -48,6 +50,34 @@ func (db *DB) unprocessedByAge(after sortValue, until string, limit int) firesto
 // oldestUnprocessed lists keys of unprocessed traces in Firestore's order of fetched_at.
 func (db *DB) oldestUnprocessed(limit int) firestore.Query {
 	return db.unprocessed().Select("fetched_at").OrderBy("fetched_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+}
+
+// maxIn is how many values Firestore takes for one "in".
+const maxIn = 30
+
+// flags returns the query for the processed flags of at most [maxIn] raw traces: without
+// their payloads, which may have a megabyte each.
+func (db *DB) flags(refs []*firestore.DocumentRef) firestore.Query {
+	return db.collection(rawTraces).Select("processed").Where(firestore.DocumentID, "in", refs)
+}
+
+// stillUnprocessed reports which of the raw traces are there and unprocessed.
+func (db *DB) stillUnprocessed(ctx context.Context, refs []*firestore.DocumentRef) (map[string]bool, error) {
+	var mu sync.Mutex
+	waiting := map[string]bool{}
+	err := each(slices.Collect(slices.Chunk(refs, maxIn)), func(part []*firestore.DocumentRef) error {
+		snaps, err := query(ctx, db.flags(part))
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, snap := range snaps {
+			waiting[snap.Ref.ID] = snap.Data()["processed"] == false
+		}
+		return nil
+	})
+	return waiting, err
 }
 
 func (db *DB) readyStates(after *sortKey, limit int) firestore.Query {
