@@ -133,7 +133,22 @@ func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) erro
 			work = append(work, c)
 		}
 	}
-	err := each(work, func(c candidate) error {
+	err := each(out.orphans, func(o orphan) error {
+		if taken[o.s.TraceID] {
+			return nil
+		}
+		if o.gone {
+			_, err := db.state(o.s.TraceID).Delete(ctx, firestore.LastUpdateTime(o.s.version))
+			return ignoreConflict(err)
+		}
+		o.s.dropLease()
+		o.s.place(true)
+		return ignoreConflict(db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, o.s) }))
+	})
+	if err != nil {
+		return err
+	}
+	err = each(work, func(c candidate) error {
 		c.s.Queue = ready
 		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, c.s) })
 		if errors.Is(err, errConflict) {

@@ -26,6 +26,11 @@ const (
 	idleSweep = 128
 	// lateSweep bounds what it looks at when the counts say that something was missed.
 	lateSweep = 2048
+	// orphanPage is how many states it holds against the raw traces, which may be gone.
+	orphanPage = 32
+	// rotateEvery is after how many runs that found too little one looks at up to
+	// lateSweep documents, whatever the counts say.
+	rotateEvery = 32
 	// forwardPage is how many documents beyond the position are taken in at least.
 	forwardPage, maxForwardPage = 32, 300
 	// maxStray bounds how many documents beyond the position that cannot move it are met
@@ -44,14 +49,17 @@ const (
 // get there in order of fetched_at: the position says up to where all unprocessed
 // traces have a state, and the search goes on from it when the queue up to there does not
 // give enough. It stays at times that have passed: a document whose fetched_at is in the
-// future, or no time at all, is found by the looks below. What is stuck, quarantined, leased or backing off, is not in the queue, and
-// so costs a claim nothing, however much of it there is at the head of the backlog.
+// future, or no time at all, is found by the looks below. What is stuck, quarantined,
+// leased or backing off, is not in the queue, and so costs a claim nothing, however much
+// of it there is at the head of the backlog.
 //
 // What ingestion writes behind the position (late arrivals, overwritten documents) is
 // found by looks at the unprocessed documents in order of their ids, a page at a time,
 // round and round: [claimCredit] documents per claim, [idleSweep] more once per run that
-// comes short, and when the counts say that some are missing up to [lateSweep]. A
-// backlog under [smallBacklog] traces is always looked at as a whole.
+// comes short, and up to [lateSweep] when the counts say that some are missing, or in every
+// [rotateEvery]th run that comes short, whatever they say. States of traces that are gone
+// would falsify the counts; they are looked for in the same way, [orphanPage] per such run.
+// A backlog under [smallBacklog] traces is always looked at as a whole.
 type finder struct {
 	db          *DB
 	task, tasks int
@@ -79,6 +87,9 @@ type position struct {
 	native  time.Time
 	traceID string // "" is the beginning
 	sweepID string // where the looks behind go on
+	// orphanID is where the looks for states without a trace go on.
+	orphanID string
+	idleRuns int64 // runs that found too little
 }
 
 // moved returns p moved to a trace, and whether that may be: not to one whose time is none
@@ -141,8 +152,16 @@ type found struct {
 	candidates []candidate
 	track      []candidate // untracked traces, candidates or not
 	unpark     []candidate // parked ones that are due
+	orphans    []orphan
 	pos        position
 	seen       map[string]bool
+}
+
+// An orphan is a state that says that its trace waits, which is not so: it was deleted, or
+// processed by somebody else. It would be counted as if it were.
+type orphan struct {
+	s    *state
+	gone bool
 }
 
 func (f *found) add(c candidate) {
@@ -395,9 +414,7 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		return err
 	}
 	if f.pos.key().compare(out.pos.key()) > 0 {
-		sweep := out.pos.sweepID
-		out.pos = f.pos
-		out.pos.sweepID = sweep
+		out.pos.text, out.pos.native, out.pos.traceID = f.pos.text, f.pos.native, f.pos.traceID
 	}
 	limit := min(max(2*n, forwardPage), maxForwardPage)
 	after, stray := sortValue{out.pos.value(), out.pos.traceID}, 0
@@ -440,15 +457,55 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 	if err != nil {
 		return err
 	}
+	if err := f.findOrphans(ctx, req, out); err != nil {
+		return err
+	}
 	untracked, err := f.db.countUntracked(ctx)
-	for err == nil && len(out.track) < untracked && swept < lateSweep {
-		var k int
-		if k, err = f.sweep(ctx, req, 2*idleSweep, out); k == 0 {
+	if err != nil {
+		return err
+	}
+	untracked += len(out.orphans)
+	out.pos.idleRuns++
+	thorough := out.pos.idleRuns%rotateEvery == 0
+	for (thorough || len(out.track) < untracked) && swept < lateSweep {
+		k, err := f.sweep(ctx, req, 2*idleSweep, out)
+		if err != nil {
+			return err
+		}
+		if swept += k; k == 0 || thorough && out.pos.sweepID == "" && len(out.track) >= untracked {
 			break
 		}
-		swept += k
 	}
-	return err
+	return nil
+}
+
+// findOrphans holds the next states against their raw traces.
+func (f *finder) findOrphans(ctx context.Context, req *extract.ClaimRequest, out *found) error {
+	snaps, err := query(ctx, f.db.pendingByID(out.pos.orphanID, orphanPage))
+	if err != nil {
+		return err
+	}
+	out.pos.orphanID = ""
+	if len(snaps) == orphanPage {
+		out.pos.orphanID = snaps[len(snaps)-1].Ref.ID
+	}
+	refs := make([]*firestore.DocumentRef, len(snaps))
+	for i, snap := range snaps {
+		refs[i] = f.db.raw(snap.Ref.ID)
+	}
+	waiting, err := f.db.stillUnprocessed(ctx, refs)
+	if err != nil {
+		return err
+	}
+	now := stamp(req.Now).Time
+	for _, snap := range snaps {
+		s := readState(snap)
+		yes, there := waiting[s.TraceID]
+		if !yes && !s.leased(now) && !out.seen[s.TraceID] {
+			out.orphans = append(out.orphans, orphan{s, !there})
+		}
+	}
+	return nil
 }
 
 // load reads the position once, reload again.
@@ -472,10 +529,13 @@ func (f *finder) reload(ctx context.Context, now time.Time) error {
 	fields := snap.Data()
 	id, _ := fields["trace_id"].(string)
 	sweep, _ := fields["sweep_id"].(string)
+	orphan, _ := fields["orphan_id"].(string)
+	idle, _ := fields["idle_runs"].(int64)
 	if first {
-		f.pos.sweepID = sweep
+		f.pos.sweepID, f.pos.orphanID = sweep, orphan
 	}
-	p, ok := position{sweepID: sweep}.moved(fields["fetched_at"], id, now.Add(clockSkew))
+	f.pos.idleRuns = max(f.pos.idleRuns, idle)
+	p, ok := position{sweepID: sweep, orphanID: orphan, idleRuns: f.pos.idleRuns}.moved(fields["fetched_at"], id, now.Add(clockSkew))
 	if ok && p.key().compare(f.pos.key()) > 0 {
 		f.pos = p
 	}
@@ -487,7 +547,7 @@ func (f *finder) save(ctx context.Context, p position) error {
 	if p == f.pos {
 		return nil
 	}
-	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID}
+	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID, "orphan_id": p.orphanID, "idle_runs": p.idleRuns}
 	if p.traceID != "" {
 		fields["fetched_at"] = p.value()
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore"
+
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
 )
@@ -139,5 +141,49 @@ func TestPayloadsStayUnread(t *testing.T) {
 	}
 	if got, limit := m.bytes.Load(), int64(len(claims)*len(payload)+100_000); got > limit {
 		t.Errorf("%d bytes were read, want at most %d", got, limit)
+	}
+}
+
+// TestOrphans: states of traces that were deleted, or processed by another service, do not
+// hide for ever as many traces that came in late.
+func TestOrphans(t *testing.T) {
+	project := emulator.Project()
+	db := open(t, project)
+	const stuck = 3 * idleSweep
+	list := make([]evalforge.RawTrace, stuck)
+	for i := range list {
+		list[i] = raw(fmt.Sprintf("stuck-%03d", i), 100+i)
+		list[i].Payload = []byte(`{}`)
+	}
+	ingestMany(t, db, list)
+	run(t, engine(t, db, &script{}, extract.Options{Concurrency: 8}), stuck)
+	for i := range 4 {
+		ref := db.raw(list[i].TraceID)
+		var err error
+		if i < 2 {
+			_, err = ref.Delete(t.Context())
+		} else {
+			_, err = ref.Update(t.Context(), []firestore.Update{{Path: "processed", Value: true}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for runs := 0; ; runs++ {
+		b, err := db.Backlog(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Quarantined == stuck-4 {
+			break
+		}
+		if runs > 2*stuck/orphanPage {
+			t.Fatalf("after %d runs: %+v, want %d quarantined", runs, b, stuck-4)
+		}
+		run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10)
+	}
+	ingest(t, db, raw("zz-late", 0))
+	if r := run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10); r.StoredCount != 1 {
+		t.Errorf("stored %d, want the late trace", r.StoredCount)
 	}
 }

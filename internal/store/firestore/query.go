@@ -61,7 +61,8 @@ func (db *DB) flags(refs []*firestore.DocumentRef) firestore.Query {
 	return db.collection(rawTraces).Select("processed").Where(firestore.DocumentID, "in", refs)
 }
 
-// stillUnprocessed reports which of the raw traces are there and unprocessed.
+// stillUnprocessed reports which of the raw traces are unprocessed; it has none that is
+// not there.
 func (db *DB) stillUnprocessed(ctx context.Context, refs []*firestore.DocumentRef) (map[string]bool, error) {
 	var mu sync.Mutex
 	waiting := map[string]bool{}
@@ -94,6 +95,15 @@ func (db *DB) dueStates(now string, limit int) firestore.Query {
 
 func (db *DB) pendingStates() firestore.Query {
 	return db.collection(states).Where("pending", "==", true)
+}
+
+// pendingByID lists states of traces that are not done, as the states know.
+func (db *DB) pendingByID(after string, limit int) firestore.Query {
+	q := db.pendingStates().OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if after != "" {
+		q = q.StartAfter(after)
+	}
+	return q
 }
 
 // The counts of the backlog.
