@@ -46,7 +46,7 @@ func (db *DB) PutTrace(ctx context.Context, t evalforge.RawTrace) (extract.PutRe
 	}
 	digest := t.Digest()
 	var result extract.PutResult
-	err = db.change(ctx, "put trace "+t.TraceID, t.TraceID, func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
+	err = db.change(ctx, "put trace "+t.TraceID, t.TraceID, "", func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
 		switch {
 		case !raw.exists:
 			// What is remembered of an earlier trace of this name is about another one.
@@ -205,7 +205,7 @@ func (db *DB) Retry(ctx context.Context, traceID string, now time.Time) error {
 	if evalforge.ValidateTraceID(traceID) != nil {
 		return fmt.Errorf("retry: %w", store.NotFound(rawTraces, traceID))
 	}
-	return db.change(ctx, "retry", traceID, func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
+	return db.change(ctx, "retry", traceID, "", func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
 		if !raw.exists {
 			return nil, store.NotFound(rawTraces, traceID)
 		}
@@ -257,7 +257,7 @@ const oldestAmong = 20
 // oldest returns the age of the oldest trace that waits. When the oldestAmong oldest are
 // all quarantined, it is that of the oldest in the queue.
 func (db *DB) oldest(ctx context.Context) (evalforge.Timestamp, error) {
-	snaps, err := query(ctx, db.unprocessedByAge(position{}, oldestAmong))
+	snaps, err := query(ctx, db.oldestUnprocessed(oldestAmong))
 	if err != nil || len(snaps) == 0 {
 		return evalforge.Timestamp{}, err
 	}

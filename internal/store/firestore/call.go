@@ -21,8 +21,10 @@ const (
 	// callTimeout bounds a method whose caller set no deadline. The client itself would
 	// wait for ever on some calls.
 	callTimeout = time.Minute
-	// attemptTimeout bounds one attempt of a method: a connection that hangs is tried anew.
-	attemptTimeout = 10 * time.Second
+	// attemptTimeout bounds one attempt of a method: a call that hangs is made anew. It is
+	// a good deal less than the 10 seconds that the engine gives a write, so that there is
+	// time for that.
+	attemptTimeout = 3 * time.Second
 	// Waits between attempts grow from the first to the last; each is cut at random.
 	firstWait, lastWait = 5 * time.Millisecond, time.Second
 )
@@ -38,6 +40,20 @@ var errClosed = status.Error(codes.Canceled, "grpc: the client connection is clo
 // anew on fresh documents. fn reads what it decides on, and recognises its own earlier
 // attempt.
 func (db *DB) retry(ctx context.Context, op string, fn func(context.Context) error) error {
+	return db.retryRounds(ctx, op, func(ctx context.Context) error {
+		ctx, cancel := db.attempt(ctx)
+		defer cancel()
+		return fn(ctx)
+	})
+}
+
+// attempt bounds one attempt.
+func (db *DB) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, db.patience)
+}
+
+// retryRounds is retry for what consists of several calls: fn bounds each by itself.
+func (db *DB) retryRounds(ctx context.Context, op string, fn func(context.Context) error) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, callTimeout)
@@ -51,9 +67,7 @@ func (db *DB) retry(ctx context.Context, op string, fn func(context.Context) err
 			}
 			return fmt.Errorf("%s: %w", op, err)
 		}
-		actx, cancel := context.WithTimeout(ctx, attemptTimeout)
-		err := fn(actx)
-		cancel()
+		err := fn(ctx)
 		if err == nil {
 			return nil
 		}
@@ -90,7 +104,8 @@ func transient(err error) bool {
 }
 
 // conflict turns the error of a write whose precondition did not hold into errConflict,
-// and that of one which is too large into a failure of kind [extract.KindOversize].
+// that of one which is too large into a failure of kind [extract.KindOversize], and that
+// of one which Firestore will not store for another reason into one that is permanent too.
 //
 // When the acknowledgement of a commit is lost, the client commits the same transaction
 // once more, which is over by then: that is an invalid argument to Firestore. Whether the
@@ -102,11 +117,15 @@ func conflict(err error) error {
 		return fmt.Errorf("%w: %w", errConflict, err)
 	case codes.InvalidArgument:
 		switch {
-		case strings.Contains(msg, "too big"), strings.Contains(msg, "maximum allowed size"), strings.Contains(msg, "larger than"):
+		case strings.Contains(msg, "too big"), strings.Contains(msg, "maximum allowed size"), strings.Contains(msg, "larger than"),
+			strings.Contains(msg, "maximum entity size"), strings.Contains(msg, "exceeds the maximum"):
 			return &extract.Error{Kind: extract.KindOversize, Err: err}
 		case strings.Contains(msg, "transaction"):
 			return fmt.Errorf("%w: %w", errConflict, err)
 		}
+		// Whatever it is about these documents, it is so the next time, and says nothing
+		// about the next trace.
+		return &extract.Error{Kind: extract.KindInvalidTrace, Err: fmt.Errorf("the document cannot be stored: %w", err)}
 	}
 	return err
 }

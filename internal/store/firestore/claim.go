@@ -35,7 +35,7 @@ func (db *DB) Claim(ctx context.Context, req extract.ClaimRequest) ([]extract.Cl
 	claims := []extract.Claim{}
 	for {
 		var r round
-		err := db.retry(ctx, "claim", func(ctx context.Context) error {
+		err := db.retryRounds(ctx, "claim", func(ctx context.Context) error {
 			var err error
 			r, err = db.claimRound(ctx, &req, req.Limit-len(claims))
 			claims = append(claims, r.claims...)
@@ -81,13 +81,7 @@ type round struct {
 func (db *DB) claimRound(ctx context.Context, req *extract.ClaimRequest, n int) (round, error) {
 	var r round
 	named := len(req.TraceIDs) > 0
-	var out found
-	var err error
-	if named {
-		out, err = db.named(ctx, req)
-	} else {
-		out, err = db.finder.find(ctx, req, n, true)
-	}
+	out, err := db.search(ctx, req, n)
 	if err != nil {
 		return r, err
 	}
@@ -119,8 +113,19 @@ func (db *DB) claimRound(ctx context.Context, req *extract.ClaimRequest, n int) 
 	return r, db.keepUp(ctx, out, taken)
 }
 
+func (db *DB) search(ctx context.Context, req *extract.ClaimRequest, n int) (found, error) {
+	ctx, cancel := db.attempt(ctx)
+	defer cancel()
+	if len(req.TraceIDs) > 0 {
+		return db.named(ctx, req)
+	}
+	return db.finder.find(ctx, req, n, true)
+}
+
 // keepUp writes what the search found out, so that it need not be found again.
 func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) error {
+	ctx, cancel := db.attempt(ctx)
+	defer cancel()
 	var work []candidate
 	for _, c := range append(out.track, out.unpark...) {
 		if !taken[c.id] {
@@ -128,7 +133,22 @@ func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) erro
 			work = append(work, c)
 		}
 	}
-	err := each(work, func(c candidate) error {
+	err := each(out.orphans, func(o orphan) error {
+		if taken[o.s.TraceID] {
+			return nil
+		}
+		if o.gone {
+			_, err := db.state(o.s.TraceID).Delete(ctx, firestore.LastUpdateTime(o.s.version))
+			return ignoreConflict(err)
+		}
+		o.s.dropLease()
+		o.s.place(true)
+		return ignoreConflict(db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, o.s) }))
+	})
+	if err != nil {
+		return err
+	}
+	err = each(work, func(c candidate) error {
 		c.s.Queue = ready
 		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, c.s) })
 		if errors.Is(err, errConflict) {
@@ -192,6 +212,8 @@ func (db *DB) leaseAll(ctx context.Context, req *extract.ClaimRequest, list []ca
 }
 
 func (db *DB) fetch(ctx context.Context, list []candidate) ([]rawDoc, error) {
+	ctx, cancel := db.attempt(ctx)
+	defer cancel()
 	refs := make([]*firestore.DocumentRef, len(list))
 	for i, c := range list {
 		refs[i] = db.raw(c.id)
@@ -213,6 +235,8 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 		if !s.exists {
 			return leaseResult{gone: true}, nil
 		}
+		ctx, cancel := db.attempt(ctx)
+		defer cancel()
 		_, err := db.state(c.id).Delete(ctx, firestore.LastUpdateTime(s.version))
 		return leaseResult{gone: true}, ignoreConflict(err)
 	}
@@ -222,6 +246,8 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 			s.dropLease()
 		}
 		s.place(raw.trace.Processed)
+		ctx, cancel := db.attempt(ctx)
+		defer cancel()
 		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
 		return leaseResult{gone: true}, ignoreConflict(err)
 	}

@@ -32,10 +32,12 @@ const (
 	aborted
 	deadline
 	exhausted
+	hang    // not done, and no answer
+	hangAck // done, and no answer
 )
 
 func (f fault) String() string {
-	return [...]string{"none", "lost acknowledgement", "Unavailable", "Aborted", "DeadlineExceeded", "ResourceExhausted"}[f]
+	return [...]string{"none", "lost acknowledgement", "Unavailable", "Aborted", "DeadlineExceeded", "ResourceExhausted", "hang", "hang after it was done"}[f]
 }
 
 func (f fault) err() error {
@@ -44,21 +46,30 @@ func (f fault) err() error {
 	return status.Error(code, "injected: "+f.String())
 }
 
+// end is how a call with the fault ends.
+func (f fault) end(ctx context.Context) error {
+	if f == hang || f == hangAck {
+		<-ctx.Done()
+		return status.FromContextError(ctx.Err()).Err()
+	}
+	return f.err()
+}
+
 // injecting returns a connection's options with which pick says what happens to each call.
 func injecting(pick func(method string) fault) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithUnaryInterceptor(func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption) error {
 			f := pick(method)
-			if f == none || f == lostAck {
+			if f == none || f == lostAck || f == hangAck {
 				if err := invoke(ctx, method, req, reply, cc, o...); err != nil || f == none {
 					return err
 				}
 			}
-			return f.err()
+			return f.end(ctx)
 		}),
 		grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, stream grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
 			if f := pick(method); f != none {
-				return nil, f.err()
+				return nil, f.end(ctx)
 			}
 			return stream(ctx, d, cc, method, o...)
 		}),
@@ -179,7 +190,7 @@ func TestFaultsInTurn(t *testing.T) {
 		f    fault
 	}
 	var jobs []job
-	for _, f := range []fault{lostAck, unavailable, aborted, deadline} {
+	for _, f := range []fault{lostAck, unavailable, aborted, deadline, hang, hangAck} {
 		for n := int64(1); n <= calls.Load(); n += step {
 			jobs = append(jobs, job{n, f})
 		}
@@ -198,6 +209,9 @@ func TestFaultsInTurn(t *testing.T) {
 					}
 					return none
 				})...)
+				if j.f == hang || j.f == hangAck {
+					db.patience = time.Second // rather than three, eight stories at once
+				}
 				if err := tell(t.Context(), db); err != nil {
 					t.Errorf("%v at call %d, %v: %v", j.f, j.call, hit.Load(), err)
 					continue
@@ -290,5 +304,59 @@ func wantAllProcessed(t *testing.T, db *DB, traces int) {
 		if n[c] != traces {
 			t.Errorf("%d documents in %s, want %d", n[c], c, traces)
 		}
+	}
+}
+
+// TestHungAcknowledgement: the write that ends a lease is made, its answer never comes, and
+// the caller gives up. Asking for the same again is a success, but not for another worker,
+// nor a second time, nor with another outcome.
+func TestHungAcknowledgement(t *testing.T) {
+	p := evalforge.Pattern{PatternID: evalforge.PatternID("a"), SourceTraceID: "a", Analysis: analysis(), ExtractedAt: evalforge.At(minute(2))}
+	for name, end := range map[string]func(ctx context.Context, db *DB, l extract.Lease, n int) error{
+		"commit": func(ctx context.Context, db *DB, l extract.Lease, n int) error {
+			return db.Commit(ctx, l, extract.Result{Pattern: &p, Digest: l.Digest, At: minute(2 + n)})
+		},
+		"fail": func(ctx context.Context, db *DB, l extract.Lease, n int) error {
+			return db.Fail(ctx, l, extract.Failure{Quarantine: true, Error: evalforge.ExtractionError{RunID: l.RunID, SourceTraceID: "a",
+				ErrorType: evalforge.Timeout, ErrorMessage: "slow", RecordedAt: evalforge.At(minute(2))}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			project := emulator.Project()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var armed atomic.Bool
+			db := open(t, project, injecting(func(method string) fault {
+				if armed.Load() && strings.HasSuffix(method, "/Commit") {
+					time.AfterFunc(100*time.Millisecond, cancel) // the caller's patience ends
+					return hangAck
+				}
+				return none
+			})...)
+			ingest(t, db, raw("a", 0))
+			claims, err := db.Claim(t.Context(), extract.ClaimRequest{RunID: "run_1", Owner: "w", Limit: 1, Now: minute(1), LeaseUntil: minute(6),
+				NewToken: func() string { return "token" }})
+			if err != nil || len(claims) != 1 {
+				t.Fatalf("claimed %v, error %v", claims, err)
+			}
+			l := claims[0].Lease
+			armed.Store(true)
+			if err := end(ctx, db, l, 0); !errors.Is(err, context.Canceled) {
+				t.Fatalf("the first call ended with %v", err)
+			}
+			armed.Store(false)
+			if err := end(t.Context(), open(t, project), l, 0); !errors.Is(err, extract.ErrLeaseLost) {
+				t.Errorf("another worker: %v, want a lost lease", err)
+			}
+			if err := db.Commit(t.Context(), l, extract.Result{Digest: "other", At: minute(2)}); !errors.Is(err, extract.ErrLeaseLost) {
+				t.Errorf("another outcome: %v, want a lost lease", err)
+			}
+			if err := end(t.Context(), db, l, 1); err != nil {
+				t.Errorf("the same again: %v", err)
+			}
+			if err := end(t.Context(), db, l, 2); !errors.Is(err, extract.ErrLeaseLost) {
+				t.Errorf("a third time: %v, want a lost lease", err)
+			}
+		})
 	}
 }

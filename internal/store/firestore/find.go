@@ -9,6 +9,7 @@ import (
 
 	"cloud.google.com/go/firestore"
 
+	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
@@ -25,8 +26,19 @@ const (
 	idleSweep = 128
 	// lateSweep bounds what it looks at when the counts say that something was missed.
 	lateSweep = 2048
+	// orphanPage is how many states it holds against the raw traces, which may be gone.
+	orphanPage = 32
+	// rotateEvery is after how many runs that found too little one looks at up to
+	// lateSweep documents, whatever the counts say.
+	rotateEvery = 32
 	// forwardPage is how many documents beyond the position are taken in at least.
 	forwardPage, maxForwardPage = 32, 300
+	// maxStray bounds how many documents beyond the position that cannot move it are met
+	// in one search: they are met again by the next.
+	maxStray = 300
+	// clockSkew is how far ahead of ours the clock of another worker may be that has
+	// saved a position.
+	clockSkew = 10 * time.Minute
 	// maxSpread bounds how far from the head of the queue contending workers start.
 	maxSpread = 64
 )
@@ -36,14 +48,18 @@ const (
 // The queue of claimable traces is in the state documents. Traces that ingestion wrote
 // get there in order of fetched_at: the position says up to where all unprocessed
 // traces have a state, and the search goes on from it when the queue up to there does not
-// give enough. What is stuck, quarantined, leased or backing off, is not in the queue, and
-// so costs a claim nothing, however much of it there is at the head of the backlog.
+// give enough. It stays at times that have passed: a document whose fetched_at is in the
+// future, or no time at all, is found by the looks below. What is stuck, quarantined,
+// leased or backing off, is not in the queue, and so costs a claim nothing, however much
+// of it there is at the head of the backlog.
 //
 // What ingestion writes behind the position (late arrivals, overwritten documents) is
 // found by looks at the unprocessed documents in order of their ids, a page at a time,
 // round and round: [claimCredit] documents per claim, [idleSweep] more once per run that
-// comes short, and when the counts say that some are missing up to [lateSweep]. A
-// backlog under [smallBacklog] traces is always looked at as a whole.
+// comes short, and up to [lateSweep] when the counts say that some are missing, or in every
+// [rotateEvery]th run that comes short, whatever they say. States of traces that are gone
+// would falsify the counts; they are looked for in the same way, [orphanPage] per such run.
+// A backlog under [smallBacklog] traces is always looked at as a whole.
 type finder struct {
 	db          *DB
 	task, tasks int
@@ -64,12 +80,49 @@ func newFinder(db *DB, task, tasks int) finder {
 // A position is how far the backlog is known. Its document is shared by all workers; one
 // that is behind costs reads, and is otherwise harmless.
 type position struct {
-	fetchedAt any    // the raw field: up to here, and among equals
-	traceID   string // up to this id, all unprocessed traces have a state; "" is the beginning
-	sweepID   string // where the looks behind go on
+	// The raw field, one of the two: up to here, and among equals up to traceID, all
+	// unprocessed traces have a state. It is a time that has passed, and no other value:
+	// what is written later must come beyond it.
+	text    string
+	native  time.Time
+	traceID string // "" is the beginning
+	sweepID string // where the looks behind go on
+	// orphanID is where the looks for states without a trace go on.
+	orphanID string
+	idleRuns int64 // runs that found too little
 }
 
-func (p position) key() sortKey { return sortKey{fetchedAt(p.fetchedAt), p.traceID} }
+// moved returns p moved to a trace, and whether that may be: not to one whose time is none
+// or not before limit.
+func (p position) moved(value any, id string, limit time.Time) (position, bool) {
+	at, err := evalforge.ParseTimestamp(fetchedAt(value))
+	if err != nil || at.IsZero() || id == "" || at.After(limit) {
+		return p, false
+	}
+	p.traceID, p.text, p.native = id, "", time.Time{}
+	switch v := value.(type) {
+	case string:
+		p.text = v
+	case time.Time:
+		p.native = v.UTC()
+	}
+	return p, true
+}
+
+// value is the raw field.
+func (p position) value() any {
+	if p.text == "" {
+		return p.native
+	}
+	return p.text
+}
+
+func (p position) key() sortKey {
+	if p.traceID == "" {
+		return sortKey{}
+	}
+	return sortKey{fetchedAt(p.value()), p.traceID}
+}
 
 // A sortKey is the order of claiming.
 type sortKey struct{ fetchedAt, id string }
@@ -99,8 +152,16 @@ type found struct {
 	candidates []candidate
 	track      []candidate // untracked traces, candidates or not
 	unpark     []candidate // parked ones that are due
+	orphans    []orphan
 	pos        position
 	seen       map[string]bool
+}
+
+// An orphan is a state that says that its trace waits, which is not so: it was deleted, or
+// processed by somebody else. It would be counted as if it were.
+type orphan struct {
+	s    *state
+	gone bool
 }
 
 func (f *found) add(c candidate) {
@@ -126,7 +187,7 @@ func (f *found) upTo(p position) int {
 
 // find searches for at least n candidates, and returns fewer only if there are no more.
 func (f *finder) find(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool) (found, error) {
-	if err := f.load(ctx); err != nil {
+	if err := f.load(ctx, req.Now); err != nil {
 		return found{}, err
 	}
 	out := found{pos: f.pos, seen: map[string]bool{}}
@@ -241,12 +302,12 @@ func (f *finder) judge(ctx context.Context, req *extract.ClaimRequest, keys []ra
 	// unprocessed after its state was done has been written anew since.
 	committed := map[string]bool{}
 	if len(again) > 0 {
-		raws, err := f.db.getAll(ctx, again)
+		waiting, err := f.db.stillUnprocessed(ctx, again)
 		if err != nil {
 			return err
 		}
-		for _, raw := range raws {
-			committed[raw.Ref.ID] = !raw.Exists() || raw.Data()["processed"] != false
+		for _, ref := range again {
+			committed[ref.ID] = !waiting[ref.ID]
 		}
 	}
 	now := stamp(req.Now).Time
@@ -349,15 +410,20 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		return nil
 	}
 	// Other workers may have got further.
-	if err := f.reload(ctx); err != nil {
+	if err := f.reload(ctx, req.Now); err != nil {
 		return err
 	}
 	if f.pos.key().compare(out.pos.key()) > 0 {
-		out.pos.fetchedAt, out.pos.traceID = f.pos.fetchedAt, f.pos.traceID
+		out.pos.text, out.pos.native, out.pos.traceID = f.pos.text, f.pos.native, f.pos.traceID
 	}
 	limit := min(max(2*n, forwardPage), maxForwardPage)
-	for out.upTo(out.pos) < n {
-		snaps, err := query(ctx, f.db.unprocessedByAge(out.pos, limit))
+	after, stray := sortValue{out.pos.value(), out.pos.traceID}, 0
+	until := text(req.Now)
+	if out.pos.text > until { // by the clock of another worker
+		return nil
+	}
+	for out.upTo(out.pos) < n && stray < maxStray {
+		snaps, err := query(ctx, f.db.unprocessedByAge(after, until, limit))
 		if err != nil {
 			return err
 		}
@@ -365,9 +431,14 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		if err := f.judge(ctx, req, keys, out); err != nil {
 			return err
 		}
-		if len(keys) > 0 {
-			last := keys[len(keys)-1]
-			out.pos.fetchedAt, out.pos.traceID = last.value, last.id
+		for _, k := range keys {
+			moved := false
+			if out.pos, moved = out.pos.moved(k.value, k.id, req.Now); moved {
+				stray = 0
+			} else {
+				stray++
+			}
+			after = sortValue{k.value, k.id}
 		}
 		if len(keys) < limit {
 			return nil
@@ -386,30 +457,71 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 	if err != nil {
 		return err
 	}
+	if err := f.findOrphans(ctx, req, out); err != nil {
+		return err
+	}
 	untracked, err := f.db.countUntracked(ctx)
-	for err == nil && len(out.track) < untracked && swept < lateSweep {
-		var k int
-		if k, err = f.sweep(ctx, req, 2*idleSweep, out); k == 0 {
+	if err != nil {
+		return err
+	}
+	untracked += len(out.orphans)
+	out.pos.idleRuns++
+	thorough := out.pos.idleRuns%rotateEvery == 0
+	for (thorough || len(out.track) < untracked) && swept < lateSweep {
+		k, err := f.sweep(ctx, req, 2*idleSweep, out)
+		if err != nil {
+			return err
+		}
+		if swept += k; k == 0 || thorough && out.pos.sweepID == "" && len(out.track) >= untracked {
 			break
 		}
-		swept += k
 	}
-	return err
+	return nil
+}
+
+// findOrphans holds the next states against their raw traces.
+func (f *finder) findOrphans(ctx context.Context, req *extract.ClaimRequest, out *found) error {
+	snaps, err := query(ctx, f.db.pendingByID(out.pos.orphanID, orphanPage))
+	if err != nil {
+		return err
+	}
+	out.pos.orphanID = ""
+	if len(snaps) == orphanPage {
+		out.pos.orphanID = snaps[len(snaps)-1].Ref.ID
+	}
+	refs := make([]*firestore.DocumentRef, len(snaps))
+	for i, snap := range snaps {
+		refs[i] = f.db.raw(snap.Ref.ID)
+	}
+	waiting, err := f.db.stillUnprocessed(ctx, refs)
+	if err != nil {
+		return err
+	}
+	now := stamp(req.Now).Time
+	for _, snap := range snaps {
+		s := readState(snap)
+		yes, there := waiting[s.TraceID]
+		if !yes && !s.leased(now) && !out.seen[s.TraceID] {
+			out.orphans = append(out.orphans, orphan{s, !there})
+		}
+	}
+	return nil
 }
 
 // load reads the position once, reload again.
-func (f *finder) load(ctx context.Context) error {
+func (f *finder) load(ctx context.Context, now time.Time) error {
 	if f.loaded {
 		return nil
 	}
-	return f.reload(ctx)
+	return f.reload(ctx, now)
 }
 
-func (f *finder) reload(ctx context.Context) error {
+func (f *finder) reload(ctx context.Context, now time.Time) error {
 	snap, err := f.db.get(ctx, f.db.meta("scan"))
 	if err != nil {
 		return err
 	}
+	first := !f.loaded
 	f.loaded = true
 	if !snap.Exists() {
 		return nil
@@ -417,7 +529,14 @@ func (f *finder) reload(ctx context.Context) error {
 	fields := snap.Data()
 	id, _ := fields["trace_id"].(string)
 	sweep, _ := fields["sweep_id"].(string)
-	if p := (position{fields["fetched_at"], id, sweep}); id != "" && p.key().compare(f.pos.key()) > 0 {
+	orphan, _ := fields["orphan_id"].(string)
+	idle, _ := fields["idle_runs"].(int64)
+	if first {
+		f.pos.sweepID, f.pos.orphanID = sweep, orphan
+	}
+	f.pos.idleRuns = max(f.pos.idleRuns, idle)
+	p, ok := position{sweepID: sweep, orphanID: orphan, idleRuns: f.pos.idleRuns}.moved(fields["fetched_at"], id, now.Add(clockSkew))
+	if ok && p.key().compare(f.pos.key()) > 0 {
 		f.pos = p
 	}
 	return nil
@@ -428,7 +547,11 @@ func (f *finder) save(ctx context.Context, p position) error {
 	if p == f.pos {
 		return nil
 	}
-	_, err := f.db.meta("scan").Set(ctx, map[string]any{"fetched_at": p.fetchedAt, "trace_id": p.traceID, "sweep_id": p.sweepID})
+	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID, "orphan_id": p.orphanID, "idle_runs": p.idleRuns}
+	if p.traceID != "" {
+		fields["fetched_at"] = p.value()
+	}
+	_, err := f.db.meta("scan").Set(ctx, fields)
 	if err == nil {
 		f.pos = p
 	}

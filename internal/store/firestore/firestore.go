@@ -66,7 +66,9 @@ type DB struct {
 	name    string
 	prefix  string
 
-	finder finder
+	patience time.Duration // attemptTimeout
+	finder   finder
+	unsure   unsure
 
 	keyMu sync.Mutex
 	key   []byte
@@ -89,7 +91,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	db := &DB{client: client, project: o.Project, name: name, prefix: prefix}
+	db := &DB{client: client, project: o.Project, name: name, prefix: prefix, patience: attemptTimeout}
 	db.finder = newFinder(db, o.Task, o.Tasks)
 	return db, nil
 }

@@ -190,8 +190,11 @@ func offline(t testing.TB) *DB {
 func shapes(db *DB) map[string]firestore.Query {
 	all := map[string]firestore.Query{
 		"unprocessed": db.unprocessed(), "by id": db.unprocessedByID("", 1), "by id after": db.unprocessedByID("a", 1),
-		"by age": db.unprocessedByAge(position{}, 1), "by age after": db.unprocessedByAge(position{fetchedAt: "x", traceID: "a"}, 1),
-		"ready": db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", 1),
+		"by age": db.unprocessedByAge(sortValue{}, "x", 1), "by age after": db.unprocessedByAge(sortValue{"x", "a"}, "x", 1),
+		"pending by id": db.pendingByID("", 1), "pending by id after": db.pendingByID("a", 1),
+		"flags":  db.flags([]*firestore.DocumentRef{db.raw("a"), db.raw("b")}),
+		"oldest": db.oldestUnprocessed(1),
+		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", 1),
 		"pending": db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}
@@ -261,5 +264,22 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 				t.Errorf("%s: %s is indexed", collection, f)
 			}
 		}
+	}
+}
+
+// TestDeployFile: the Firebase tools find the indexes by firebase.json.
+func TestDeployFile(t *testing.T) {
+	text, err := os.ReadFile("../../../firebase.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f struct {
+		Firestore []struct{ Database, Indexes string }
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.Firestore) != 1 || f.Firestore[0].Database != DefaultDatabase || f.Firestore[0].Indexes != "firestore.indexes.json" {
+		t.Errorf("firebase.json: %s", text)
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
@@ -125,7 +128,61 @@ func spoil(t *testing.T, db *DB, id string, i int) {
 		{Path: "service_name", Value: 17}, {Path: "fetched_at", Value: "yesterday"}, {Path: "recurrence_count", Value: "many"},
 		{Path: "status_history", Value: "none"}, {Path: "fetched_at", Value: map[string]any{"a": 1}}, {Path: "failure_type", Value: []any{1}},
 	}
-	if _, err := db.raw(id).Update(t.Context(), values[i%len(values):][:1]); err != nil {
+	if _, err := db.raw(id).Update(t.Context(), values[i/4%len(values):][:1]); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestNoRoomForTheFlag: a raw document that is so close to Firestore's limit that the time
+// of its processing does not fit is quarantined, and the run goes on.
+func TestNoRoomForTheFlag(t *testing.T) {
+	project := emulator.Project()
+	db := open(t, project)
+	put := func(n int) error {
+		fields, err := document(raw("edge", 0))
+		if err != nil {
+			return err
+		}
+		fields["trace_payload"] = map[string]any{"prompt": strings.Repeat("x", n), "response": "r"}
+		delete(fields, "processed_at")
+		_, err = db.raw("edge").Set(t.Context(), fields)
+		return err
+	}
+	low, high := maxDocument-4096, maxDocument
+	for high-low > 1 {
+		if mid := (low + high) / 2; put(mid) == nil {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	if err := put(low); err != nil {
+		t.Fatal(err)
+	}
+	ingest(t, db, raw("good", 1))
+	r := run(t, engine(t, db, &script{}, extract.Options{}), 10)
+	if r.StoredCount != 1 || r.PickedUpCount != 2 || r.FailedCount() != 1 {
+		t.Errorf("the run picked up %d, stored %d, failed %d; want 2, 1, 1: %+v", r.PickedUpCount, r.StoredCount, r.FailedCount(), r.TraceOutcomes)
+	}
+	s, err := db.State(t.Context(), "edge")
+	if err != nil || s.QuarantinedAt.IsZero() || s.LastErrorType != evalforge.Oversize {
+		t.Errorf("state %+v, error %v; want quarantine for oversize", s, err)
+	}
+}
+
+func TestRefusedWritesArePermanent(t *testing.T) {
+	for msg, want := range map[string]extract.Kind{
+		"Document 'x' cannot be written because its size (1,048,600 bytes) exceeds the maximum allowed size of 1,048,576 bytes.": extract.KindOversize,
+		"entity is larger than the maximum entity size":            extract.KindOversize,
+		"The entity is too big":                                    extract.KindOversize,
+		"Property array contains an invalid nested entity.":        extract.KindInvalidTrace,
+		"too many index entries for entity evalforge_raw_traces/x": extract.KindInvalidTrace,
+	} {
+		if got := extract.KindOf(conflict(status.Error(codes.InvalidArgument, msg))); got != want {
+			t.Errorf("%s: got %s, want %s", msg, got, want)
+		}
+	}
+	if err := conflict(status.Error(codes.InvalidArgument, "The referenced transaction has expired")); !errors.Is(err, errConflict) {
+		t.Errorf("a transaction that is over: %v, want a conflict", err)
 	}
 }

@@ -2,6 +2,9 @@ package firestore
 
 import (
 	"context"
+	"slices"
+	"sync"
+	"time"
 
 	"cloud.google.com/go/firestore"
 
@@ -25,13 +28,57 @@ func (db *DB) unprocessedByID(after string, limit int) firestore.Query {
 	return q
 }
 
-// unprocessedByAge lists keys of unprocessed traces beyond a position.
-func (db *DB) unprocessedByAge(p position, limit int) firestore.Query {
-	q := db.unprocessed().Select("fetched_at").OrderBy("fetched_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
-	if p.traceID != "" {
-		q = q.StartAfter(p.fetchedAt, p.traceID)
+// A sortValue is a place in the order of raw traces by fetched_at, as Firestore orders
+// values: by type (null, booleans, numbers, timestamps, strings, the rest), then by value.
+type sortValue struct {
+	fetchedAt any
+	id        string // "" is before all
+}
+
+// unprocessedByAge lists keys of unprocessed traces after a place and up to a time: first
+// those with a native timestamp, then those with a string. What is of another type, or
+// sorts as a string after the time, is left out.
+func (db *DB) unprocessedByAge(after sortValue, until string, limit int) firestore.Query {
+	// A cursor needs an id; none sorts between these values and what is wanted.
+	q := db.oldestUnprocessed(limit).EndBefore(until+" ", "-")
+	if after.id == "" {
+		return q.StartAfter(time.Time{}, "-")
 	}
-	return q
+	return q.StartAfter(after.fetchedAt, after.id)
+}
+
+// oldestUnprocessed lists keys of unprocessed traces in Firestore's order of fetched_at.
+func (db *DB) oldestUnprocessed(limit int) firestore.Query {
+	return db.unprocessed().Select("fetched_at").OrderBy("fetched_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+}
+
+// maxIn is how many values Firestore takes for one "in".
+const maxIn = 30
+
+// flags returns the query for the processed flags of at most [maxIn] raw traces: without
+// their payloads, which may have a megabyte each.
+func (db *DB) flags(refs []*firestore.DocumentRef) firestore.Query {
+	return db.collection(rawTraces).Select("processed").Where(firestore.DocumentID, "in", refs)
+}
+
+// stillUnprocessed reports which of the raw traces are unprocessed; it has none that is
+// not there.
+func (db *DB) stillUnprocessed(ctx context.Context, refs []*firestore.DocumentRef) (map[string]bool, error) {
+	var mu sync.Mutex
+	waiting := map[string]bool{}
+	err := each(slices.Collect(slices.Chunk(refs, maxIn)), func(part []*firestore.DocumentRef) error {
+		snaps, err := query(ctx, db.flags(part))
+		if err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, snap := range snaps {
+			waiting[snap.Ref.ID] = snap.Data()["processed"] == false
+		}
+		return nil
+	})
+	return waiting, err
 }
 
 func (db *DB) readyStates(after *sortKey, limit int) firestore.Query {
@@ -48,6 +95,15 @@ func (db *DB) dueStates(now string, limit int) firestore.Query {
 
 func (db *DB) pendingStates() firestore.Query {
 	return db.collection(states).Where("pending", "==", true)
+}
+
+// pendingByID lists states of traces that are not done, as the states know.
+func (db *DB) pendingByID(after string, limit int) firestore.Query {
+	q := db.pendingStates().OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if after != "" {
+		q = q.StartAfter(after)
+	}
+	return q
 }
 
 // The counts of the backlog.

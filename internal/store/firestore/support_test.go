@@ -15,6 +15,7 @@ import (
 	"cloud.google.com/go/firestore"
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
@@ -110,8 +111,8 @@ func run(t testing.TB, e *extract.Engine, batch int) evalforge.Run {
 }
 
 // A meter counts what Firestore bills: documents returned (at least one per query), one
-// read per 1,000 documents counted, and documents written.
-type meter struct{ reads, writes, calls atomic.Int64 }
+// read per 1,000 documents counted, and documents written; and the bytes received.
+type meter struct{ reads, writes, calls, bytes atomic.Int64 }
 
 func (m *meter) String() string {
 	return fmt.Sprintf("%d reads, %d writes, %d calls", m.reads.Load(), m.writes.Load(), m.calls.Load())
@@ -153,6 +154,9 @@ func (s *meteredStream) RecvMsg(msg any) error {
 			}
 		})
 		return err
+	}
+	if msg, ok := msg.(proto.Message); ok {
+		s.m.bytes.Add(int64(proto.Size(msg)))
 	}
 	n := int64(0)
 	switch msg := msg.(type) {

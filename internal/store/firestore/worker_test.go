@@ -127,15 +127,29 @@ func TestKilledWorkers(t *testing.T) {
 		var mu sync.Mutex
 		calls := map[string]int{}
 		var killed atomic.Int64
-		var wg sync.WaitGroup
+		// The others start when the two have got as far as they shall: on a busy machine
+		// they could be done before.
+		var wg, reached sync.WaitGroup
+		reached.Add(2)
 		for w := range workers {
 			after := -1 // calls of the model after which it is killed, and how long after that
 			if w < 2 {
 				after = 1 + rng.IntN(traces/workers/2)
 			}
 			then := time.Duration(rng.IntN(30_000)) * time.Microsecond
+			if w == 2 {
+				reached.Wait()
+			}
 			wg.Go(func() {
+				there := sync.OnceFunc(reached.Done)
+				if w < 2 {
+					defer there()
+				}
+				n := 0
 				dead, err := runWorker(self, fmt.Sprint(host, " ", db.project, " ", w), after, then, func(id string) {
+					if n++; n == after {
+						there()
+					}
 					mu.Lock()
 					defer mu.Unlock()
 					calls[id]++

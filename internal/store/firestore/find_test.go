@@ -1,0 +1,189 @@
+package firestore
+
+import (
+	"crypto/rand"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cloud.google.com/go/firestore"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// TestAnyFetchedAt: whatever fetched_at of a document is, runs go on, and every document
+// is found.
+func TestAnyFetchedAt(t *testing.T) {
+	for name, v := range map[string]any{
+		"null": nil, "boolean": true, "integer": 17, "double": math.NaN(), "empty": "", "low text": "1 day ago", "text": "yesterday",
+		"future": "2999-01-01T00:00:00+00:00", "native": minute(0), "native future": minute(1_000_000_000), "bytes": []byte("x"),
+		"array": []any{1}, "map": map[string]any{"a": 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			project := emulator.Project()
+			db := open(t, project)
+			const good = smallBacklog + 1
+			for i := range good {
+				ingest(t, db, raw(fmt.Sprint("good", i), i))
+			}
+			overwrite(t, db, "odd", map[string]any{"processed": false, "fetched_at": v})
+			got := map[string]bool{}
+			for range good + 1 {
+				claims, err := db.Claim(t.Context(), extract.ClaimRequest{RunID: "r", Limit: 1, Now: minute(1), LeaseUntil: minute(2),
+					NewToken: func() string { return "t" }})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range claims {
+					got[c.TraceID] = true
+				}
+			}
+			if len(got) != good+1 {
+				t.Errorf("claimed %v, want %d traces", got, good+1)
+			}
+			if at := db.finder.pos.key().fetchedAt; at > text(minute(1)) {
+				t.Errorf("the position moved to %q, which is yet to come", at)
+			}
+		})
+	}
+}
+
+// TestPositionStaysInThePast: a document with a time that is wrong or yet to come does not
+// change the order in which what comes after it is claimed.
+func TestPositionStaysInThePast(t *testing.T) {
+	for name, odd := range map[string]any{"no time": "yesterday", "future": "2999-01-01T00:00:00+00:00", "map": map[string]any{}} {
+		t.Run(name, func(t *testing.T) {
+			project := emulator.Project()
+			db := open(t, project)
+			list := make([]evalforge.RawTrace, 20)
+			for i := range list {
+				list[i] = raw(fmt.Sprintf("first-%02d", i), i)
+			}
+			ingestMany(t, db, list)
+			overwrite(t, db, "odd", map[string]any{"processed": false, "fetched_at": odd})
+			run(t, engine(t, db, &script{}, extract.Options{}), 50)
+			const size, batch = 300, 30
+			for round := range 2 {
+				list = make([]evalforge.RawTrace, size)
+				for i := range list { // ids against the order of age
+					list[i] = raw(fmt.Sprintf("r%d-%04d", round, size-1-i), 1000*(1+round)+i)
+				}
+				ingestMany(t, db, list)
+				r := run(t, engine(t, open(t, project), &script{}, extract.Options{}), batch)
+				if r.StoredCount != batch {
+					t.Fatalf("round %d: stored %d, want %d", round, r.StoredCount, batch)
+				}
+				oldest := map[string]bool{}
+				for i := range batch { // of the first list, whose second batch comes before the second list
+					oldest[fmt.Sprintf("r0-%04d", size-1-i-round*batch)] = true
+				}
+				for _, o := range r.TraceOutcomes {
+					// Looks behind the position bring in a few out of turn.
+					delete(oldest, o.SourceTraceID)
+				}
+				if len(oldest) > 0 {
+					t.Errorf("round %d: %d of the oldest were left for later: %v", round, len(oldest), oldest)
+				}
+			}
+		})
+	}
+}
+
+// TestSpoiltPosition: what an earlier release, or a wrong clock, saved is not believed.
+func TestSpoiltPosition(t *testing.T) {
+	for name, at := range map[string]any{"no time": "yesterday", "future": "2999-01-01T00:00:00+00:00",
+		"native future": time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC), "map": map[string]any{"a": 1}} {
+		project := emulator.Project()
+		db := open(t, project)
+		list := make([]evalforge.RawTrace, 3*smallBacklog)
+		for i := range list {
+			list[i] = raw(fmt.Sprintf("t-%02d", len(list)-1-i), i)
+		}
+		ingestMany(t, db, list)
+		if _, err := db.meta("scan").Set(t.Context(), map[string]any{"fetched_at": at, "trace_id": "a", "sweep_id": ""}); err != nil {
+			t.Fatal(err)
+		}
+		claims, err := db.Claim(t.Context(), extract.ClaimRequest{RunID: "r", Limit: 1, Now: minute(1), LeaseUntil: minute(2),
+			NewToken: func() string { return "t" }})
+		if err != nil || len(claims) != 1 || claims[0].TraceID != list[0].TraceID {
+			t.Errorf("%s: claimed %v with error %v, want the oldest", name, claims, err)
+		}
+	}
+}
+
+// TestPayloadsStayUnread: a search reads payloads of what it claims, and of nothing else:
+// also where states say that traces are done which ingestion has written anew since.
+func TestPayloadsStayUnread(t *testing.T) {
+	project := emulator.Project()
+	db := open(t, project)
+	list := make([]evalforge.RawTrace, 100)
+	for i := range list {
+		list[i] = raw(fmt.Sprintf("t-%03d", i), i)
+	}
+	ingestMany(t, db, list)
+	run(t, engine(t, db, &script{}, extract.Options{Concurrency: 4}), len(list))
+	payload := fmt.Sprintf(`{"prompt":%q,"response":"r"}`, strings.Repeat("x", 50_000))
+	for i := range list {
+		list[i].Payload = []byte(payload)
+	}
+	for part := range slices.Chunk(list, 50) {
+		ingestMany(t, db, part)
+	}
+	var m meter
+	claims, err := open(t, project, m.options()...).Claim(t.Context(), extract.ClaimRequest{RunID: "r", Limit: 2, Now: minute(10),
+		LeaseUntil: minute(20), NewToken: rand.Text})
+	if err != nil || len(claims) != 2 {
+		t.Fatalf("%d claims, error %v", len(claims), err)
+	}
+	if got, limit := m.bytes.Load(), int64(len(claims)*len(payload)+100_000); got > limit {
+		t.Errorf("%d bytes were read, want at most %d", got, limit)
+	}
+}
+
+// TestOrphans: states of traces that were deleted, or processed by another service, do not
+// hide for ever as many traces that came in late.
+func TestOrphans(t *testing.T) {
+	project := emulator.Project()
+	db := open(t, project)
+	const stuck = 3 * idleSweep
+	list := make([]evalforge.RawTrace, stuck)
+	for i := range list {
+		list[i] = raw(fmt.Sprintf("stuck-%03d", i), 100+i)
+		list[i].Payload = []byte(`{}`)
+	}
+	ingestMany(t, db, list)
+	run(t, engine(t, db, &script{}, extract.Options{Concurrency: 8}), stuck)
+	for i := range 4 {
+		ref := db.raw(list[i].TraceID)
+		var err error
+		if i < 2 {
+			_, err = ref.Delete(t.Context())
+		} else {
+			_, err = ref.Update(t.Context(), []firestore.Update{{Path: "processed", Value: true}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for runs := 0; ; runs++ {
+		b, err := db.Backlog(t.Context(), time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Quarantined == stuck-4 {
+			break
+		}
+		if runs > 2*stuck/orphanPage {
+			t.Fatalf("after %d runs: %+v, want %d quarantined", runs, b, stuck-4)
+		}
+		run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10)
+	}
+	ingest(t, db, raw("zz-late", 0))
+	if r := run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10); r.StoredCount != 1 {
+		t.Errorf("stored %d, want the late trace", r.StoredCount)
+	}
+}
