@@ -349,10 +349,14 @@ func (r *run) markUnchanged(ctx context.Context, c *Claim) error {
 	err := r.persist(ctx, persistFor, func(ctx context.Context) error {
 		return r.queue.Commit(ctx, c.Lease, Result{Digest: c.Digest, At: r.Pipeline.Now()})
 	})
-	if err != nil {
-		return &Error{Kind: KindStore, Err: err}
+	var known *Error
+	switch {
+	case err == nil:
+		return errUnchanged
+	case errors.As(err, &known):
+		return err
 	}
-	return errUnchanged
+	return &Error{Kind: KindStore, Err: err}
 }
 
 // keepLease renews a lease until the returned function is called, which waits for it to
