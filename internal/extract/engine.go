@@ -401,7 +401,8 @@ func (r *run) commit(ctx context.Context, c Claim, x *Extraction) error {
 		return err
 	}
 	err = &Error{Kind: KindStore, Err: fmt.Errorf("storing the pattern: %w", err)}
-	if !errors.Is(err, ErrLeaseLost) {
+	var refused *evalforge.FieldError // of this trace alone
+	if !errors.Is(err, ErrLeaseLost) && !errors.As(err, &refused) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.endEarly("the store failed", err) // the next answer would be lost too

@@ -362,6 +362,25 @@ func TestStoreFaultIsNotTheTracesTimeout(t *testing.T) {
 	})
 }
 
+// A pattern that the store will not take is the matter of its trace, not of the run.
+func TestRefusedPatternDoesNotStopTheBatch(t *testing.T) {
+	s := memory.New()
+	put(t, s, 3)
+	commits := 0
+	f := &faulty{Store: s, before: func(op string) error {
+		if op == "Commit" {
+			if commits++; commits == 1 {
+				return &evalforge.FieldError{Field: "title", Problem: "scripted"}
+			}
+		}
+		return nil
+	}}
+	run := mustRun(t, t.Context(), engine(t, f, answering(good()), extract.Options{}), s, extract.RunRequest{})
+	if run.ErrorCount != 1 || run.StoredCount != 2 || run.Throttled {
+		t.Errorf("outcomes = %v, throttled %v; want one error and two stored", outcomes(run), run.Throttled)
+	}
+}
+
 func TestStoreOutageEndsTheRunWithAnError(t *testing.T) {
 	s := memory.New()
 	put(t, s, 5)
