@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/evalforge/evalforge"
 )
@@ -20,12 +21,14 @@ import (
 const maxEmbedded = 4
 
 // parseJSON decodes exactly one JSON value; numbers stay as they are written. Invalid
-// UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000).
+// UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000). The value
+// shares the memory of b.
 func parseJSON(b []byte) (any, error) { return parseDocument(b, false) }
 
-// parseDocument is parseJSON, with OTLP's attribute lists decoded if otlp is set.
+// parseDocument is parseJSON, with OTLP's attribute lists decoded if otlp is set. What it
+// returns shares the memory of b, which must not change any more.
 func parseDocument(b []byte, otlp bool) (any, error) {
-	if s := string(b); utf8.ValidString(s) {
+	if s := unsafe.String(unsafe.SliceData(b), len(b)); utf8.ValidString(s) {
 		if v, ok := parseFast(s, otlp); ok {
 			return v, nil
 		}
