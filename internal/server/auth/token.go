@@ -111,7 +111,7 @@ func (v *verifier) refusalOf(t *jwt.Token, err error) *refusal {
 
 func refusalOfClaims(err error) *refusal {
 	switch {
-	case errors.Is(err, jwt.ErrTokenExpired):
+	case errors.Is(err, jwt.ErrTokenExpired), errors.Is(err, jwt.ErrTokenRequiredClaimMissing): // exp is the one required
 		return refuseExpired
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return refuseNotYet
