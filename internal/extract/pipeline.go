@@ -111,7 +111,7 @@ func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extract
 	}
 	ans, err := p.Analyzer.Analyze(ctx, in)
 	if err != nil {
-		return Extraction{}, asError(ctx, err)
+		return Extraction{}, p.clean(asError(ctx, err))
 	}
 	spent := Spent{Tokens: ans.Tokens, CostUSD: ans.CostUSD, Attempts: ans.Attempts}
 	pat, counts, refused := p.finish(in, ans)
@@ -122,6 +122,27 @@ func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extract
 	counts.Add(in.Redactions)
 	return Extraction{Pattern: pat, Spent: spent, Redactions: counts}, nil
 }
+
+// clean returns e with its text redacted: what a service says about a request may quote
+// it, and errors are printed, logged and stored.
+func (p *Pipeline) clean(e *Error) *Error {
+	text, counts := p.Redactor.Text(e.Err.Error())
+	if counts.Total() == 0 {
+		return e
+	}
+	c := *e
+	c.Err = &cleanError{text, e.Err}
+	return &c
+}
+
+// A cleanError is an error with a redacted text.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }
 
 // asError gives err a kind. An analyzer that failed because the trace's time was up is
 // a timeout, whatever it made of it.
