@@ -24,6 +24,7 @@ const (
 	nameTopic           // a person's name follows
 	birthTopic          // a date follows
 	addressTopic        // a postal address follows
+	documentTopic       // a number of documentIDs follows
 )
 
 // topicWords are the words by topic, without what stands in other scripts. Of words with
@@ -45,6 +46,7 @@ var topicWords = map[topic]string{
 // or, with a "<", what must stand before.
 var accents = map[string]string{
 	"mot": " de passe", "contrase": "ña", "has": "ło", "senord": "<lö", "ifre": "<ş", "schl": "üssel", "cl": "é",
+	"tunnus": "<henkilö", "dselsnummer": "<fø",
 }
 
 var (
@@ -54,6 +56,9 @@ var (
 			for w := range words(list) {
 				m[w] = t
 			}
+		}
+		for w := range documentIDs {
+			m[w] = documentTopic
 		}
 		return m
 	}()
@@ -132,6 +137,8 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 		return sc.saidCode(s, i, after, word)
 	case birthTopic:
 		return sc.saidBirth(s, i, after, word)
+	case documentTopic:
+		return sc.saidDocument(s, i, after, word)
 	case addressTopic:
 		return sc.saidAddress(s, i, after, word)
 	}
@@ -434,7 +441,7 @@ func skipLink(s string, i int) (k int, linked bool) {
 			for end < len(s) && end-k < 8 && isAlpha(s[end]) {
 				end++
 			}
-			if w := strings.ToLower(s[k:end]); at(s, end) == ' ' && (w == "is" || w == "was" || w == "ist" || w == "est" || w == "es" || w == "on" || w == "at" || w == "number" || w == "no") {
+			if w := strings.ToLower(s[k:end]); (at(s, end) == ' ' || at(s, end) == ':' && w[0] == 'n') && (w == "is" || w == "was" || w == "ist" || w == "est" || w == "es" || w == "on" || w == "at" || w == "number" || w == "no") {
 				k, linked = end, linked || w[0] != 'n'
 				continue
 			}
@@ -527,8 +534,13 @@ var (
 	foreignLinks     = []string{"是", "为", "為", "は", "が", "를", "는", "은", "이", "가", "："}
 )
 
-// foreign looks at a password behind a word of another script that starts at s[i].
+// foreign looks at a password, or the number of a citizen, behind a word of another script that starts at s[i].
 func (sc *scanner) foreign(s string, i int) (span, bool) {
+	for _, w := range foreignIDs {
+		if strings.HasPrefix(s[i:], w) {
+			return sc.foreignID(s, i+len(w))
+		}
+	}
 	for _, w := range foreignPasswords {
 		if !strings.HasPrefix(s[i:], w) {
 			continue

@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // minFindingBytes is the length of the shortest finding in running text: a@b.io, ::1:2.
 const minFindingBytes = 6
@@ -68,7 +71,7 @@ var classes = func() (t [256]class) {
 		t[c] = sign
 	}
 	t[0xEF] = sign
-	for _, w := range foreignPasswords {
+	for _, w := range slices.Concat(foreignPasswords, foreignIDs) {
 		t[w[0]] = sign
 	}
 	return t
@@ -213,7 +216,7 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 		sp, ok = sc.assignment(s, i)
 	case 0xEF:
 		sp, ok = sc.fullWidth(s, i)
-	case 0xD0, 0xE3, 0xE5, 0xE6, 0xEB, 0xEC: // the first bytes of foreignPasswords
+	case 0xD0, 0xE3, 0xE5, 0xE6, 0xE8, 0xEB, 0xEC: // the first bytes of foreignPasswords and foreignIDs
 		sp, ok = sc.foreign(s, i)
 	case '~':
 		sp, ok = sc.azure(s, i)
