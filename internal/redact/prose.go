@@ -62,12 +62,17 @@ var (
 		}
 		return m
 	}()
-	// topicLengths has, for each first letter, the lengths of topic words as bits: most
-	// words of a text end here.
-	topicLengths = func() (t [256]uint32) {
-		for w := range topics {
-			t[w[0]] |= 1 << len(w)
-			t[w[0]&^0x20] |= 1 << len(w)
+	// topicStarts has, for the first two letters, the lengths of topic words as bits, and
+	// from bit 16 on those of them that count without a digit behind them: most words of a
+	// text end here.
+	topicStarts = func() (t [32][32]uint32) {
+		for w, topic := range topics {
+			bit := uint32(1) << len(w)
+			switch topic {
+			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic:
+				bit |= bit << 16
+			}
+			t[w[0]&31][w[1]&31] |= bit
 		}
 		return t
 	}()
@@ -86,13 +91,23 @@ const (
 	maxSaidBytes = 96
 )
 
-// isTopic reports whether a word that starts with c and has n letters may be a topic.
-func isTopic(c byte, n int) bool { return n < 16 && topicLengths[c]>>n&1 != 0 }
+// maxTopicBytes is more than any topic word has.
+const maxTopicBytes = 16
+
+// mayBeTopic reports whether the word s[i:j] may be one that prose knows.
+func (sc *scanner) mayBeTopic(s string, i, j int) bool {
+	n := j - i
+	if n >= maxTopicBytes || n < 2 {
+		return false
+	}
+	bits := topicStarts[s[i]&31][s[i+1]&31] >> n
+	return bits&1 != 0 && (bits>>16&1 != 0 || sc.digitAfter(s, j)-j <= maxSaidBytes)
+}
 
 // prose looks at what a sentence says behind the word s[i:j].
 func (sc *scanner) prose(s string, i, j int) (span, bool) {
-	var buf [16]byte
-	word := string(lower(buf[:0], s[i:j]))
+	var buf [maxTopicBytes]byte
+	word := view(lower(buf[:0], s[i:j]))
 	t := topics[word]
 	if t == noTopic {
 		return span{}, false
