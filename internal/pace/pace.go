@@ -26,9 +26,12 @@ type Limits struct {
 }
 
 const (
-	// share is how much of a quota is used. The rest absorbs what is not ours to know:
-	// when exactly the service counts a call, and its tokens before it has counted them.
-	share = 0.985
+	// share is at how much of a quota calls are spread. The rest lets those catch up that
+	// were late.
+	share = 0.995
+	// tokenShare is how much of a quota of tokens is used: what prompts have is not known
+	// before they were counted.
+	tokenShare = 0.99
 	// firstRatio is how much of the most tokens that a prompt can have it is taken to
 	// have, until answers have said: text has about four bytes per token.
 	firstRatio = 0.25
@@ -38,6 +41,7 @@ const (
 
 // A Limiter gives turns. It is used by many goroutines at once.
 type Limiter struct {
+	limits           Limits
 	requests, tokens float64 // per second; 0: no limit
 	most             float64 // calls at once
 
@@ -49,6 +53,7 @@ type Limiter struct {
 	tokensAt time.Time     // when the next tokens do
 	hold     time.Time     // nobody calls before
 	window   float64       // calls that may be under way
+	minute   lastMinute
 	flying   int
 	cutAt    time.Time // when the window was cut last
 	ratio    float64
@@ -58,6 +63,7 @@ type Limiter struct {
 func NewLimiter(l Limits) *Limiter {
 	most := float64(max(1, l.Concurrency))
 	return &Limiter{
+		limits:   l,
 		requests: share * float64(l.RequestsPerMinute) / 60, tokens: share * float64(l.TokensPerMinute) / 60,
 		most: most, window: most, ratio: firstRatio,
 		turn: make(chan struct{}, 1), changed: make(chan struct{}),
@@ -69,7 +75,7 @@ type Turn struct {
 	l     *Limiter
 	began time.Time
 	most  int64 // tokens that the prompt can have at most
-	taken float64
+	used  *used
 }
 
 // Enter waits for a turn, for a call whose prompt has at most so many tokens. It returns
@@ -110,25 +116,27 @@ func (l *Limiter) try(mostTokens int64) (time.Duration, <-chan struct{}, *Turn) 
 	if l.flying >= max(1, int(l.window)) {
 		return 0, l.changed, nil
 	}
-	ready := latest(l.at, l.tokensAt, l.hold)
+	tokens := l.ratio * float64(mostTokens)
+	l.minute.expire(now)
+	ready := latest(l.at, l.tokensAt, l.hold,
+		l.minute.fits(now, tokens, l.limits.RequestsPerMinute, tokenShare*float64(l.limits.TokensPerMinute)))
 	if wait := ready.Sub(now); wait > 0 {
 		return wait, l.changed, nil
 	}
-	t := &Turn{l: l, began: now, most: mostTokens, taken: l.ratio * float64(mostTokens)}
+	t := &Turn{l: l, began: now, most: mostTokens, used: l.minute.add(now, tokens)}
 	l.flying++
-	// A quota that was not used is lost: there is no burst later.
 	if l.requests > 0 {
 		l.at = advance(l.at, now, 1/l.requests)
 	}
 	if l.tokens > 0 {
-		l.tokensAt = advance(l.tokensAt, now, t.taken/l.tokens)
+		l.tokensAt = advance(l.tokensAt, now, tokens/l.tokens)
 	}
 	return 0, nil, t
 }
 
-// slack is how much a turn that is taken late may be made up for by the next one: timers
-// and locks are late by a little each time, which would add up.
-const slack = 50 * time.Millisecond
+// slack is for how long a share of the quota that was not used can be used later: turns
+// are taken a little late, and one quota waits for the other. It is the longest burst.
+const slack = time.Second
 
 func advance(at, now time.Time, seconds float64) time.Time {
 	return latest(at, now.Add(-slack)).Add(time.Duration(seconds * float64(time.Second)))
@@ -166,22 +174,22 @@ func (t *Turn) Leave(r Result) {
 	l.flying--
 	switch {
 	case r.Unmade:
-		l.refund(1, t.taken)
+		l.correct(t.used, 0, 0)
 	case r.Refused:
 		if h := now.Add(r.Wait); h.After(l.hold) {
 			l.hold = h
 		}
 		// Calls that began before the last cut say nothing about the time since.
-		if !t.began.Before(l.cutAt) {
+		if t.began.After(l.cutAt) {
 			l.window, l.cutAt = max(1, l.window/2), now
 		}
-		l.refund(0, t.taken) // what is refused has used no tokens
+		l.correct(t.used, 0, 0) // what is refused counts for nothing
 	default:
 		if l.window < l.most {
 			l.window = min(l.most, l.window+1/l.window)
 		}
 		if r.Tokens > 0 && t.most > 0 {
-			l.refund(0, t.taken-float64(r.Tokens))
+			l.correct(t.used, 1, float64(r.Tokens))
 			l.ratio += learn * (float64(r.Tokens)/float64(t.most) - l.ratio)
 		}
 	}
@@ -189,14 +197,15 @@ func (t *Turn) Leave(r Result) {
 	l.changed = make(chan struct{})
 }
 
-// refund gives requests and tokens back to the quota, or takes more, if negative.
-func (l *Limiter) refund(requests, tokens float64) {
+// correct changes what a call took of the quota, once that is known.
+func (l *Limiter) correct(u *used, requests int, tokens float64) {
 	if l.requests > 0 {
-		l.at = l.at.Add(-time.Duration(requests / l.requests * float64(time.Second)))
+		l.at = l.at.Add(time.Duration(float64(requests-u.requests) / l.requests * float64(time.Second)))
 	}
 	if l.tokens > 0 {
-		l.tokensAt = l.tokensAt.Add(-time.Duration(tokens / l.tokens * float64(time.Second)))
+		l.tokensAt = l.tokensAt.Add(time.Duration((tokens - u.tokens) / l.tokens * float64(time.Second)))
 	}
+	l.minute.correct(u, requests, tokens)
 }
 
 // HeldUntil returns until when nobody may call, because the service asked so.
