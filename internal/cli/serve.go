@@ -12,6 +12,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/ingest"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/runner"
@@ -122,6 +123,11 @@ func (b *backend) open(ctx context.Context, c *call) error {
 	return nil
 }
 
+// importer returns an importer into b's store.
+func (b *backend) importer(c *call) *ingest.Importer {
+	return &ingest.Importer{Store: b.store, Redactor: b.redactor, Now: c.Now, Log: c.log}
+}
+
 func (b *backend) close(err error) error {
 	if cerr := b.store.Close(); cerr != nil {
 		return errors.Join(err, fmt.Errorf("closing the store: %w", cerr))
@@ -152,7 +158,8 @@ func (c *call) serverOptions(b *backend) server.Options {
 	open := func(ctx context.Context) error { return b.open(ctx, c) }
 	return server.Options{
 		Store: b.store, Runner: b.runner, Clean: clean.New(b.redactor), Open: open, LocalOnly: true,
-		Log: c.log, Now: c.Now, Every: c.cfg.service.every, RunTimeout: c.cfg.service.requestTimeout,
+		Importer: b.importer(c),
+		Log:      c.log, Now: c.Now, Every: c.cfg.service.every, RunTimeout: c.cfg.service.requestTimeout,
 		TraceTimeout: c.cfg.engine.TraceTimeout, Grace: c.cfg.engine.Grace, Version: thisVersion().Version,
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -18,15 +17,12 @@ import (
 	"github.com/evalforge/evalforge/internal/server/route"
 )
 
-// requestLimit bounds requests that neither stream nor make a run.
-const requestLimit = 20 * time.Second
-
 // gzipFrom is the size from which an answer is compressed, in bytes.
 const gzipFrom = 1 << 10
 
 // chain puts what holds for every route around the table:
 //
-//	panics → names of this machine → security headers → which route → compression → who → body and time → handler
+//	panics → names of this machine → security headers → which route → pace of the connection → compression → who → body and time → handler
 func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom))
 	if err != nil {
@@ -39,6 +35,7 @@ func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 		if !rt.Stream {
 			h = compress(h)
 		}
+		h = s.pace(rt, h)
 		if err := handle(mux, rt.Pattern(), h); err != nil {
 			return nil, err
 		}
@@ -172,30 +169,5 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 			problem.Write(w, bug)
 		}()
 		next.ServeHTTP(w, r)
-	})
-}
-
-// limit bounds what a request may take of a route: its body, and its time.
-func (s *Server) limit(rt route.Route) http.Handler {
-	return handlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		if rt.MaxBody == 0 && r.ContentLength > 0 {
-			return problem.New(problem.TooLarge, "no body is expected here")
-		}
-		if r.ContentLength > rt.MaxBody {
-			return &http.MaxBytesError{Limit: rt.MaxBody}
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, rt.MaxBody)
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		switch {
-		case rt.Stream:
-			stop := context.AfterFunc(s.ending, cancel)
-			defer stop()
-		case rt.Path != runPath: // a run has its own limit
-			ctx, cancel = context.WithTimeout(ctx, requestLimit)
-			defer cancel()
-		}
-		rt.Handler.ServeHTTP(w, r.WithContext(ctx))
-		return nil
 	})
 }

@@ -73,21 +73,24 @@ func matches(headers []string, tag string) bool {
 	return false
 }
 
-// A query reads the parameters of a list, and collects what is wrong with them.
+// A query reads the parameters of a request, and collects what is wrong with them.
 type query struct {
 	values url.Values
 	known  []string
 	wrong  []problem.FieldError
 }
 
-// queryOf returns r's parameters. A parameter that is neither known nor of a page, or given twice, is wrong: a misspelled
+// listParams are the parameters of a list: those of every page, and its filters.
+func listParams(filters ...string) []string { return append([]string{"limit", "cursor"}, filters...) }
+
+// queryOf returns r's parameters. One that is not known, or given twice, is wrong: a misspelled
 // filter would answer with everything.
-func queryOf(r *http.Request, known ...string) (*query, error) {
+func queryOf(r *http.Request, known []string) (*query, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, problem.New(problem.BadRequest, "the query of the address is not well-formed")
 	}
-	q := &query{values: values, known: append([]string{"limit", "cursor"}, known...)}
+	q := &query{values: values, known: known}
 	for name, v := range values {
 		switch {
 		case !slices.Contains(q.known, name):
@@ -163,7 +166,7 @@ func cursorError(err error) error {
 }
 
 func (s *Server) listPatterns(w http.ResponseWriter, r *http.Request) error {
-	q, err := queryOf(r, "failure_type", "severity", "fingerprint")
+	q, err := queryOf(r, listParams("failure_type", "severity", "fingerprint"))
 	if err != nil {
 		return err
 	}
@@ -208,7 +211,7 @@ func (s *Server) getPattern(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
-	q, err := queryOf(r)
+	q, err := queryOf(r, listParams())
 	if err != nil {
 		return err
 	}
@@ -241,7 +244,7 @@ func (s *Server) getRun(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) listErrors(w http.ResponseWriter, r *http.Request) error {
-	q, err := queryOf(r, "run_id", "trace_id")
+	q, err := queryOf(r, listParams("run_id", "trace_id"))
 	if err != nil {
 		return err
 	}
@@ -260,7 +263,7 @@ func (s *Server) listErrors(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) listStates(w http.ResponseWriter, r *http.Request) error {
-	q, err := queryOf(r, "quarantined")
+	q, err := queryOf(r, listParams("quarantined"))
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer endBackground()
 	var wg sync.WaitGroup
 	wg.Go(func() { s.gate.run(background) })
+	wg.Go(s.receive.run)
 	if s.o.Every > 0 {
 		wg.Go(func() { s.schedule(background) })
 	}
