@@ -99,6 +99,9 @@ type Provenance struct {
 	CostUSD          float64        `json:"cost_usd"`
 	Attempts         int            `json:"attempts"`   // calls of the model for this pattern
 	LatencyMS        int64          `json:"latency_ms"` // of the analysis
+	// DerivedFrom is the trace whose analysis this one repeats, because both show the same
+	// failure; such a pattern took no call. "" for all others.
+	DerivedFrom string `json:"derived_from,omitempty"`
 }
 
 // Tokens counts what a model was given and gave.
