@@ -80,6 +80,7 @@ func PatternID(traceID string) string { return "pattern_" + traceID }
 // it must be extracted anew.
 type Provenance struct {
 	RunID            string         `json:"run_id"`
+	ServiceName      string         `json:"service_name"` // of the raw trace, redacted
 	Analyzer         string         `json:"analyzer"`
 	Model            string         `json:"model"`         // as requested, or "" for an analyzer without a model
 	ModelVersion     string         `json:"model_version"` // as the service named the model that answered

@@ -162,6 +162,7 @@ func (p *Pipeline) finish(in *Input, ans *Answer) (evalforge.Pattern, redact.Cou
 		ExtractedAt:   evalforge.At(p.Now()),
 		Fingerprint:   Fingerprint(&a),
 		Provenance: evalforge.Provenance{
+			ServiceName:      in.ServiceName,
 			Analyzer:         p.Analyzer.Name(),
 			Model:            ans.Model,
 			ModelVersion:     ans.ModelVersion,
