@@ -106,6 +106,7 @@ func (d *chatDecoder) footer(m map[string]any, n int) {
 func (d *chatDecoder) decode(l []any, base string) {
 	t := d.b.t
 	t.Steps = make([]Step, 0, len(l))
+	d.b.expect(len(l))
 	for i, e := range l {
 		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
 		m := object(e)

@@ -46,8 +46,12 @@ func Compact(t *Trace, budget int) Compacted {
 	budget = max(budget, MinBudget)
 	p := newPlan(t)
 	view := view{budget: budget}
-	if c, ok := p.render(view); ok {
-		return c
+	// Where the messages alone are over the budget, the cut below gives what this would if
+	// it did fit, unless a name is cut.
+	if p.messages <= budget || p.longestName > nameCap {
+		if c, ok := p.render(view); ok {
+			return c
+		}
 	}
 	view.names, view.cap = nameCap, minCap
 	if p.fits(view) {

@@ -58,13 +58,11 @@ const (
 func (p *plan) widen(v view) Compacted {
 	var w water
 	r := p.write(v, &w)
-	fixed := len(r.buf) - w.bytes(v.cap)
 	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
-	best := r.take()
-	target := v.budget - fixed
-	for range maxTries {
-		free := v.budget - len(best.JSON)
-		if best.BytesCut == 0 || free <= v.budget/enough || lo >= hi {
+	target := v.budget - (len(r.buf) - w.bytes(lo))
+	atLo := true // r is the rendering with the cap lo
+	for try := 0; try < maxTries && lo < hi; try++ {
+		if atLo && (r.cut == 0 || v.budget-len(r.buf) <= v.budget/enough) {
 			break
 		}
 		at := v
@@ -72,17 +70,18 @@ func (p *plan) widen(v view) Compacted {
 		if at.cap == lo {
 			at.cap = lo + (hi-lo+1)/2
 		}
-		r := p.write(at, nil)
-		if r.over() {
+		r = p.write(at, nil)
+		if atLo = !r.over(); atLo {
+			lo = at.cap
+			target += v.budget - len(r.buf)
+		} else {
 			hi = at.cap - 1
 			target -= max(v.budget/enough, (w.bytes(at.cap)-w.bytes(lo))/8)
-			continue
 		}
-		lo = at.cap
-		target += v.budget - len(r.buf)
-		spare := best.JSON
-		best = r.take()
-		p.scratch.buf = spare[:0]
 	}
-	return best
+	if !atLo {
+		v.cap = lo
+		r = p.write(v, nil)
+	}
+	return r.take()
 }
