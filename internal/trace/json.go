@@ -40,7 +40,7 @@ type field struct {
 // A texts is the memory of decoded strings. Short ones lie in a block with others.
 type texts struct{ block []byte }
 
-// blockSize is the size of a block, in bytes; what takes half of one has its own.
+// blockSize is the size of a block, in bytes; what takes an eighth of one has its own.
 const blockSize = 8 << 10
 
 // room returns what is left of the block.
@@ -50,7 +50,7 @@ func (t *texts) room() []byte { return t.block[len(t.block):] }
 // bytes are still to be read.
 func (t *texts) more(b []byte, n, rest int) []byte {
 	n += len(b)
-	if n >= blockSize/2 {
+	if n >= blockSize/8 {
 		return append(make([]byte, 0, n), b...)
 	}
 	t.block = make([]byte, 0, max(n, min(blockSize, len(b)+rest)))
@@ -78,6 +78,9 @@ const maxDepth = 10_000
 // parseFast parses s, which must be valid UTF-8, and reports whether it could.
 func parseFast(s string, otlp bool) (any, bool) {
 	p := parser{s: s, otlp: otlp}
+	var values [16]any // on the stack: most texts are small
+	var fields [16]field
+	p.values, p.fields = values[:0], fields[:0]
 	v, ok := p.value()
 	if !ok {
 		return nil, false

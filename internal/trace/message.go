@@ -22,7 +22,7 @@ func (c *memo) parseMessages(v any, role string) []Message {
 			}
 		}
 	}
-	switch v := embedded(v).(type) {
+	switch v := c.embedded(v).(type) {
 	case []any:
 		var out []Message
 		for _, e := range v {
