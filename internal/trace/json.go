@@ -78,9 +78,6 @@ const maxDepth = 10_000
 // parseFast parses s, which must be valid UTF-8, and reports whether it could.
 func parseFast(s string, otlp bool) (any, bool) {
 	p := parser{s: s, otlp: otlp}
-	var values [16]any // on the stack: most texts are small
-	var fields [16]field
-	p.values, p.fields = values[:0], fields[:0]
 	v, ok := p.value()
 	if !ok {
 		return nil, false

@@ -14,7 +14,7 @@ type memo struct {
 	values   map[string]any
 	tools    map[string][]Tool
 	toolSets map[*any][]Tool // by the first element of their list
-	schemas  map[Tool]Tool   // by what is declared, its schema as it is written
+	schemas  map[Tool]Tool   // by what is declared, its schema as it is written, after its key
 	// keep holds the maps whose addresses are keys, so that none is used twice.
 	keep []map[string]any
 }
@@ -201,11 +201,15 @@ func (c *memo) parseToolList(l []any) []Tool {
 // texts, as attributes are.
 func (c *memo) parseTool(m map[string]any) Tool {
 	key := Tool{Name: scalar(m["name"]), Description: scalar(m["description"])}
-	schema, ok := m["parameters"].(string)
-	if c == nil || !ok || len(m) > 3 {
-		return parseTool(m)
+	for k, v := range m {
+		s, ok := v.(string)
+		if !ok || c == nil || len(m) > 3 {
+			return parseTool(m)
+		}
+		if k != "name" && k != "description" {
+			key.Schema = k + s
+		}
 	}
-	key.Schema = schema
 	t, known := c.schemas[key]
 	if !known {
 		t = parseTool(m)
