@@ -54,8 +54,8 @@ func Compact(t *Trace, budget int) Compacted {
 		}
 	}
 	view.names, view.cap = nameCap, minCap
-	if p.fits(view) {
-		return p.widen(view)
+	if c, ok := p.widen(view); ok {
+		return c
 	}
 	if p.longestList > minItems {
 		view.items = minItems
@@ -65,7 +65,8 @@ func Compact(t *Trace, budget int) Compacted {
 				v.items = n
 				return p.fits(v)
 			})
-			return p.widen(view)
+			c, _ := p.widen(view)
+			return c
 		}
 	}
 	view.items = minItems
@@ -89,7 +90,8 @@ func Compact(t *Trace, budget int) Compacted {
 		v.keep = keep(n)
 		return p.fits(v)
 	}))
-	return p.widen(view)
+	c, _ := p.widen(view)
+	return c
 }
 
 // largest returns a value in [lo, hi] that fits, by bisection: the largest where fits is

@@ -51,13 +51,16 @@ const (
 )
 
 // widen renders with the largest cap that fits v's budget, or one that leaves about a
-// hundredth of it unused; v fits as it is.
+// hundredth of it unused. It reports false where v does not even fit as it is.
 //
 // How the size grows with the cap is known but for where in a text its escapes are, so
 // the cap is computed, and corrected a few times by what the rendering then measures.
-func (p *plan) widen(v view) Compacted {
+func (p *plan) widen(v view) (Compacted, bool) {
 	var w water
 	r := p.write(v, &w)
+	if r.over() {
+		return Compacted{}, false
+	}
 	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
 	target := v.budget - (len(r.buf) - w.bytes(lo))
 	atLo := true // r is the rendering with the cap lo
@@ -83,5 +86,5 @@ func (p *plan) widen(v view) Compacted {
 		v.cap = lo
 		r = p.write(v, nil)
 	}
-	return r.take()
+	return r.take(), true
 }
