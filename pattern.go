@@ -109,6 +109,9 @@ type Provenance struct {
 	QuotesDropped int `json:"quotes_dropped,omitempty"`
 	// Repaired is why a first answer was refused, if this is the second: a kind of error.
 	Repaired string `json:"repaired,omitempty"`
+	// DerivedFrom is the trace whose analysis this one repeats, because both show the same
+	// failure; such a pattern took no call. "" for all others.
+	DerivedFrom string `json:"derived_from,omitempty"`
 }
 
 // A ConfidenceMove is one reason why a pattern's confidence is not its analyzer's.

@@ -21,6 +21,9 @@ import (
 type Store interface {
 	Queue
 	Archive
+	Ledger
+	Answers
+	Reviser
 	// InstallationKey returns the random key of this installation (32 bytes), made on
 	// first use and the same ever after. Redaction derives its placeholders from it.
 	InstallationKey(ctx context.Context) ([]byte, error)

@@ -17,14 +17,45 @@ type parser struct {
 	s       string
 	i       int
 	depth   int
-	scratch []byte // of strings with escapes
-	values  []any  // of the arrays under way
+	texts   texts   // strings with escapes, decoded
+	values  []any   // of the arrays under way
+	fields  []field // of the objects under way
 	// otlp makes attrMap of the values of "attributes" that are OTLP's lists of keys and
 	// values, and plain values of the AnyValues under "body".
 	otlp bool
-	// shared has the values of the texts that recur in a document: messages and
-	// declarations of tools. Nothing that was parsed is ever changed.
+	// lists counts the lists of messages so far, of which the first shares nothing; shared
+	// has the values of the texts that recur in a document: messages and declarations of
+	// tools. Nothing that was parsed is ever changed.
+	lists  int
 	shared map[string]any
+}
+
+// A field is one of an object's.
+type field struct {
+	key   string
+	value any
+}
+
+// A texts is the memory of decoded strings. Short ones lie in a block with others.
+type texts struct{ block strings.Builder }
+
+// blockSize is the size of a block, in bytes; what takes half of one has its own.
+const blockSize = 8 << 10
+
+// room returns a builder with room for a string of n bytes, in a document of which rest
+// bytes are still to be read. It grows no more, so what is taken from it stays as it is.
+func (t *texts) room(n, rest int) *strings.Builder {
+	switch {
+	case t.block.Cap()-t.block.Len() >= n:
+		return &t.block
+	case n >= blockSize/2:
+		var own strings.Builder
+		own.Grow(n)
+		return &own
+	}
+	t.block = strings.Builder{}
+	t.block.Grow(max(n, min(blockSize, rest)))
+	return &t.block
 }
 
 // An attrMap is an OTLP list of attributes, decoded.
@@ -113,11 +144,11 @@ func (p *parser) object() (any, bool) {
 	if p.depth++; p.depth > maxDepth {
 		return nil, false
 	}
-	m := make(map[string]any)
 	if p.take('}') {
 		p.depth--
-		return m, true
+		return map[string]any{}, true
 	}
+	base := len(p.fields)
 	for {
 		if p.next() != '"' {
 			return nil, false
@@ -136,20 +167,32 @@ func (p *parser) object() (any, bool) {
 			p.space()
 			v, ok = p.sharedValue()
 		case k == "messages" && p.next() == '[':
-			v, ok = p.array(true)
+			p.lists++
+			v, ok = p.array(p.lists > 1)
 		default:
 			v, ok = p.value()
 		}
 		if !ok {
 			return nil, false
 		}
-		m[k] = v
+		p.fields = append(p.fields, field{k, v})
 		if p.take(',') {
 			continue
 		}
 		p.depth--
-		return m, p.take('}')
+		return p.takeFields(base), p.take('}')
 	}
+}
+
+// takeFields returns the fields from base on as an object. Of equal ones the last counts.
+func (p *parser) takeFields(base int) map[string]any {
+	m := make(map[string]any, len(p.fields)-base)
+	for _, f := range p.fields[base:] {
+		m[f.key] = f.value
+	}
+	clear(p.fields[base:])
+	p.fields = p.fields[:base]
+	return m
 }
 
 // array reads the array that starts here, with its elements shared if share is set.
@@ -277,57 +320,83 @@ func (p *parser) str() (string, bool) {
 		p.i = end + 1
 		return p.s[start:end], true
 	}
-	b := p.scratch[:0]
+	past, ok := quoted(p.s, end)
+	if !ok {
+		return "", false
+	}
+	b := p.texts.room(past-start, len(p.s)-start)
+	from := b.Len()
 	for {
-		b = append(b, p.s[start:end]...)
+		b.WriteString(p.s[start:end])
 		if p.s[end] == '"' {
 			break
 		}
-		if p.s[end] != '\\' || end+1 >= len(p.s) {
+		n := p.escape(b, end)
+		if n == 0 {
 			return "", false
 		}
-		c := p.s[end+1]
-		start = end + 2
-		switch c {
-		case '"', '\\', '/':
-			b = append(b, c)
-		case 'n':
-			b = append(b, '\n')
-		case 't':
-			b = append(b, '\t')
-		case 'r':
-			b = append(b, '\r')
-		case 'b':
-			b = append(b, '\b')
-		case 'f':
-			b = append(b, '\f')
-		case 'u':
-			r, ok := hex4(p.s[start:])
-			if !ok {
-				return "", false
-			}
-			start += 4
-			if utf16.IsSurrogate(r) {
-				r2, ok := rune(0), false
-				if strings.HasPrefix(p.s[start:], `\u`) {
-					r2, ok = hex4(p.s[start+2:])
-				}
-				if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
-					start += 6
-				}
-			}
-			b = utf8.AppendRune(b, r)
-		default:
-			return "", false
-		}
+		start = end + n
 		end = start + special(p.s[start:])
-		if end >= len(p.s) {
-			return "", false
-		}
 	}
-	p.i = end + 1
-	p.scratch = b
-	return string(b), true
+	p.i = past
+	return b.String()[from:], true
+}
+
+// quoted moves past the end of the string of which s[i] is a special byte, without
+// decoding it.
+func quoted(s string, i int) (past int, ok bool) {
+	for i < len(s) {
+		switch s[i] {
+		case '"':
+			return i + 1, true
+		case '\\':
+			if i += 2; i > len(s) {
+				return 0, false
+			}
+		default: // a control character
+			return 0, false
+		}
+		i += special(s[i:])
+	}
+	return 0, false
+}
+
+// escape decodes the escape at i and returns its length, or 0 when it is none.
+func (p *parser) escape(b *strings.Builder, i int) int {
+	switch c := p.s[i+1]; c {
+	case '"', '\\', '/':
+		b.WriteByte(c)
+	case 'n':
+		b.WriteByte('\n')
+	case 't':
+		b.WriteByte('\t')
+	case 'r':
+		b.WriteByte('\r')
+	case 'b':
+		b.WriteByte('\b')
+	case 'f':
+		b.WriteByte('\f')
+	case 'u':
+		r, ok := hex4(p.s[i+2:])
+		if !ok {
+			return 0
+		}
+		n := len(`\u0000`)
+		if utf16.IsSurrogate(r) {
+			r2, ok := rune(0), false
+			if strings.HasPrefix(p.s[i+n:], `\u`) {
+				r2, ok = hex4(p.s[i+n+2:])
+			}
+			if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
+				n *= 2
+			}
+		}
+		b.WriteRune(r)
+		return n
+	default:
+		return 0
+	}
+	return 2
 }
 
 // hex4 decodes the four hex digits at the start of s.
@@ -354,7 +423,7 @@ func hex4(s string) (rune, bool) {
 // otlpValue reads the value of key, "attributes" or "body": as OTLP's if it is that,
 // else as any other.
 func (p *parser) otlpValue(key string) (any, bool) {
-	start, depth, values := p.i, p.depth, len(p.values)
+	start, depth, values, fields := p.i, p.depth, len(p.values), len(p.fields)
 	if key == "body" {
 		if p.next() == '{' {
 			if v, ok := p.anyValue(); ok {
@@ -362,48 +431,48 @@ func (p *parser) otlpValue(key string) (any, bool) {
 			}
 		}
 	} else if p.next() == '[' {
-		m := make(attrMap)
-		if p.keyValues(m) {
-			return m, true
+		if m, ok := p.keyValues(); ok {
+			return attrMap(m), true
 		}
 	}
-	p.i, p.depth, p.values = start, depth, p.values[:values]
+	p.i, p.depth, p.values, p.fields = start, depth, p.values[:values], p.fields[:fields]
 	return p.value()
 }
 
-// keyValues reads a list of {"key": …, "value": …} into m.
-func (p *parser) keyValues(m map[string]any) bool {
+// keyValues reads a list of {"key": …, "value": …}.
+func (p *parser) keyValues() (map[string]any, bool) {
 	if !p.take('[') {
-		return false
+		return nil, false
 	}
+	base := len(p.fields)
 	if p.take(']') {
-		return true
+		return p.takeFields(base), true
 	}
 	for {
 		if !p.take('{') || !p.field("key") || p.next() != '"' {
-			return false
+			return nil, false
 		}
 		k, ok := p.str()
 		if !ok || k == "" {
-			return false
+			return nil, false
 		}
+		var v any
 		if p.take(',') {
 			if !p.field("value") || p.next() != '{' {
-				return false
+				return nil, false
 			}
-			if m[k], ok = p.anyValue(); !ok {
-				return false
+			if v, ok = p.anyValue(); !ok {
+				return nil, false
 			}
-		} else {
-			m[k] = nil
 		}
+		p.fields = append(p.fields, field{k, v})
 		if !p.take('}') {
-			return false
+			return nil, false
 		}
 		if p.take(',') {
 			continue
 		}
-		return p.take(']')
+		return p.takeFields(base), p.take(']')
 	}
 }
 
@@ -429,12 +498,15 @@ func (p *parser) anyValue() (v any, ok bool) {
 	case "stringValue", "string_value", "intValue", "int_value", "doubleValue", "double_value", "boolValue", "bool_value", "bytesValue", "bytes_value":
 		v, ok = p.value()
 	case "kvlistValue", "kvlist_value":
-		m := make(map[string]any)
+		m := map[string]any{}
 		if !p.take('{') {
 			return nil, false
 		}
 		if !p.take('}') {
-			if ok = p.field("values") && p.keyValues(m) && p.take('}'); !ok {
+			if !p.field("values") {
+				return nil, false
+			}
+			if m, ok = p.keyValues(); !ok || !p.take('}') {
 				return nil, false
 			}
 		}
@@ -492,20 +564,11 @@ func (p *parser) skip() bool {
 		switch p.next() {
 		case '"':
 			p.i++
-			for {
-				p.i += special(p.s[p.i:])
-				if p.i >= len(p.s) || p.s[p.i] < ' ' {
-					return false
-				}
-				if p.s[p.i] == '"' {
-					p.i++
-					break
-				}
-				p.i += 2
-				if p.i > len(p.s) {
-					return false
-				}
+			past, ok := quoted(p.s, p.i+special(p.s[p.i:]))
+			if !ok {
+				return false
 			}
+			p.i = past
 		case '{', '[':
 			p.i++
 			depth++

@@ -27,6 +27,7 @@ type plan struct {
 	fold        []fold // by first folded position, ascending
 	longestText int
 	longestList int
+	size        int // of a rendering without cuts, estimated, in bytes
 	scratch     *scratch
 }
 
@@ -51,8 +52,8 @@ func newPlan(t *Trace) *plan {
 			p.parent[i] = a // an ancestor comes before its descendants: no cycles
 		}
 	}
-	p.measure()
 	p.weigh()
+	p.measure()
 	p.findFolds()
 	return p
 }
@@ -65,9 +66,13 @@ func (p *plan) failed(i int) bool {
 
 func (p *plan) measure() {
 	t := p.t
+	// What keys, numbers and names take, by step and message, in bytes.
+	const perStep, perMessage = 128, 64
+	p.size = perStep*len(t.Steps) + perMessage*(len(t.Messages)+len(t.Labels)+len(t.Tools))
 	text := func(ss ...string) {
 		for _, s := range ss {
 			p.longestText = max(p.longestText, len(s))
+			p.size += len(s)
 		}
 	}
 	list := func(n int) { p.longestList = max(p.longestList, n) }
@@ -96,7 +101,9 @@ func (p *plan) measure() {
 		text(t.Labels[i].Explanation, t.Labels[i].Value)
 	}
 	for i := range t.Tools {
-		text(t.Tools[i].Schema, t.Tools[i].Description)
+		if p.failingTool[t.Tools[i].Name] {
+			text(t.Tools[i].Schema, t.Tools[i].Description)
+		}
 	}
 	list(len(t.Labels))
 	list(len(t.Tools))

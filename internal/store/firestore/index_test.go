@@ -196,6 +196,7 @@ func shapes(db *DB) map[string]firestore.Query {
 		"oldest": db.oldestUnprocessed(1),
 		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", 1),
 		"pending": db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
+		"history":     db.historyOf("a", 1),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}
 	lists := map[string]listQuery{"runs": db.runList(), "states": db.stateList(extract.StateQuery{}),
@@ -258,6 +259,9 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 		runs:      {"trace_outcomes"},
 		errorDocs: {"error_message", "model_response_excerpt"},
 		states:    {"last_error", "runs"},
+		ledger:    {"open"},
+		answers:   {"doc"},
+		history:   {"doc"},
 	} {
 		for _, f := range fields {
 			if !indexes.exempt(DefaultPrefix+collection, f) {

@@ -140,6 +140,7 @@ func (s *Store) Commit(ctx context.Context, l extract.Lease, res extract.Result)
 		return fmt.Errorf("commit: %w", err)
 	}
 	if p != nil {
+		s.keepHistory(l.TraceID, doc)
 		s.patterns[l.TraceID] = pattern{document{p.ExtractedAt.String(), doc}, p.FailureType, p.Severity, p.Fingerprint}
 	}
 	s.queue.remove(r)

@@ -26,6 +26,9 @@ type Store struct {
 	patterns map[string]pattern // by trace id
 	runs     map[string]document
 	errors   map[string]errorDocument // by document id
+	windows  map[string]*window
+	answers  map[string]keptAnswer
+	history  map[string][][]byte // replaced patterns by trace id, the oldest first
 }
 
 var _ extract.Store = (*Store)(nil)
@@ -91,6 +94,11 @@ type pattern struct {
 	fingerprint string
 }
 
+type keptAnswer struct {
+	traceID string
+	doc     []byte
+}
+
 type errorDocument struct {
 	document
 	runID, traceID string
@@ -104,6 +112,9 @@ func New() *Store {
 		patterns: map[string]pattern{},
 		runs:     map[string]document{},
 		errors:   map[string]errorDocument{},
+		windows:  map[string]*window{},
+		answers:  map[string]keptAnswer{},
+		history:  map[string][][]byte{},
 	}
 }
 

@@ -25,6 +25,9 @@ func TestQueryPlans(t *testing.T) {
 		"digest": sqlDigest, "insert trace": sqlInsertTrace, "insert state": sqlInsertState, "replace trace": sqlReplaceTrace,
 		"requeue changed": sqlRequeueChanged, "requeue unchanged": sqlRequeueUnchanged, "trace": sqlTrace,
 		"pattern": sqlPattern, "run": sqlRun, "state": sqlState, "retry": sqlRetry, "backlog": sqlBacklog,
+		"window": sqlWindow, "count": sqlCount, "open reservation": sqlOpenReservation, "settle window": sqlSettleWindow,
+		"close reservation": sqlCloseReservation, "spend": sqlSpend, "answer": sqlAnswer, "save answer": sqlSaveAnswer,
+		"list history": sqlHistory, "reopen trace": sqlReopenTrace, "reopen state": sqlReopenState,
 		"remove": "DELETE FROM raw_traces WHERE trace_id = ?1",
 	}
 	lists := map[string]listQuery{
