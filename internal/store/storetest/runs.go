@@ -71,14 +71,14 @@ func stored(r evalforge.Run) []string {
 // run takes and older than all else, do not keep a fresh one from the very next run. The
 // runs are as far apart as the default schedule's, which is longer than the first backoffs.
 func failingDoNotDelay(e *env) {
-	const fail, batch = 200, 50
+	const fail, batch, runs = 200, 50, 10
 	var all []evalforge.RawTrace
 	for i := range fail {
 		all = append(all, failsForever(fmt.Sprintf("fails-%03d", i), 0))
 	}
 	e.putMany(all)
 	tried := map[string]int{}
-	for n := range 16 {
+	for n := range runs {
 		want := []string{}
 		if n >= fail/batch { // each has had its first try
 			id := fmt.Sprintf("good-%02d", n)
@@ -104,7 +104,7 @@ func failingDoNotDelay(e *env) {
 			least, most = min(least, n), max(most, n)
 		}
 	}
-	if len(tried) != fail+16-fail/batch || most-least > 2 {
+	if len(tried) != fail+runs-fail/batch || most-least > 2 {
 		e.Errorf("%d traces were tried, the failing ones %d to %d times; want all, about as often", len(tried), least, most)
 	}
 }
