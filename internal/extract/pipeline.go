@@ -179,7 +179,7 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 // provenance says how an answer came about.
 func (p *Pipeline) provenance(in *Input, ans *Answer) evalforge.Provenance {
 	return evalforge.Provenance{
-		ServiceName:      in.ServiceName,
+		ServiceName:      name(in.ServiceName),
 		Analyzer:         p.Analyzer.Name(),
 		Model:            ans.Model,
 		ModelVersion:     name(ans.ModelVersion),
