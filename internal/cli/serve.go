@@ -30,7 +30,6 @@ Ctrl-C or SIGTERM stops it in an orderly way, within 9 seconds: runs take no mor
 			"evalforge serve",
 			"evalforge serve -every 30m -analyzer gemini",
 			"evalforge serve -samples",
-			"curl -X POST http://127.0.0.1:8080/extraction/run-once",
 		},
 		uses: []group{groupService, groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction},
 		flags: func(fs *flag.FlagSet) {
