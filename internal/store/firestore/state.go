@@ -90,6 +90,9 @@ type state struct {
 	// Mark is of the last change other than a claim, by which its writer knows it again
 	// when the acknowledgement was lost.
 	Mark string `json:"mark"`
+	// Revisions counts the patterns that were committed; or is 1 if one may be there all
+	// the same.
+	Revisions int `json:"revisions,omitempty"`
 
 	exists  bool
 	version time.Time
