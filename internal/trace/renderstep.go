@@ -232,7 +232,7 @@ func (r *renderer) attrs(attrs map[string]string) {
 			break
 		}
 		if r.names == 0 || len(k) <= r.names {
-			r.content(k, attrs[k], place{})
+			r.content(string(appendEscaped(nil, k)), attrs[k], place{})
 		}
 	}
 	r.close()
