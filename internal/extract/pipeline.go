@@ -42,6 +42,8 @@ type Extraction struct {
 	// Redactions counts, by kind, the values that are replaced in the trace, whenever that
 	// was done, and those that were replaced in the answer.
 	Redactions redact.Counts
+	// Stages is how long it took; what it waited for turns is not taken out of Analyze.
+	Stages evalforge.Stages
 }
 
 // Prepare decodes, redacts and compacts a raw trace and finds its signals. Its errors
@@ -102,26 +104,35 @@ func (p *Pipeline) budget() int {
 // redact the answer. The pattern's run id is left to the caller. Errors are [*Error];
 // what failed attempts cost is in them.
 func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extraction, error) {
+	start := p.Now()
 	in, err := p.Prepare(raw)
+	stages := evalforge.Stages{Prepare: p.since(start)}
 	if err != nil {
-		return Extraction{}, err
+		return Extraction{Stages: stages}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return Extraction{}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
 	}
+	start = p.Now()
 	ans, err := p.Analyzer.Analyze(ctx, in)
+	stages.Analyze = p.since(start)
 	if err != nil {
-		return Extraction{}, asError(ctx, err)
+		return Extraction{Stages: stages}, asError(ctx, err)
 	}
 	spent := Spent{Tokens: ans.Tokens, CostUSD: ans.CostUSD, Attempts: ans.Attempts}
+	start = p.Now()
 	pat, counts, refused := p.finish(in, ans)
+	stages.Finish = p.since(start)
 	if refused != nil {
 		refused.Spent, refused.Response = spent, ans.Raw
-		return Extraction{}, refused
+		return Extraction{Stages: stages}, refused
 	}
 	counts.Add(in.Redactions)
-	return Extraction{Pattern: pat, Spent: spent, Redactions: counts}, nil
+	return Extraction{Pattern: pat, Spent: spent, Redactions: counts, Stages: stages}, nil
 }
+
+// since returns the milliseconds since a time.
+func (p *Pipeline) since(start time.Time) int64 { return p.Now().Sub(start).Milliseconds() }
 
 // asError gives err a kind. An analyzer that failed because the trace's time was up is
 // a timeout, whatever it made of it.
@@ -130,7 +141,7 @@ func asError(ctx context.Context, err error) *Error {
 	if !errors.As(err, &e) {
 		e = &Error{Kind: KindOf(err), Err: err}
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout && e.Kind != KindHalted {
 		e = &Error{Kind: KindTimeout, Err: fmt.Errorf("the trace's time budget ran out: %w", e.Err), Response: e.Response, Spent: e.Spent}
 	}
 	return e
