@@ -209,6 +209,7 @@ func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
 	for _, c := range claims {
 		r.rec.WouldProcess = append(r.rec.WouldProcess, c.Trace.TraceID)
 	}
+	r.rec.Estimate = r.estimate(claims)
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
 	if err != nil {
 		err = fmt.Errorf("looking at the backlog: %w", err)
