@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
@@ -115,7 +116,7 @@ func (c *call) firestoreOptions(spec storeSpec) firestore.Options {
 type session struct {
 	store    extract.Store
 	redactor *redact.Redactor
-	clean    cleaner
+	clean    clean.Cleaner
 }
 
 // open opens the call's store.
@@ -139,7 +140,7 @@ func (c *call) openSpec(ctx context.Context, spec storeSpec, mode openMode) (*se
 	if s.redactor, err = c.newRedactor(key); err != nil {
 		return nil, s.close(err)
 	}
-	s.clean = cleaner{s.redactor}
+	s.clean = clean.New(s.redactor)
 	return s, nil
 }
 

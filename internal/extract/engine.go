@@ -95,6 +95,11 @@ type RunRequest struct {
 	DryRun    bool     // no model call, no write
 	TraceIDs  []string // only these, if not empty
 	Trigger   evalforge.Trigger
+	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
+	RunID string
+	// ClaimUntil is when the run stops claiming; what is in flight then is finished. The
+	// zero time is no bound.
+	ClaimUntil time.Time
 	// Progress, if not nil, is called after each trace, never concurrently.
 	Progress func(Progress)
 }
@@ -132,7 +137,7 @@ func (e *Engine) Run(ctx context.Context, req RunRequest) (evalforge.Run, error)
 		Engine: e, o: o, req: req, size: size,
 		queue: e.Queue, asked: ctx,
 		rec: evalforge.Run{
-			RunID:         NewRunID("run", now),
+			RunID:         cmp.Or(req.RunID, NewRunID("run", now)),
 			StartedAt:     evalforge.At(now),
 			TriggeredBy:   cmp.Or(req.Trigger, evalforge.Manual),
 			BatchSize:     size,
@@ -259,6 +264,11 @@ func (r *run) run(ctx context.Context) (evalforge.Run, error) {
 func (r *run) next(ctx, work context.Context) (Claim, bool) {
 	r.mu.Lock()
 	if ctx.Err() != nil || r.early || r.claimed >= r.size {
+		r.mu.Unlock()
+		return Claim{}, false
+	}
+	if u := r.req.ClaimUntil; !u.IsZero() && !r.Pipeline.Now().Before(u) {
+		r.rec.Throttled, r.rec.ThrottleReason = true, "the time for the run was up"
 		r.mu.Unlock()
 		return Claim{}, false
 	}
@@ -506,7 +516,7 @@ func (r *run) fail(ctx context.Context, j *job, err error) {
 	f := Failure{
 		Error:      rec,
 		RetryAt:    r.Pipeline.Now().Add(r.backoff(c.Attempt)),
-		Quarantine: info.permanent || c.Attempt >= r.o.MaxAttempts,
+		Quarantine: info.permanent || isFinal(err) || c.Attempt >= r.o.MaxAttempts,
 	}
 	if !errors.Is(err, ErrLeaseLost) {
 		if ferr := r.persist(ctx, recordFor, func(ctx context.Context) error { return r.queue.Fail(ctx, c.Lease, f) }); ferr != nil {
