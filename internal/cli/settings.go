@@ -17,6 +17,8 @@ import (
 	"github.com/evalforge/evalforge/internal/gemini"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
+	"github.com/evalforge/evalforge/internal/server/auth"
+	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -31,6 +33,7 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
 
 	redactionKey   []byte // nil: the store's
@@ -115,10 +118,11 @@ const (
 	groupRun       group = "Runs"
 	groupRedaction group = "Redaction"
 	groupService   group = "Service"
+	groupAccess    group = "Access"
 )
 
 func groups() []group {
-	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupGeneral}
+	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupGeneral}
 }
 
 // A setting is one thing that can be set. A flag beats the environment, which beats the
@@ -304,6 +308,47 @@ func settings() []setting {
 			set: func(c *config, v string) error {
 				return setDuration(&c.service.requestTimeout, v, 10*time.Second, time.Hour)
 			},
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUTH"}, value: "MODE",
+			shown: "none; on Cloud Run iam",
+			doc:   "Who checks callers of the service, as docs/security.md explains: iam (Cloud Run), oidc (the service verifies ID tokens), iap (it verifies the header of Identity-Aware Proxy), or none (only on a loopback address).",
+			set:   func(c *config, v string) (err error) { c.access.mode, err = auth.ParseMode(v); return err },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUDIENCE"}, value: "AUD,AUD", shown: "none",
+			doc: "What tokens must be made out for: with oidc the service's URL, with iap the audience that its page shows. One of several is enough.",
+			set: func(c *config, v string) error { c.access.audiences = fieldsOf(v); return nil },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_ISSUER"}, value: "URL", shown: "Google",
+			doc: "Whose ID tokens oidc accepts.",
+			set: func(c *config, v string) error { return setURL(&c.access.issuer, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_JWKS_URL"}, value: "URL", shown: "Google's",
+			doc: "Where the issuer publishes its keys. Another issuer than Google needs it.",
+			set: func(c *config, v string) error { return setURL(&c.access.keysURL, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_INVOKERS"}, value: "WHO,WHO", shown: "nobody; with iam, as long as nobody has any role, everybody whom Cloud Run lets in",
+			doc: "Who may start runs: e-mail addresses, @DOMAIN, sub:SUBJECT, or * for everybody who is authenticated. The scheduler's service account is one.",
+			set: setRole(route.Invoker),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_VIEWERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read patterns, runs and errors.",
+			set: setRole(route.Viewer),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_OPERATORS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read, retry, extract again and import.",
+			set: setRole(route.Operator),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_SENDERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may deliver traces over OTLP.",
+			set: setRole(route.Sender),
 		},
 		{
 			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",
@@ -503,10 +548,15 @@ func setRedactionRules(c *config, v string) error {
 }
 
 func setPhoneRegions(c *config, v string) error {
-	regions := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+	regions := fieldsOf(v)
 	if err := redact.CheckRegions(regions); err != nil {
 		return fmt.Errorf("is refused: %w", err)
 	}
 	c.phoneRegions = regions
 	return nil
+}
+
+// fieldsOf splits a list that is separated by commas or spaces.
+func fieldsOf(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -166,6 +166,7 @@ func (p *Pipeline) finish(in *Input, ans *Answer) (evalforge.Pattern, redact.Cou
 			Model:            ans.Model,
 			ModelVersion:     ans.ModelVersion,
 			PromptSHA256:     ans.PromptSHA256,
+			Temperature:      ans.Temperature,
 			SchemaSHA256:     evalforge.AnalysisSchemaSHA256(),
 			RedactionVersion: redact.Version,
 			Redactions:       in.Redactions.Strings(),
