@@ -117,8 +117,8 @@ const (
 	groupPace      group = "Pace"
 	groupRun       group = "Runs"
 	groupRedaction group = "Redaction"
-	groupService   group = "Service"
 	groupAccess    group = "Access"
+	groupService   group = "Service"
 )
 
 func groups() []group {
@@ -286,30 +286,6 @@ func settings() []setting {
 			set:   setPhoneRegions,
 		},
 		{
-			group: groupService, flag: "addr", vars: []string{"EVALFORGE_ADDR"}, value: "HOST:PORT",
-			shown: "127.0.0.1:8080, only for this machine; on Cloud Run all addresses",
-			doc:   "Where the service listens. Port 0 takes a free one, which is printed.",
-			set:   setAddr,
-		},
-		{
-			group: groupService, vars: []string{"PORT"}, value: "PORT", def: "8080",
-			doc: "The port to listen on, where -addr does not say.",
-			set: func(c *config, v string) error { return setInt(&c.service.port, v, 0, 65535) },
-		},
-		{
-			group: groupService, flag: "every", vars: []string{"EVALFORGE_EVERY"}, value: "DURATION",
-			shown: "never: runs are started by requests",
-			doc:   "Makes a run at once and then one this often, such as 30m, where nothing else calls the service on a schedule. These runs never overlap each other. From 1s to 24h.",
-			set:   func(c *config, v string) error { return setDuration(&c.service.every, v, time.Second, 24*time.Hour) },
-		},
-		{
-			group: groupService, vars: []string{"EVALFORGE_REQUEST_TIMEOUT"}, value: "DURATION", def: server.DefaultRunTimeout.String(),
-			doc: "How long a request that makes a run may take. The run stops claiming traces early enough to be answered in this time. Set it to the request timeout of the Cloud Run service, or to the scheduler's attempt deadline if that is shorter. From 10s to 1h.",
-			set: func(c *config, v string) error {
-				return setDuration(&c.service.requestTimeout, v, 10*time.Second, time.Hour)
-			},
-		},
-		{
 			group: groupAccess, vars: []string{"EVALFORGE_AUTH"}, value: "MODE",
 			shown: "none; on Cloud Run iam",
 			doc:   "Who checks callers of the service, as docs/security.md explains: iam (Cloud Run), oidc (the service verifies ID tokens), iap (it verifies the header of Identity-Aware Proxy), or none (only on a loopback address).",
@@ -349,6 +325,30 @@ func settings() []setting {
 			group: groupAccess, vars: []string{"EVALFORGE_SENDERS"}, value: "WHO,WHO", shown: "nobody",
 			doc: "Who may deliver traces over OTLP.",
 			set: setRole(route.Sender),
+		},
+		{
+			group: groupService, flag: "addr", vars: []string{"EVALFORGE_ADDR"}, value: "HOST:PORT",
+			shown: "127.0.0.1:8080, only for this machine; on Cloud Run all addresses",
+			doc:   "Where the service listens. Port 0 takes a free one, which is printed.",
+			set:   setAddr,
+		},
+		{
+			group: groupService, vars: []string{"PORT"}, value: "PORT", def: "8080",
+			doc: "The port to listen on, where -addr does not say.",
+			set: func(c *config, v string) error { return setInt(&c.service.port, v, 0, 65535) },
+		},
+		{
+			group: groupService, flag: "every", vars: []string{"EVALFORGE_EVERY"}, value: "DURATION",
+			shown: "never: runs are started by requests",
+			doc:   "Makes a run at once and then one this often, such as 30m, where nothing else calls the service on a schedule. These runs never overlap each other. From 1s to 24h.",
+			set:   func(c *config, v string) error { return setDuration(&c.service.every, v, time.Second, 24*time.Hour) },
+		},
+		{
+			group: groupService, vars: []string{"EVALFORGE_REQUEST_TIMEOUT"}, value: "DURATION", def: server.DefaultRunTimeout.String(),
+			doc: "How long a request that makes a run may take. The run stops claiming traces early enough to be answered in this time. Set it to the request timeout of the Cloud Run service, or to the scheduler's attempt deadline if that is shorter. From 10s to 1h.",
+			set: func(c *config, v string) error {
+				return setDuration(&c.service.requestTimeout, v, 10*time.Second, time.Hour)
+			},
 		},
 		{
 			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",

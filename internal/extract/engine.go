@@ -473,7 +473,7 @@ func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, w *wat
 	f := Failure{
 		Error:      rec,
 		RetryAt:    r.Pipeline.Now().Add(r.backoff(c.Attempt)),
-		Quarantine: info.permanent || c.Attempt >= r.o.MaxAttempts,
+		Quarantine: info.permanent || isFinal(err) || c.Attempt >= r.o.MaxAttempts,
 	}
 	if !errors.Is(err, ErrLeaseLost) {
 		if ferr := r.persist(ctx, recordFor, func(ctx context.Context) error { return r.queue.Fail(ctx, c.Lease, f) }); ferr != nil {

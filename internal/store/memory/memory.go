@@ -89,9 +89,7 @@ type document struct {
 
 type pattern struct {
 	document
-	failureType evalforge.FailureType
-	severity    evalforge.Severity
-	fingerprint string
+	value evalforge.Pattern // for matching only: what is handed out is decoded anew
 }
 
 type keptAnswer struct {

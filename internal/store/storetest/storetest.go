@@ -101,10 +101,13 @@ func Run(t *testing.T, h Harness) {
 		{"documents/not shared with the caller", notShared},
 
 		{"list/patterns", listPatterns},
+		{"list/patterns by every filter and order", queryPatterns},
+		{"list/bad pattern queries", badPatternQueries},
 		{"list/runs", listRuns},
 		{"list/errors", listErrors},
 		{"list/states", listStates},
 		{"list/bad pages", badPages},
+		{"insights/stats and groups", insights},
 		{"backlog", backlog},
 		{"ledger/counts to the limit", ledgerLimit},
 		{"ledger/all windows or none", ledgerAllOrNone},
