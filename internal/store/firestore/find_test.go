@@ -149,7 +149,7 @@ func TestPayloadsStayUnread(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	project := emulator.Project()
 	db := open(t, project)
-	const stuck = 3 * idleSweep
+	const stuck = 4 * sweepPage
 	list := make([]evalforge.RawTrace, stuck)
 	for i := range list {
 		list[i] = raw(fmt.Sprintf("stuck-%03d", i), 100+i)
