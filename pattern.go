@@ -82,10 +82,12 @@ func PatternID(traceID string) string { return "pattern_" + traceID }
 // it must be extracted anew.
 type Provenance struct {
 	RunID            string         `json:"run_id"`
+	ServiceName      string         `json:"service_name"` // of the raw trace, redacted
 	Analyzer         string         `json:"analyzer"`
 	Model            string         `json:"model"`         // as requested, or "" for an analyzer without a model
 	ModelVersion     string         `json:"model_version"` // as the service named the model that answered
 	PromptSHA256     string         `json:"prompt_sha256"`
+	Temperature      *float64       `json:"temperature,omitempty"` // absent: the model takes none
 	SchemaSHA256     string         `json:"schema_sha256"`
 	RedactionVersion string         `json:"redaction_version"`
 	Redactions       map[string]int `json:"redactions"`   // values replaced before analysis, by kind

@@ -52,6 +52,7 @@ type Answer struct {
 	Model        string // as requested; may differ from the configured one after a fallback
 	ModelVersion string // as the service named it
 	PromptSHA256 string
+	Temperature  *float64 // nil: the model takes none
 	Tokens       evalforge.Tokens
 	CostUSD      float64
 	Attempts     int

@@ -111,11 +111,32 @@ func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extract
 	}
 	f, err := p.answer(ctx, in)
 	if err != nil {
-		return Extraction{}, err
+		return Extraction{}, p.redactError(asError(ctx, err))
 	}
 	f.redactions.Add(in.Redactions)
 	return Extraction{Pattern: f.pattern, Spent: f.spent, Redactions: f.redactions}, nil
 }
+
+// redactError returns e with its text redacted: what a service says about a request may quote
+// it, and errors are printed, logged and stored.
+func (p *Pipeline) redactError(e *Error) *Error {
+	text, counts := p.Redactor.Text(e.Err.Error())
+	if counts.Total() == 0 {
+		return e
+	}
+	c := *e
+	c.Err = &cleanError{text, e.Err}
+	return &c
+}
+
+// A cleanError is an error with a redacted text.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }
 
 // asError gives err a kind. An analyzer that failed because the trace's time was up is
 // a timeout, whatever it made of it.
@@ -179,10 +200,12 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 // provenance says how an answer came about.
 func (p *Pipeline) provenance(in *Input, ans *Answer) evalforge.Provenance {
 	return evalforge.Provenance{
+		ServiceName:      name(in.ServiceName),
 		Analyzer:         p.Analyzer.Name(),
 		Model:            ans.Model,
 		ModelVersion:     name(ans.ModelVersion),
 		PromptSHA256:     ans.PromptSHA256,
+		Temperature:      ans.Temperature,
 		SchemaSHA256:     evalforge.AnalysisSchemaSHA256(),
 		RedactionVersion: redact.Version,
 		Redactions:       in.Redactions.Strings(),

@@ -76,7 +76,7 @@ func (p *plan) write(v view, w *water) renderer {
 	}
 	r := renderer{plan: p, view: v, scratch: p.scratch, water: w}
 	if r.buf == nil {
-		r.buf = make([]byte, 0, min(v.budget, p.size)+sparePerRendering)
+		r.buf = make([]byte, 0, min(v.budget, p.size)*17/16+sparePerRendering)
 	}
 	r.buf = append(r.buf[:0], '{')
 	clear(r.rendered)
@@ -91,8 +91,8 @@ func (p *plan) write(v view, w *water) renderer {
 	return r
 }
 
-// sparePerRendering is what a rendering may go over its budget, in bytes, before it is
-// noticed as a rule.
+// sparePerRendering is what a rendering takes beside its texts, and a sixteenth of them
+// for their escapes, in bytes.
 const sparePerRendering = 256
 
 func (r *renderer) over() bool { return r.full || len(r.buf) > r.budget }

@@ -10,7 +10,6 @@ import (
 
 func (r *renderer) step(i int) {
 	s := &r.t.Steps[i]
-	at := place{what: "step", n: s.Index}
 	r.open()
 	r.int("i", s.Index)
 	r.name("kind", string(s.Kind))
@@ -33,7 +32,7 @@ func (r *renderer) step(i int) {
 		r.name("status", string(s.Status))
 	}
 	if s.Err != nil {
-		r.failure(s.Err, at)
+		r.failure(s.Err, s.Index)
 	}
 	if s.Dur > 0 {
 		r.int("ms", int(s.Dur.Milliseconds()))
@@ -53,14 +52,14 @@ func (r *renderer) step(i int) {
 	if s.Kind == KindOpaque {
 		r.opaque(s.Input)
 	} else {
-		r.content("input", s.Input, at.of("input"))
+		r.content("input", s.Input, place{stepInput, s.Index})
 	}
 	if s.Tool != nil {
-		r.tool(s, at)
+		r.tool(s)
 	} else {
 		r.messages("out", s.Out)
 	}
-	r.content("output", s.Output, at.of("output"))
+	r.content("output", s.Output, place{stepOutput, s.Index})
 	if len(s.Attrs) > 0 {
 		r.attrs(s.Attrs)
 	}
@@ -92,7 +91,7 @@ func (r *renderer) allRendered(ms []int) bool {
 	return true
 }
 
-func (r *renderer) failure(f *Failure, at place) {
+func (r *renderer) failure(f *Failure, step int) {
 	r.key("error")
 	r.open()
 	r.name("type", f.Type)
@@ -100,20 +99,20 @@ func (r *renderer) failure(f *Failure, at place) {
 	if f.HTTP > 0 {
 		r.int("http", f.HTTP)
 	}
-	r.content("message", f.Message, at.of("error"))
-	r.content("stack", f.Stack, at.of("stack"))
+	r.content("message", f.Message, place{stepError, step})
+	r.content("stack", f.Stack, place{stepStack, step})
 	r.close()
 }
 
 // tool writes a call with its result, and the step's messages that say the same.
-func (r *renderer) tool(s *Step, at place) {
+func (r *renderer) tool(s *Step) {
 	io := s.Tool
 	r.key("tool")
 	r.open()
 	r.name("name", io.Name)
 	r.name("id", io.CallID)
 	if args, ok := r.calls[io.CallID]; !ok || io.CallID == "" || args != io.Args {
-		r.content("args", io.Args, at.of("args"))
+		r.content("args", io.Args, place{stepArgs, s.Index})
 	}
 	r.content("args_error", io.ArgsErr, place{})
 	if io.HasResult {
@@ -121,7 +120,7 @@ func (r *renderer) tool(s *Step, at place) {
 			r.key("result")
 			r.str("")
 		}
-		r.content("result", io.Result, at.of("result"))
+		r.content("result", io.Result, place{stepResult, s.Index})
 	}
 	if io.IsErr {
 		r.yes("is_error")
@@ -192,14 +191,13 @@ func (r *renderer) messages(key string, ms []int) {
 
 func (r *renderer) message(n int) {
 	m := &r.t.Messages[n]
-	at := place{what: "m", n: n}
 	r.open()
 	r.int("m", n)
 	r.name("role", m.Role)
 	r.name("name", m.Name)
 	r.name("call", m.ToolID)
-	r.content("text", m.Text, at)
-	r.content("refusal", m.Refusal, at.of("refusal"))
+	r.content("text", m.Text, place{messageText, n})
+	r.content("refusal", m.Refusal, place{messageRefusal, n})
 	if m.IsErr {
 		r.yes("is_error")
 	}
@@ -210,7 +208,7 @@ func (r *renderer) message(n int) {
 			r.open()
 			r.name("name", c.Name)
 			r.name("id", c.ID)
-			r.content("args", c.Args, at.of("args"))
+			r.content("args", c.Args, place{messageArgs, n})
 			r.content("args_error", c.ArgsErr, place{})
 			r.close()
 			if c.ID != "" {
@@ -234,7 +232,7 @@ func (r *renderer) attrs(attrs map[string]string) {
 			break
 		}
 		if r.names == 0 || len(k) <= r.names {
-			r.content(k, attrs[k], place{})
+			r.content(string(appendEscaped(nil, k)), attrs[k], place{})
 		}
 	}
 	r.close()
