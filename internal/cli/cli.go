@@ -87,6 +87,7 @@ func commands() []command {
 		demoCommand(),
 		importCommand(),
 		runCommand(),
+		serveCommand(),
 		patternsListCommand(), patternsShowCommand(), patternsExportCommand(),
 		runsListCommand(), runsShowCommand(),
 		errorsListCommand(),

@@ -99,7 +99,7 @@ func runDemo(ctx context.Context, c *call, store string) (err error) {
 		}
 		patterns = append(patterns, p)
 	}
-	rec = s.clean.run(rec)
+	rec = s.clean.Run(rec)
 	if c.format != formatTable {
 		return writeJSON(c.term.out, demoResult{rec.Summary(), patterns}, c.format)
 	}

@@ -119,7 +119,7 @@ func langfuseSpan(b *builder, m map[string]any, source string) *span {
 func readLangfuse(sp *span, r *reading, m map[string]any) {
 	// The instrumentation's own dialect first: it knows the kind of a SPAN, the tools and
 	// the finish reason.
-	if d := dialectOf(sp); d != nil {
+	if d, ok := dialectOf(sp); ok {
 		d.read(sp, r)
 	}
 	if k := kindOf(sp.kind); k != "" && (r.kind == "" || k != KindChain) {
@@ -142,7 +142,7 @@ func readLangfuse(sp *span, r *reading, m map[string]any) {
 	if tools := parseTools(first(m, "tools", "toolDefinitions")); tools != nil {
 		r.tools = tools
 	}
-	input, output := embedded(m["input"]), embedded(m["output"])
+	input, output := sp.memo.embedded(m["input"]), sp.memo.embedded(m["output"])
 	if r.kind == KindTool {
 		sp.input, sp.output = input, output
 		return

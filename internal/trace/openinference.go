@@ -34,7 +34,7 @@ func readOpenInferenceModel(sp *span, r *reading) {
 			r.in = ms
 		}
 	}
-	response := embedded(sp.get("output.value"))
+	response := sp.memo.embedded(sp.get("output.value"))
 	r.out = parseMessages(response, "assistant")
 	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); len(ms) > len(r.out) {
 		r.out = ms
@@ -62,7 +62,7 @@ func readOpenInferenceRequest(sp *span, r *reading) {
 			}
 		}
 	}
-	request := embedded(v)
+	request := sp.memo.embedded(v)
 	r.in = parseMessages(request, "user")
 	if m := object(request); m != nil {
 		r.tools = parseTools(first(m, "tools", "functions"))

@@ -27,6 +27,10 @@ type plan struct {
 	fold        []fold // by first folded position, ascending
 	longestText int
 	longestList int
+	longestName int
+	messages    int         // bytes of all messages
+	lengths     map[int]int // how many texts that can be referred to have a length
+	size        int         // of a rendering without cuts, estimated, in bytes
 	scratch     *scratch
 }
 
@@ -51,8 +55,8 @@ func newPlan(t *Trace) *plan {
 			p.parent[i] = a // an ancestor comes before its descendants: no cycles
 		}
 	}
-	p.measure()
 	p.weigh()
+	p.measure()
 	p.findFolds()
 	return p
 }
@@ -65,11 +69,25 @@ func (p *plan) failed(i int) bool {
 
 func (p *plan) measure() {
 	t := p.t
+	p.lengths = make(map[int]int)
+	// What keys, numbers and names take, by step and message, in bytes.
+	const perStep, perMessage = 128, 64
+	p.size = perStep*len(t.Steps) + perMessage*(len(t.Messages)+len(t.Labels)+len(t.Tools))
 	text := func(ss ...string) {
 		for _, s := range ss {
 			p.longestText = max(p.longestText, len(s))
+			p.size += len(s)
+			if len(s) >= shareable {
+				p.lengths[len(s)]++
+			}
 		}
 	}
+	name := func(ss ...string) {
+		for _, s := range ss {
+			p.longestName = max(p.longestName, len(s))
+		}
+	}
+	name(t.Format, t.Service)
 	list := func(n int) { p.longestList = max(p.longestList, n) }
 	for i := range t.Messages {
 		m := &t.Messages[i]
@@ -77,16 +95,24 @@ func (p *plan) measure() {
 		for _, c := range m.Calls {
 			text(c.Args, c.ArgsErr)
 		}
+		for _, c := range m.Calls {
+			name(c.Name, c.ID)
+		}
+		name(m.Role, m.Name, m.ToolID)
 		list(len(m.Calls))
+		p.messages += len(m.Text)
 	}
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		text(s.Input, s.Output)
+		name(s.Name, s.Agent, s.Model, s.Finish)
 		if s.Tool != nil {
 			text(s.Tool.Args, s.Tool.Result)
+			name(s.Tool.Name, s.Tool.CallID)
 		}
 		if s.Err != nil {
 			text(s.Err.Message, s.Err.Stack)
+			name(s.Err.Type, s.Err.Code)
 		}
 		list(len(s.In))
 		list(len(s.Out))
@@ -94,9 +120,14 @@ func (p *plan) measure() {
 	}
 	for i := range t.Labels {
 		text(t.Labels[i].Explanation, t.Labels[i].Value)
+		name(t.Labels[i].Name, t.Labels[i].Source)
 	}
+	name(t.Warnings...)
 	for i := range t.Tools {
-		text(t.Tools[i].Schema, t.Tools[i].Description)
+		name(t.Tools[i].Name)
+		if p.failingTool[t.Tools[i].Name] {
+			text(t.Tools[i].Schema, t.Tools[i].Description)
+		}
 	}
 	list(len(t.Labels))
 	list(len(t.Tools))

@@ -101,7 +101,13 @@ func written(t *testing.T) map[string]any {
 
 // TestGoldenDocuments: what is stored, field by field and type by type.
 func TestGoldenDocuments(t *testing.T) {
-	for path, doc := range written(t) {
+	golden(t, written(t))
+}
+
+// golden compares documents with their files.
+func golden(t *testing.T, docs map[string]any) {
+	t.Helper()
+	for path, doc := range docs {
 		var b bytes.Buffer
 		enc := json.NewEncoder(&b)
 		enc.SetEscapeHTML(false)

@@ -45,13 +45,14 @@ const (
 
 // A finder finds the traces that are due.
 //
-// The queue of claimable traces is in the state documents. Traces that ingestion wrote
+// The queues of claimable traces are in the state documents: the fresh ones by ready_at,
+// those tried before by due_at. Traces that ingestion wrote
 // get there in order of fetched_at: the position says up to where all unprocessed
-// traces have a state, and the search goes on from it when the queue up to there does not
-// give enough. It stays at times that have passed: a document whose fetched_at is in the
+// traces have a state, and the search goes on from it when the fresh ones up to there are
+// not enough. It stays at times that have passed: a document whose fetched_at is in the
 // future, or no time at all, is found by the looks below. What is stuck, quarantined,
-// leased or backing off, is not in the queue, and so costs a claim nothing, however much
-// of it there is at the head of the backlog.
+// leased or backing off, is in neither queue, or at its far end, and so costs a claim
+// nothing, however much of it there is at the head of the backlog.
 //
 // What ingestion writes behind the position (late arrivals, overwritten documents) is
 // found by looks at the unprocessed documents in order of their ids, a page at a time,
@@ -71,7 +72,18 @@ type finder struct {
 	credit  int
 	spread  int    // how far from the head to start: grows with conflicts
 	idleRun string // for which the idle sweep is done
+	had     had
 }
+
+// had is how much of the head of the queue of retries a run had already: a run that fails
+// for longer than the first backoffs would meet them all again at each claim.
+type had struct {
+	runID string
+	upTo  *turn
+}
+
+// A turn is a place in the queue of traces that were tried before.
+type turn struct{ dueAt, id string }
 
 func newFinder(db *DB, task, tasks int) finder {
 	return finder{db: db, task: max(task, 0), tasks: tasks, turn: make(chan struct{}, 1)}
@@ -124,7 +136,7 @@ func (p position) key() sortKey {
 	return sortKey{fetchedAt(p.value()), p.traceID}
 }
 
-// A sortKey is the order of claiming.
+// A sortKey is the order of claiming fresh traces.
 type sortKey struct{ fetchedAt, id string }
 
 func (a sortKey) compare(b sortKey) int {
@@ -136,22 +148,40 @@ type candidate struct {
 	id        string
 	fetchedAt string
 	s         *state
-	// suspect ones are due only if their content has changed.
+	// suspect ones may have been written anew since they were tried. Until that is known
+	// they are taken for what is asked for first.
 	suspect bool
-	untracked
 }
 
-// untracked tells that the trace waits, but is not in the queue.
-type untracked bool
-
 func (c candidate) key() sortKey { return sortKey{c.fetchedAt, c.id} }
+
+func (c candidate) fresh(retries bool) bool {
+	if c.suspect {
+		return !retries
+	}
+	return c.s.Attempts == 0
+}
+
+// compare is the order of claiming.
+func (c candidate) compare(d candidate, retries bool) int {
+	switch {
+	case c.fresh(retries) != d.fresh(retries):
+		if c.fresh(retries) == retries {
+			return 1
+		}
+		return -1
+	case c.fresh(retries):
+		return c.key().compare(d.key())
+	}
+	return cmp.Or(cmp.Compare(c.s.DueAt().String(), d.s.DueAt().String()), cmp.Compare(c.id, d.id))
+}
 
 // found is the outcome of a search: candidates in the order of claiming, and what has to
 // be written for the next search to be cheap.
 type found struct {
+	retries    bool // are asked for first
 	candidates []candidate
-	track      []candidate // untracked traces, candidates or not
-	unpark     []candidate // parked ones that are due
+	track      []*state // that have to be written, candidates or not
 	orphans    []orphan
 	pos        position
 	seen       map[string]bool
@@ -171,14 +201,25 @@ func (f *found) add(c candidate) {
 	}
 }
 
-// upTo counts the candidates that come no later than the position.
+// fresh counts the fresh candidates.
+func (f *found) fresh() int {
+	n := 0
+	for _, c := range f.candidates {
+		if c.fresh(f.retries) {
+			n++
+		}
+	}
+	return n
+}
+
+// upTo counts the fresh candidates that come no later than the position.
 func (f *found) upTo(p position) int {
 	n := 0
 	if p.traceID == "" {
 		return 0
 	}
 	for _, c := range f.candidates {
-		if c.key().compare(p.key()) <= 0 {
+		if c.fresh(f.retries) && c.key().compare(p.key()) <= 0 {
 			n++
 		}
 	}
@@ -190,46 +231,62 @@ func (f *finder) find(ctx context.Context, req *extract.ClaimRequest, n int, cla
 	if err := f.load(ctx, req.Now); err != nil {
 		return found{}, err
 	}
-	out := found{pos: f.pos, seen: map[string]bool{}}
-	if !f.large {
-		keys, err := f.keysByID(ctx, "", smallBacklog)
-		if err != nil {
-			return out, err
-		}
-		if len(keys) < smallBacklog {
-			if err := f.judge(ctx, req, keys, &out); err != nil {
-				return out, err
-			}
-			sortCandidates(out.candidates)
-			return out, nil
-		}
-		f.large = true
-		if err := f.judge(ctx, req, keys, &out); err != nil {
-			return out, err
-		}
+	out := found{retries: req.Retries, pos: f.pos, seen: map[string]bool{}}
+	if err := f.collect(ctx, req, n, claiming, &out); err != nil {
+		return out, err
 	}
-	steps := []func(context.Context, *extract.ClaimRequest, int, *found) error{f.lookBehind, f.parkedDue, f.ready, f.forward, f.idle}
-	if !claiming {
-		steps = steps[1:]
-	}
-	for _, step := range steps {
-		if err := step(ctx, req, n, &out); err != nil {
-			return out, err
-		}
-	}
-	sortCandidates(out.candidates)
+	sortCandidates(out.candidates, req.Retries)
 	if claiming {
-		f.scatter(out.candidates)
+		f.scatter(out.candidates, req.Retries)
 	}
 	return out, nil
 }
 
-func sortCandidates(list []candidate) {
-	slices.SortFunc(list, func(a, b candidate) int { return a.key().compare(b.key()) })
+func (f *finder) collect(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool, out *found) error {
+	if !f.large {
+		keys, err := f.keysByID(ctx, "", smallBacklog)
+		if err != nil {
+			return err
+		}
+		f.large = len(keys) == smallBacklog
+		if err := f.judge(ctx, req, keys, out); err != nil || !f.large {
+			return err
+		}
+	}
+	if claiming {
+		if err := f.lookBehind(ctx, req, n, out); err != nil {
+			return err
+		}
+	}
+	if !req.Retries {
+		if err := f.fresh(ctx, req, n, out); err != nil || out.fresh() >= n {
+			return err
+		}
+		return f.tried(ctx, req, n, out)
+	}
+	if err := f.tried(ctx, req, n, out); err != nil || len(out.candidates)-out.fresh() >= n {
+		return err
+	}
+	return f.fresh(ctx, req, n, out)
 }
 
-// scatter moves the start of contending workers apart.
-func (f *finder) scatter(list []candidate) {
+// fresh searches for n fresh candidates.
+func (f *finder) fresh(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	for _, step := range []func(context.Context, *extract.ClaimRequest, int, *found) error{f.ready, f.forward, f.idle} {
+		if err := step(ctx, req, n, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sortCandidates(list []candidate, retries bool) {
+	slices.SortFunc(list, func(a, b candidate) int { return a.compare(b, retries) })
+}
+
+// scatter moves the start of contending workers apart, among the fresh ones and among
+// the others: none of these is taken while one of those is free.
+func (f *finder) scatter(list []candidate, retries bool) {
 	k := 0
 	if f.tasks > 1 {
 		k = f.task % f.tasks
@@ -237,7 +294,20 @@ func (f *finder) scatter(list []candidate) {
 	if f.spread > 0 {
 		k += rand.N(f.spread + 1)
 	}
-	if len(list) < 2 || k == 0 {
+	if k == 0 || len(list) == 0 {
+		return
+	}
+	n := slices.IndexFunc(list, func(c candidate) bool { return c.fresh(retries) != list[0].fresh(retries) })
+	if n < 0 {
+		n = len(list)
+	}
+	rotate(list[:n], k)
+	rotate(list[n:], k)
+}
+
+// rotate moves the first k of list, round and round, to its end.
+func rotate(list []candidate, k int) {
+	if len(list) < 2 {
 		return
 	}
 	k %= len(list)
@@ -316,15 +386,13 @@ func (f *finder) judge(ctx context.Context, req *extract.ClaimRequest, keys []ra
 		if committed[k.id] {
 			continue
 		}
-		c := candidate{id: k.id, fetchedAt: fetchedAt(k.value), s: s}
-		due := s.due(req)
-		c.suspect = !due && !s.leased(now) && s.suspect(k.version, now)
-		c.untracked = untracked(!s.tracked())
-		if c.untracked {
-			s.FetchedAt = c.fetchedAt
-			out.track = append(out.track, c)
+		if !s.tracked() {
+			s.FetchedAt = fetchedAt(k.value)
+			out.track = append(out.track, s)
 		}
-		if due || c.suspect {
+		c := candidate{id: k.id, fetchedAt: fetchedAt(k.value), s: s}
+		c.suspect = s.suspect(k.version) && !s.leased(now)
+		if c.suspect || s.due(req) {
 			out.add(c)
 		}
 	}
@@ -360,22 +428,51 @@ func (f *finder) sweep(ctx context.Context, req *extract.ClaimRequest, limit int
 	return len(keys), f.judge(ctx, req, keys, out)
 }
 
-// parkedDue takes parked traces whose lease or backoff has ended. Those that are not
-// claimed now become ready, so each is met once per wait.
-func (f *finder) parkedDue(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
-	snaps, err := query(ctx, f.db.dueStates(text(req.Now), n+sweepPage))
-	if err != nil {
-		return err
+// tried takes the head of the queue of traces that were tried before, until there are n
+// candidates, or n of them if they are what is asked for.
+func (f *finder) tried(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	want := f.window(n)
+	if !req.Retries {
+		want -= out.fresh()
 	}
-	for _, snap := range snaps {
-		s := readState(snap)
-		c := candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s}
-		out.unpark = append(out.unpark, c)
-		if s.due(req) {
-			out.add(c)
+	if f.had.runID != req.RunID {
+		f.had = had{runID: req.RunID}
+	}
+	begun := f.had.upTo
+	want, err := f.triedFrom(ctx, req, want, out)
+	if err == nil && want > 0 && begun != nil {
+		// Others may have come among those that the run had.
+		f.had.upTo = nil
+		_, err = f.triedFrom(ctx, req, want, out)
+	}
+	return err
+}
+
+// triedFrom goes on from the place up to which the run had everything, and moves it. It
+// returns how many candidates are missing at the end of the queue.
+func (f *finder) triedFrom(ctx context.Context, req *extract.ClaimRequest, want int, out *found) (int, error) {
+	after, prefix := f.had.upTo, true
+	for limit := want; want > 0; limit = min(2*limit, maxForwardPage) {
+		snaps, err := query(ctx, f.db.dueStates(text(req.Now), after, limit))
+		if err != nil {
+			return want, err
+		}
+		for _, snap := range snaps {
+			s := readState(snap)
+			after = &turn{s.DueAt().String(), s.TraceID}
+			if prefix = prefix && slices.Contains(s.Runs, req.RunID); prefix {
+				f.had.upTo = after
+			}
+			if s.due(req) {
+				out.add(candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s})
+				want--
+			}
+		}
+		if len(snaps) < limit {
+			break
 		}
 	}
-	return nil
+	return want, nil
 }
 
 // ready takes the head of the queue.
@@ -447,9 +544,9 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 	return nil
 }
 
-// idle looks harder, once per run, when there is too little to do.
+// idle looks harder, once per run, when there are too few fresh traces.
 func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
-	if len(out.candidates) >= n || f.idleRun == req.RunID {
+	if out.fresh() >= n || f.idleRun == req.RunID {
 		return nil
 	}
 	f.idleRun = req.RunID
