@@ -5,6 +5,8 @@ go 1.26.0
 require (
 	cloud.google.com/go/firestore v1.29.2
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c
+	github.com/go-jose/go-jose/v4 v4.1.8
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/go-cmp v0.7.0
 	github.com/google/jsonschema-go v0.4.3
 	github.com/nyaruka/phonenumbers v1.8.1
@@ -21,6 +23,8 @@ require (
 	modernc.org/sqlite v1.61.1
 	pgregory.net/rapid v1.3.0
 )
+
+require github.com/getkin/kin-openapi v0.152.0 // indirect
 
 require (
 	cloud.google.com/go v0.123.0 // indirect

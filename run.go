@@ -42,6 +42,20 @@ type TraceOutcome struct {
 	Status        Outcome `json:"status"`
 	PatternID     *string `json:"pattern_id"`
 	ErrorReason   *string `json:"error_reason"`
+
+	StartedAt Timestamp `json:"started_at,omitzero"` // when the run claimed it
+	ElapsedMS int64     `json:"elapsed_ms,omitempty"`
+	Stages    Stages    `json:"stages,omitzero"`
+	CostUSD   float64   `json:"cost_usd,omitempty"` // what this run paid for it
+}
+
+// Stages is how long the steps of one trace's extraction took, in milliseconds. What a
+// trace waited for its turn within quotas is in none of them.
+type Stages struct {
+	Prepare int64 `json:"prepare"` // decode, redact, compact, find signals
+	Analyze int64 `json:"analyze"` // the analyzer, with all its attempts
+	Finish  int64 `json:"finish"`  // validate, verify, redact
+	Commit  int64 `json:"commit"`  // the store
 }
 
 // Count adds an outcome to the run's record.
@@ -110,6 +124,11 @@ type TraceOutcomeSummary struct {
 	Status        Outcome `json:"status"`
 	PatternID     *string `json:"patternId"`
 	ErrorReason   *string `json:"errorReason"`
+
+	StartedAt Timestamp `json:"startedAt,omitzero"`
+	ElapsedMS int64     `json:"elapsedMs,omitempty"`
+	Stages    Stages    `json:"stages,omitzero"`
+	CostUSD   float64   `json:"costUsd,omitempty"`
 }
 
 // Summary returns r in the camelCase form. Lists and maps are never nil in it.

@@ -36,7 +36,7 @@ Traces that failed too often are quarantined until "evalforge retry ID" or a cor
 				q.PageQuery = p
 				list, next, err := s.store.Errors(ctx, q)
 				for i, e := range list {
-					list[i] = s.clean.extractionError(e)
+					list[i] = s.clean.Error(e)
 				}
 				return list, next, err
 			})

@@ -86,7 +86,7 @@ func (s *session) patterns(ctx context.Context, q extract.PatternQuery) iter.Seq
 	return func(yield func(evalforge.Pattern, error) bool) {
 		for p, err := range list {
 			if err == nil {
-				p, err = s.clean.pattern(p)
+				p, err = s.clean.Pattern(p)
 			}
 			if !yield(p, err) || err != nil {
 				return
@@ -163,7 +163,7 @@ func patternsShowCommand() command {
 			if err != nil {
 				return err
 			}
-			if p, err = s.clean.pattern(p); err != nil {
+			if p, err = s.clean.Pattern(p); err != nil {
 				return err
 			}
 			if c.format != formatTable {

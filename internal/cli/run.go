@@ -66,7 +66,7 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 	c.term.note("store %s, analyzer %s", c.cfg.store, c.describeAnalyzer())
 	rec, runErr := c.extract(ctx, s, c.pipeline(analyzer, s.redactor), req)
 	if rec.RunID != "" {
-		rec = s.clean.run(rec)
+		rec = s.clean.Run(rec)
 		if err := c.writeRun(&rec); err != nil {
 			return err
 		}

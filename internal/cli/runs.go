@@ -32,7 +32,7 @@ func runsListCommand() command {
 				list, next, err := s.store.Runs(ctx, q)
 				out := make([]evalforge.RunSummary, len(list))
 				for i, r := range list {
-					r = s.clean.run(r)
+					r = s.clean.Run(r)
 					out[i] = r.Summary()
 				}
 				return out, next, err
@@ -74,7 +74,7 @@ func runsShowCommand() command {
 			if err != nil {
 				return err
 			}
-			r = s.clean.run(r)
+			r = s.clean.Run(r)
 			return c.writeRun(&r)
 		},
 	}

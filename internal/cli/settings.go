@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -15,6 +16,9 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini"
 	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/server"
+	"github.com/evalforge/evalforge/internal/server/auth"
+	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -29,11 +33,14 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
 
 	redactionKey   []byte // nil: the store's
 	redactionRules *redact.Rules
 	phoneRegions   []string
+
+	service serviceConfig
 	// given lists the settings that a flag or a variable set, for doctor to show.
 	given []givenSetting
 }
@@ -52,6 +59,14 @@ type geminiConfig struct {
 	useVertexAI       *bool // nil: follows from the other settings
 	geminiURL         string
 	vertexURL         string
+}
+
+// A serviceConfig says where "evalforge serve" is reached, and what bounds it.
+type serviceConfig struct {
+	addr           string // host:port, or "": follows from port and where it runs
+	port           int
+	every          time.Duration // 0: no schedule of its own
+	requestTimeout time.Duration
 }
 
 // A givenSetting is a setting that has not its default.
@@ -102,10 +117,12 @@ const (
 	groupPace      group = "Pace"
 	groupRun       group = "Runs"
 	groupRedaction group = "Redaction"
+	groupAccess    group = "Access"
+	groupService   group = "Service"
 )
 
 func groups() []group {
-	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupGeneral}
+	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupGeneral}
 }
 
 // A setting is one thing that can be set. A flag beats the environment, which beats the
@@ -269,6 +286,71 @@ func settings() []setting {
 			set:   setPhoneRegions,
 		},
 		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUTH"}, value: "MODE",
+			shown: "none; on Cloud Run iam",
+			doc:   "Who checks callers of the service, as docs/security.md explains: iam (Cloud Run), oidc (the service verifies ID tokens), iap (it verifies the header of Identity-Aware Proxy), or none (only on a loopback address).",
+			set:   func(c *config, v string) (err error) { c.access.mode, err = auth.ParseMode(v); return err },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUDIENCE"}, value: "AUD,AUD", shown: "none",
+			doc: "What tokens must be made out for: with oidc the service's URL, with iap the audience that its page shows. One of several is enough.",
+			set: func(c *config, v string) error { c.access.audiences = fieldsOf(v); return nil },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_ISSUER"}, value: "URL", shown: "Google",
+			doc: "Whose ID tokens oidc accepts.",
+			set: func(c *config, v string) error { return setURL(&c.access.issuer, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_JWKS_URL"}, value: "URL", shown: "Google's",
+			doc: "Where the issuer publishes its keys. Another issuer than Google needs it.",
+			set: func(c *config, v string) error { return setURL(&c.access.keysURL, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_INVOKERS"}, value: "WHO,WHO", shown: "nobody; with iam, as long as nobody has any role, everybody whom Cloud Run lets in",
+			doc: "Who may start runs: e-mail addresses, @DOMAIN, sub:SUBJECT, or * for everybody who is authenticated. The scheduler's service account is one.",
+			set: setRole(route.Invoker),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_VIEWERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read patterns, runs and errors.",
+			set: setRole(route.Viewer),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_OPERATORS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read, retry, extract again and import.",
+			set: setRole(route.Operator),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_SENDERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may deliver traces over OTLP.",
+			set: setRole(route.Sender),
+		},
+		{
+			group: groupService, flag: "addr", vars: []string{"EVALFORGE_ADDR"}, value: "HOST:PORT",
+			shown: "127.0.0.1:8080, only for this machine; on Cloud Run all addresses",
+			doc:   "Where the service listens. Port 0 takes a free one, which is printed.",
+			set:   setAddr,
+		},
+		{
+			group: groupService, vars: []string{"PORT"}, value: "PORT", def: "8080",
+			doc: "The port to listen on, where -addr does not say.",
+			set: func(c *config, v string) error { return setInt(&c.service.port, v, 0, 65535) },
+		},
+		{
+			group: groupService, flag: "every", vars: []string{"EVALFORGE_EVERY"}, value: "DURATION",
+			shown: "never: runs are started by requests",
+			doc:   "Makes a run at once and then one this often, such as 30m, where nothing else calls the service on a schedule. These runs never overlap each other. From 1s to 24h.",
+			set:   func(c *config, v string) error { return setDuration(&c.service.every, v, time.Second, 24*time.Hour) },
+		},
+		{
+			group: groupService, vars: []string{"EVALFORGE_REQUEST_TIMEOUT"}, value: "DURATION", def: server.DefaultRunTimeout.String(),
+			doc: "How long a request that makes a run may take. The run stops claiming traces early enough to be answered in this time. Set it to the request timeout of the Cloud Run service, or to the scheduler's attempt deadline if that is shorter. From 10s to 1h.",
+			set: func(c *config, v string) error {
+				return setDuration(&c.service.requestTimeout, v, 10*time.Second, time.Hour)
+			},
+		},
+		{
 			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",
 			def: "warn", cloudDef: "info",
 			doc: "What is logged to stderr: debug, info, warn, error. On Cloud Run logs are JSON.",
@@ -397,6 +479,32 @@ func setURL(p *string, v string) error {
 	return nil
 }
 
+func setDuration(p *time.Duration, v string, lo, hi time.Duration) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < lo || d > hi {
+		return fmt.Errorf("is not a duration from %s to %s, such as 30m", lo, hi)
+	}
+	*p = d
+	return nil
+}
+
+// setAddr checks an address to listen on.
+func setAddr(c *config, v string) error {
+	host, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return fmt.Errorf("is no address; write HOST:PORT, such as 127.0.0.1:8080")
+	}
+	var n int
+	if err := setInt(&n, port, 0, 65535); err != nil {
+		return fmt.Errorf("has a port that %w", err)
+	}
+	if strings.ContainsAny(host, "/ ") {
+		return fmt.Errorf("has no name of a host before the port; write HOST:PORT, such as 127.0.0.1:8080")
+	}
+	c.service.addr = v
+	return nil
+}
+
 func setBackoff(c *config, v string) error {
 	d, err := time.ParseDuration(v)
 	if err != nil || d < 0 || d > time.Hour {
@@ -440,10 +548,15 @@ func setRedactionRules(c *config, v string) error {
 }
 
 func setPhoneRegions(c *config, v string) error {
-	regions := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+	regions := fieldsOf(v)
 	if err := redact.CheckRegions(regions); err != nil {
 		return fmt.Errorf("is refused: %w", err)
 	}
 	c.phoneRegions = regions
 	return nil
+}
+
+// fieldsOf splits a list that is separated by commas or spaces.
+func fieldsOf(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -135,7 +135,7 @@ func (c *call) whyMissed(ctx context.Context, s *session, id string) (string, er
 	}
 	switch {
 	case !st.QuarantinedAt.IsZero():
-		return fmt.Sprintf("quarantined%s; bring it back with %s", strings.TrimSuffix(": "+s.clean.text(st.LastError), ": "), c.command("retry", id)), nil
+		return fmt.Sprintf("quarantined%s; bring it back with %s", strings.TrimSuffix(": "+s.clean.Text(st.LastError), ": "), c.command("retry", id)), nil
 	case isLeased(st, c.Now()):
 		return fmt.Sprintf("leased by %s until %s", st.LeaseOwner, st.LeaseUntil), nil
 	}

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 
+	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/firestore"
@@ -114,7 +116,7 @@ func (c *call) firestoreOptions(spec storeSpec) firestore.Options {
 type session struct {
 	store    extract.Store
 	redactor *redact.Redactor
-	clean    cleaner
+	clean    clean.Cleaner
 }
 
 // open opens the call's store.
@@ -138,7 +140,8 @@ func (c *call) openSpec(ctx context.Context, spec storeSpec, mode openMode) (*se
 	if s.redactor, err = c.newRedactor(key); err != nil {
 		return nil, s.close(err)
 	}
-	s.clean = cleaner{s.redactor}
+	s.clean = clean.New(s.redactor)
+	c.log = slog.New(s.redactor.Handler(c.logTo)) // placeholders are the store's own from now on
 	return s, nil
 }
 

@@ -86,6 +86,7 @@ type Engine struct {
 	Pipeline *Pipeline
 	Log      *slog.Logger
 	Options  Options
+	Observer Observer // nil: none
 	// Owner names this process in leases, for people to read.
 	Owner string
 }
@@ -96,6 +97,11 @@ type RunRequest struct {
 	DryRun    bool     // no model call, no write
 	TraceIDs  []string // only these, if not empty
 	Trigger   evalforge.Trigger
+	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
+	RunID string
+	// ClaimUntil is when the run stops claiming; what is in flight then is finished. The
+	// zero time is no bound.
+	ClaimUntil time.Time
 	// Progress, if not nil, is called after each trace, never concurrently.
 	Progress func(Progress)
 }
@@ -131,7 +137,7 @@ func (e *Engine) Run(ctx context.Context, req RunRequest) (evalforge.Run, error)
 		queue:    e.Queue,
 		stopping: func() bool { return ctx.Err() != nil },
 		rec: evalforge.Run{
-			RunID:         NewRunID("run", now),
+			RunID:         cmp.Or(req.RunID, NewRunID("run", now)),
 			StartedAt:     evalforge.At(now),
 			TriggeredBy:   cmp.Or(req.Trigger, evalforge.Manual),
 			BatchSize:     size,
@@ -143,10 +149,14 @@ func (e *Engine) Run(ctx context.Context, req RunRequest) (evalforge.Run, error)
 		},
 	}
 	r.log = e.Log.With("run_id", r.rec.RunID)
+	work := r.run
 	if req.DryRun {
-		return r.dry(ctx)
+		work = r.dry
 	}
-	return r.run(ctx)
+	ctx, ended := r.observe(ctx)
+	rec, err := work(ctx)
+	ended(rec, err)
+	return rec, err
 }
 
 // NewRunID returns an id of the form run_YYYYMMDD_HHMMSS_<8 hex>; prefix is "run" in it.
@@ -261,6 +271,11 @@ func (r *run) next(ctx, work context.Context) (Claim, bool) {
 		r.mu.Unlock()
 		return Claim{}, false
 	}
+	if u := r.req.ClaimUntil; !u.IsZero() && !r.Pipeline.Now().Before(u) {
+		r.rec.Throttled, r.rec.ThrottleReason = true, "the time for the run was up"
+		r.mu.Unlock()
+		return Claim{}, false
+	}
 	r.claimed++
 	nth := r.claimed
 	r.mu.Unlock()
@@ -302,21 +317,18 @@ func (r *run) storeContext(ctx context.Context) (context.Context, context.Cancel
 // work takes one claimed trace to its outcome. Exactly one of settle and release
 // is called for it.
 func (r *run) work(ctx context.Context, c Claim) {
-	log := r.log.With("source_trace_id", c.TraceID, "attempt", c.Attempt)
-	log.DebugContext(ctx, "trace picked up", "outcome", "picked_up")
-	start := r.Pipeline.Now()
+	ctx, w := r.watch(ctx, c)
 	x, err := r.extract(ctx, &c)
-	elapsed := r.Pipeline.Now().Sub(start)
 
 	if err != nil && context.Cause(ctx) == errStopped && KindOf(err) != KindInvalidTrace {
-		r.release(ctx, c, err, log)
+		r.release(ctx, c, err, w)
 		return
 	}
 	if KindOf(err) == KindConfig {
 		r.mu.Lock()
 		r.endEarly("the analyzer's configuration is wrong", err)
 		r.mu.Unlock()
-		r.release(ctx, c, err, log)
+		r.release(ctx, c, err, w)
 		return
 	}
 	if err == nil {
@@ -326,15 +338,13 @@ func (r *run) work(ctx context.Context, c Claim) {
 	case err == nil:
 		id := x.Pattern.PatternID
 		r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: evalforge.Stored, PatternID: &id}, x.Spent, x.Redactions)
-		log.InfoContext(ctx, "pattern stored", "outcome", "pattern_stored", "pattern_id", id,
-			"failure_type", x.Pattern.FailureType, "confidence", x.Pattern.Confidence, "elapsed_ms", elapsed.Milliseconds(),
-			"model", x.Pattern.Provenance.ModelVersion, "cost_usd", x.Spent.CostUSD)
+		w.stored(ctx, &x)
 	case errors.Is(err, errUnchanged):
 		reason := err.Error()
 		r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: evalforge.Skipped, ErrorReason: &reason}, Spent{}, nil)
-		log.InfoContext(ctx, "trace skipped", "outcome", "skipped", "reason", reason)
+		w.unchanged(ctx)
 	default:
-		r.fail(ctx, c, err, x, log)
+		r.fail(ctx, c, err, x, w)
 	}
 }
 
@@ -474,7 +484,7 @@ func (r *run) persist(ctx context.Context, patience time.Duration, write func(co
 // fail records why a trace did not become a pattern, and gives it back with a backoff or
 // quarantines it. When even that fails the outcome still counts; the lease then expires
 // by itself.
-func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, log *slog.Logger) {
+func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, w *watch) {
 	kind := KindOf(err)
 	info := kinds[kind]
 	msg := r.redacted(err)
@@ -496,15 +506,15 @@ func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, log *s
 	f := Failure{
 		Error:      rec,
 		RetryAt:    r.Pipeline.Now().Add(r.backoff(c.Attempt)),
-		Quarantine: info.permanent || c.Attempt >= r.o.MaxAttempts,
+		Quarantine: info.permanent || isFinal(err) || c.Attempt >= r.o.MaxAttempts,
 	}
 	if !errors.Is(err, ErrLeaseLost) {
 		if ferr := r.persist(ctx, recordFor, func(ctx context.Context) error { return r.queue.Fail(ctx, c.Lease, f) }); ferr != nil {
-			log.ErrorContext(ctx, "the failure could not be recorded; the trace is due again when its lease expires", "error", r.redacted(ferr))
+			w.log.ErrorContext(ctx, "the failure could not be recorded; the trace is due again when its lease expires", "error", r.redacted(ferr))
 		}
 	}
 	r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: info.outcome, ErrorReason: &msg}, spent, x.Redactions)
-	log.WarnContext(ctx, "trace failed", "outcome", string(info.outcome), "kind", string(kind), "quarantined", f.Quarantine, "error", msg)
+	w.failed(ctx, err, msg, f.Quarantine, spent)
 }
 
 // backoff is the wait after the nth failure: it doubles, up to an hour.
@@ -522,11 +532,11 @@ func (r *run) backoff(attempt int) time.Duration {
 }
 
 // release gives a trace back unfinished.
-func (r *run) release(ctx context.Context, c Claim, why error, log *slog.Logger) {
+func (r *run) release(ctx context.Context, c Claim, why error, w *watch) {
 	rctx, cancel := r.storeContext(ctx)
 	defer cancel()
 	if err := r.queue.Release(rctx, c.Lease); err != nil {
-		log.ErrorContext(ctx, "a lease could not be released; the trace is due again when it expires", "error", r.redacted(err))
+		w.log.ErrorContext(ctx, "a lease could not be released; the trace is due again when it expires", "error", r.redacted(err))
 	}
 	var spent Spent
 	var e *Error
@@ -537,7 +547,7 @@ func (r *run) release(ctx context.Context, c Claim, why error, log *slog.Logger)
 	defer r.mu.Unlock()
 	r.rec.NotStartedCount++
 	r.spend(spent, nil)
-	log.InfoContext(ctx, "trace released", "outcome", "not_started")
+	w.released(ctx, spent)
 }
 
 // settle counts an outcome and what it took.

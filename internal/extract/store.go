@@ -21,6 +21,9 @@ import (
 type Store interface {
 	Queue
 	Archive
+	Ledger
+	Answers
+	Reviser
 	// InstallationKey returns the random key of this installation (32 bytes), made on
 	// first use and the same ever after. Redaction derives its placeholders from it.
 	InstallationKey(ctx context.Context) ([]byte, error)
@@ -149,8 +152,8 @@ type Archive interface {
 	Trace(ctx context.Context, id string) (evalforge.RawTrace, error)
 	Pattern(ctx context.Context, traceID string) (evalforge.Pattern, error)
 	// Patterns, Runs, Errors and States list newest first (by ExtractedAt, StartedAt,
-	// RecordedAt, UpdatedAt; ties by id), at most q.Limit, and return the cursor of the
-	// next page, or "" at the end.
+	// RecordedAt, UpdatedAt; ties by id) or, if they can, in the order of q.Sort; at most
+	// q.Limit, and return the cursor of the next page, or "" at the end.
 	Patterns(ctx context.Context, q PatternQuery) ([]evalforge.Pattern, string, error)
 	Run(ctx context.Context, runID string) (evalforge.Run, error)
 	Runs(ctx context.Context, q PageQuery) ([]evalforge.Run, string, error)
@@ -163,6 +166,7 @@ type Archive interface {
 	Retry(ctx context.Context, traceID string, now time.Time) error
 	// Backlog counts without reading documents one by one.
 	Backlog(ctx context.Context, now time.Time) (Backlog, error)
+	Insights
 }
 
 // ErrNotRetryable is returned, wrapped with the reason, by [Archive.Retry].
@@ -185,14 +189,6 @@ const MaxPage = 1000
 type PageQuery struct {
 	Limit int    // 1 to [MaxPage]; 0 means 100
 	After string // cursor from the previous page, or ""
-}
-
-// A PatternQuery filters patterns; empty fields do not.
-type PatternQuery struct {
-	PageQuery
-	FailureType evalforge.FailureType
-	Severity    evalforge.Severity
-	Fingerprint string
 }
 
 // An ErrorQuery filters error documents; empty fields do not.

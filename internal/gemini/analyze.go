@@ -46,6 +46,7 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 		Model:        c.model,
 		ModelVersion: c.modelVersion,
 		PromptSHA256: a.version,
+		Temperature:  a.temperature(c.model),
 		Tokens:       c.spent.Tokens,
 		CostUSD:      c.spent.CostUSD,
 		Attempts:     c.spent.Attempts,
@@ -173,13 +174,21 @@ func (a *Analyzer) config(model string, wider bool) *genai.GenerateContentConfig
 		SafetySettings:        safetyOff(),
 		AutomaticContinuation: genai.Ptr(false), // it would send, and bill, again by itself
 	}
-	if f.sampling {
-		cfg.Temperature = genai.Ptr(float32(*a.opt.Temperature))
+	if t := a.temperature(model); t != nil {
+		cfg.Temperature = genai.Ptr(float32(*t))
 	}
 	if f.budget != nil || f.level != "" {
 		cfg.ThinkingConfig = &genai.ThinkingConfig{ThinkingBudget: f.budget, ThinkingLevel: f.level}
 	}
 	return cfg
+}
+
+// temperature returns what a model is sent, or nil if it takes none.
+func (a *Analyzer) temperature(model string) *float64 {
+	if !familyOf(model).sampling {
+		return nil
+	}
+	return a.opt.Temperature
 }
 
 // outputCap returns the output limit of a request, doubled on the second try.

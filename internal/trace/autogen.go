@@ -3,6 +3,7 @@ package trace
 import (
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // AutoGen: the histories of its first generation, as multi-agent benchmarks publish them
@@ -60,9 +61,6 @@ func decodeAutoGen(b *builder, doc any) {
 
 // exitCode matches the results of AutoGen's code executor.
 var exitCode = regexp.MustCompile(`^exitcode: (-?\d+)`)
-
-// fence matches a fenced block of code.
-var fence = regexp.MustCompile("(?s)```[\\w+-]*[ \t]*\r?\n(.*?)```")
 
 // agentEntry classifies an entry of a multi-agent history. There, role tells only from
 // whose point of view the history was recorded: the name is the speaker.
@@ -131,15 +129,30 @@ func (d *chatDecoder) lastCode() string {
 	return ""
 }
 
+// codeBlocks returns the fenced blocks of code in s: three backquotes, the name of a
+// language, and on the next lines what ends with three backquotes.
 func codeBlocks(s string) string {
-	if !strings.Contains(s, "```") {
-		return ""
-	}
+	const fence = "```"
 	var blocks []string
-	for _, m := range fence.FindAllStringSubmatch(s, -1) {
-		blocks = append(blocks, strings.TrimRight(m[1], "\n"))
+	for {
+		_, rest, ok := strings.Cut(s, fence)
+		if !ok {
+			return strings.Join(blocks, "\n\n")
+		}
+		s = rest
+		language, code, ok := strings.Cut(rest, "\n")
+		if !ok || strings.ContainsFunc(strings.TrimRight(language, " \t\r"), notLanguage) {
+			continue
+		}
+		if code, s, ok = strings.Cut(code, fence); !ok {
+			return strings.Join(blocks, "\n\n")
+		}
+		blocks = append(blocks, strings.TrimRight(code, "\n"))
 	}
-	return strings.Join(blocks, "\n\n")
+}
+
+func notLanguage(r rune) bool {
+	return r != '_' && r != '+' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
 // typedEntry reads an item of AutoGen 0.4, which has a source and a type.

@@ -46,12 +46,16 @@ func Compact(t *Trace, budget int) Compacted {
 	budget = max(budget, MinBudget)
 	p := newPlan(t)
 	view := view{budget: budget}
-	if c, ok := p.render(view); ok {
-		return c
+	// Where the messages alone are over the budget, the cut below gives what this would if
+	// it did fit, unless a name is cut.
+	if p.messages <= budget || p.longestName > nameCap {
+		if c, ok := p.render(view); ok {
+			return c
+		}
 	}
 	view.names, view.cap = nameCap, minCap
-	if p.fits(view) {
-		return p.widen(view)
+	if c, ok := p.widen(view); ok {
+		return c
 	}
 	if p.longestList > minItems {
 		view.items = minItems
@@ -61,7 +65,8 @@ func Compact(t *Trace, budget int) Compacted {
 				v.items = n
 				return p.fits(v)
 			})
-			return p.widen(view)
+			c, _ := p.widen(view)
+			return c
 		}
 	}
 	view.items = minItems
@@ -85,50 +90,8 @@ func Compact(t *Trace, budget int) Compacted {
 		v.keep = keep(n)
 		return p.fits(v)
 	}))
-	return p.widen(view)
-}
-
-// widen renders with the largest cap that fits v's budget, or one that leaves at most a
-// hundredth of it unused; v fits as it is.
-//
-// The size grows with the cap by at most one byte for each text that is still cut, and
-// ever slower, so that a step to where it would reach the budget at the present rate does
-// not go too far, but for what escapes add; a few such steps come close enough. Where one
-// does go too far the rest is bisected.
-func (p *plan) widen(v view) Compacted {
-	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
-	r := p.write(v)
-	for lo < hi {
-		free := v.budget - len(r.buf)
-		if r.cut == 0 || free <= v.budget/100 {
-			break
-		}
-		w := v
-		w.cap = min(hi, lo+max(1, free/max(1, r.cutTexts)))
-		if next := p.write(w); !next.over() {
-			lo, r = w.cap, next
-			continue
-		}
-		hi = w.cap - 1
-		lo = nearly(lo, hi, func(n int) bool { w.cap = n; return p.fits(w) })
-		break
-	}
-	v.cap = lo
-	c, _ := p.render(v)
+	c, _ := p.widen(view)
 	return c
-}
-
-// nearly is [largest], but for a hundredth of the value.
-func nearly(lo, hi int, fits func(int) bool) int {
-	for hi-lo > lo/100 {
-		mid := lo + (hi-lo+1)/2
-		if fits(mid) {
-			lo = mid
-		} else {
-			hi = mid - 1
-		}
-	}
-	return lo
 }
 
 // largest returns a value in [lo, hi] that fits, by bisection: the largest where fits is

@@ -57,7 +57,8 @@ func Formats() []string {
 }
 
 // Decode reads a trace in any format. It fails only when payload is not one JSON value;
-// a value of an unknown shape becomes a trace of one opaque step.
+// a value of an unknown shape becomes a trace of one opaque step. The trace shares the
+// memory of payload, which must not be changed as long as the trace is used.
 func Decode(payload []byte) (*Trace, error) {
 	v, err := parseDocument(payload, true)
 	if err != nil {

@@ -16,6 +16,9 @@ var (
 // failureFrom reads an error in any spelling: text, or an object with type, code and
 // message. It returns nil when v says nothing.
 func failureFrom(v any) *Failure {
+	if v == nil {
+		return nil
+	}
 	var f Failure
 	switch v := embedded(v).(type) {
 	case string:

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // A parser reads JSON into the types that encoding/json gives for any with UseNumber. It
@@ -14,18 +15,59 @@ import (
 // become one map instead of two per attribute. Whatever it does not accept is read again
 // by encoding/json, which then says what is wrong, so that it decides nothing.
 type parser struct {
-	s       string
-	i       int
-	depth   int
-	scratch []byte // of strings with escapes
-	values  []any  // of the arrays under way
+	s      string
+	i      int
+	depth  int
+	texts  texts   // strings with escapes, decoded
+	values []any   // of the arrays under way
+	fields []field // of the objects under way
 	// otlp makes attrMap of the values of "attributes" that are OTLP's lists of keys and
 	// values, and plain values of the AnyValues under "body".
 	otlp bool
-	// shared has the values of the texts that recur in a document: messages and
-	// declarations of tools. Nothing that was parsed is ever changed.
+	// lists counts the lists of messages so far, of which the first shares nothing; shared
+	// has the values of the texts that recur in a document: messages and declarations of
+	// tools. Nothing that was parsed is ever changed.
+	lists  int
 	shared map[string]any
 }
+
+// A field is one of an object's.
+type field struct {
+	key   string
+	value any
+}
+
+// A texts is the memory of decoded strings. Short ones lie in a block with others.
+type texts struct{ block []byte }
+
+// blockSize is the size of a block, in bytes; what takes an eighth of one has its own.
+const blockSize = 8 << 10
+
+// room returns what is left of the block.
+func (t *texts) room() []byte { return t.block[len(t.block):] }
+
+// more returns b in memory that n bytes can be appended to, of a document of which rest
+// bytes are still to be read.
+func (t *texts) more(b []byte, n, rest int) []byte {
+	n += len(b)
+	if n >= blockSize/8 {
+		return append(make([]byte, 0, n), b...)
+	}
+	t.block = make([]byte, 0, max(n, min(blockSize, len(b)+rest)))
+	return append(t.room(), b...)
+}
+
+// take returns b, which was written where there was room, as a string. That memory is not
+// written to again.
+func (t *texts) take(b []byte) string {
+	if n := len(t.block); len(b) > 0 && cap(t.block) > n && &b[0] == &t.block[:n+1][n] {
+		t.block = t.block[:n+len(b)]
+	}
+	return viewOf(b)
+}
+
+// viewOf returns b as a string, without a copy.
+func viewOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // An attrMap is an OTLP list of attributes, decoded.
 type attrMap map[string]any
@@ -113,11 +155,11 @@ func (p *parser) object() (any, bool) {
 	if p.depth++; p.depth > maxDepth {
 		return nil, false
 	}
-	m := make(map[string]any)
 	if p.take('}') {
 		p.depth--
-		return m, true
+		return map[string]any{}, true
 	}
+	base := len(p.fields)
 	for {
 		if p.next() != '"' {
 			return nil, false
@@ -136,20 +178,32 @@ func (p *parser) object() (any, bool) {
 			p.space()
 			v, ok = p.sharedValue()
 		case k == "messages" && p.next() == '[':
-			v, ok = p.array(true)
+			p.lists++
+			v, ok = p.array(p.lists > 1)
 		default:
 			v, ok = p.value()
 		}
 		if !ok {
 			return nil, false
 		}
-		m[k] = v
+		p.fields = append(p.fields, field{k, v})
 		if p.take(',') {
 			continue
 		}
 		p.depth--
-		return m, p.take('}')
+		return p.takeFields(base), p.take('}')
 	}
+}
+
+// takeFields returns the fields from base on as an object. Of equal ones the last counts.
+func (p *parser) takeFields(base int) map[string]any {
+	m := make(map[string]any, len(p.fields)-base)
+	for _, f := range p.fields[base:] {
+		m[f.key] = f.value
+	}
+	clear(p.fields[base:])
+	p.fields = p.fields[:base]
+	return m
 }
 
 // array reads the array that starts here, with its elements shared if share is set.
@@ -244,14 +298,21 @@ func (p *parser) number() (any, bool) {
 	return json.Number(p.s[start:p.i]), true
 }
 
+// Masks for eight bytes at a time.
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
+// eight returns the eight bytes at i.
+func eight(s string, i int) uint64 {
+	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+}
+
 // special returns the offset of the first byte of s that ends a run of plain string
 // bytes: a quote, a backslash or a control character; len(s) if there is none.
 func special(s string) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		x := eight(s, i)
 		q, b := x^(ones*'"'), x^(ones*'\\')
 		// The lowest set bit of each is right; higher ones may be due to a borrow.
 		if hit := ((q-ones)&^q | (b-ones)&^b | (x-ones*' ')&^x) & highs; hit != 0 {
@@ -266,6 +327,22 @@ func special(s string) int {
 	return i
 }
 
+// isASCII reports whether s is ASCII.
+func isASCII(s string) bool {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if eight(s, i)&highs != 0 {
+			return false
+		}
+	}
+	for ; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 // str reads the string that starts here.
 func (p *parser) str() (string, bool) {
 	start := p.i + 1
@@ -277,57 +354,87 @@ func (p *parser) str() (string, bool) {
 		p.i = end + 1
 		return p.s[start:end], true
 	}
-	b := p.scratch[:0]
+	b := p.texts.room()
 	for {
-		b = append(b, p.s[start:end]...)
-		if p.s[end] == '"' {
-			break
-		}
-		if p.s[end] != '\\' || end+1 >= len(p.s) {
-			return "", false
-		}
-		c := p.s[end+1]
-		start = end + 2
-		switch c {
-		case '"', '\\', '/':
-			b = append(b, c)
-		case 'n':
-			b = append(b, '\n')
-		case 't':
-			b = append(b, '\t')
-		case 'r':
-			b = append(b, '\r')
-		case 'b':
-			b = append(b, '\b')
-		case 'f':
-			b = append(b, '\f')
-		case 'u':
-			r, ok := hex4(p.s[start:])
+		if cap(b)-len(b) < end-start+utf8.UTFMax { // the rest of the string then fits
+			past, ok := quoted(p.s, end)
 			if !ok {
 				return "", false
 			}
-			start += 4
-			if utf16.IsSurrogate(r) {
-				r2, ok := rune(0), false
-				if strings.HasPrefix(p.s[start:], `\u`) {
-					r2, ok = hex4(p.s[start+2:])
-				}
-				if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
-					start += 6
-				}
-			}
-			b = utf8.AppendRune(b, r)
-		default:
+			b = p.texts.more(b, past-start, len(p.s)-start)
+		}
+		b = append(b, p.s[start:end]...)
+		if p.s[end] == '"' {
+			p.i = end + 1
+			return p.texts.take(b), true
+		}
+		if p.s[end] != '\\' || end+1 == len(p.s) {
 			return "", false
 		}
-		end = start + special(p.s[start:])
-		if end >= len(p.s) {
+		if b, start = p.escape(b, end); start < 0 {
+			return "", false
+		}
+		if end = start + special(p.s[start:]); end == len(p.s) {
 			return "", false
 		}
 	}
-	p.i = end + 1
-	p.scratch = b
-	return string(b), true
+}
+
+// quoted moves past the end of the string of which s[i] is a special byte, without
+// decoding it.
+func quoted(s string, i int) (past int, ok bool) {
+	for i < len(s) {
+		switch s[i] {
+		case '"':
+			return i + 1, true
+		case '\\':
+			if i += 2; i > len(s) {
+				return 0, false
+			}
+		default: // a control character
+			return 0, false
+		}
+		i += special(s[i:])
+	}
+	return 0, false
+}
+
+// escape appends what the escape at i stands for and returns where it ends, or -1 when it
+// is none.
+func (p *parser) escape(b []byte, i int) ([]byte, int) {
+	switch c := p.s[i+1]; c {
+	case '"', '\\', '/':
+		b = append(b, c)
+	case 'n':
+		b = append(b, '\n')
+	case 't':
+		b = append(b, '\t')
+	case 'r':
+		b = append(b, '\r')
+	case 'b':
+		b = append(b, '\b')
+	case 'f':
+		b = append(b, '\f')
+	case 'u':
+		r, ok := hex4(p.s[i+2:])
+		if !ok {
+			return b, -1
+		}
+		i += len(`\u0000`)
+		if utf16.IsSurrogate(r) {
+			r2, ok := rune(0), false
+			if strings.HasPrefix(p.s[i:], `\u`) {
+				r2, ok = hex4(p.s[i+2:])
+			}
+			if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
+				i += len(`\u0000`)
+			}
+		}
+		return utf8.AppendRune(b, r), i
+	default:
+		return b, -1
+	}
+	return b, i + 2
 }
 
 // hex4 decodes the four hex digits at the start of s.
@@ -354,7 +461,7 @@ func hex4(s string) (rune, bool) {
 // otlpValue reads the value of key, "attributes" or "body": as OTLP's if it is that,
 // else as any other.
 func (p *parser) otlpValue(key string) (any, bool) {
-	start, depth, values := p.i, p.depth, len(p.values)
+	start, depth, values, fields := p.i, p.depth, len(p.values), len(p.fields)
 	if key == "body" {
 		if p.next() == '{' {
 			if v, ok := p.anyValue(); ok {
@@ -362,48 +469,48 @@ func (p *parser) otlpValue(key string) (any, bool) {
 			}
 		}
 	} else if p.next() == '[' {
-		m := make(attrMap)
-		if p.keyValues(m) {
-			return m, true
+		if m, ok := p.keyValues(); ok {
+			return attrMap(m), true
 		}
 	}
-	p.i, p.depth, p.values = start, depth, p.values[:values]
+	p.i, p.depth, p.values, p.fields = start, depth, p.values[:values], p.fields[:fields]
 	return p.value()
 }
 
-// keyValues reads a list of {"key": …, "value": …} into m.
-func (p *parser) keyValues(m map[string]any) bool {
+// keyValues reads a list of {"key": …, "value": …}.
+func (p *parser) keyValues() (map[string]any, bool) {
 	if !p.take('[') {
-		return false
+		return nil, false
 	}
+	base := len(p.fields)
 	if p.take(']') {
-		return true
+		return p.takeFields(base), true
 	}
 	for {
 		if !p.take('{') || !p.field("key") || p.next() != '"' {
-			return false
+			return nil, false
 		}
 		k, ok := p.str()
 		if !ok || k == "" {
-			return false
+			return nil, false
 		}
+		var v any
 		if p.take(',') {
 			if !p.field("value") || p.next() != '{' {
-				return false
+				return nil, false
 			}
-			if m[k], ok = p.anyValue(); !ok {
-				return false
+			if v, ok = p.anyValue(); !ok {
+				return nil, false
 			}
-		} else {
-			m[k] = nil
 		}
+		p.fields = append(p.fields, field{k, v})
 		if !p.take('}') {
-			return false
+			return nil, false
 		}
 		if p.take(',') {
 			continue
 		}
-		return p.take(']')
+		return p.takeFields(base), p.take(']')
 	}
 }
 
@@ -429,12 +536,15 @@ func (p *parser) anyValue() (v any, ok bool) {
 	case "stringValue", "string_value", "intValue", "int_value", "doubleValue", "double_value", "boolValue", "bool_value", "bytesValue", "bytes_value":
 		v, ok = p.value()
 	case "kvlistValue", "kvlist_value":
-		m := make(map[string]any)
+		m := map[string]any{}
 		if !p.take('{') {
 			return nil, false
 		}
 		if !p.take('}') {
-			if ok = p.field("values") && p.keyValues(m) && p.take('}'); !ok {
+			if !p.field("values") {
+				return nil, false
+			}
+			if m, ok = p.keyValues(); !ok || !p.take('}') {
 				return nil, false
 			}
 		}
@@ -492,20 +602,11 @@ func (p *parser) skip() bool {
 		switch p.next() {
 		case '"':
 			p.i++
-			for {
-				p.i += special(p.s[p.i:])
-				if p.i >= len(p.s) || p.s[p.i] < ' ' {
-					return false
-				}
-				if p.s[p.i] == '"' {
-					p.i++
-					break
-				}
-				p.i += 2
-				if p.i > len(p.s) {
-					return false
-				}
+			past, ok := quoted(p.s, p.i+special(p.s[p.i:]))
+			if !ok {
+				return false
 			}
+			p.i = past
 		case '{', '[':
 			p.i++
 			depth++

@@ -104,7 +104,7 @@ func (t *Trace) keepSteps(positions []int) *Trace {
 // cutTexts returns t with each text cut to n bytes times its weight.
 func (p *plan) cutTexts(t *Trace, n int) *Trace {
 	cut := func(s string) string {
-		if limit := n * max(1, p.weight[s]); len(s) > limit+len(marker(len(s))) {
+		if limit := n * max(1, p.weight[s]); cuttable(s, limit) {
 			s, _ = cutMiddle(s, limit)
 		}
 		return s

@@ -264,7 +264,7 @@ func admits(want, got string) bool {
 func (s *splitter) document(raw []byte, line int) {
 	var warnings []string
 	if !utf8.Valid(raw) {
-		n := invalidBytes(raw)
+		n := invalidBytes(string(raw))
 		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
 		warnings = append(warnings, fmt.Sprintf("%d bytes that are not UTF-8 were replaced by U+FFFD", n))
 	}
@@ -276,14 +276,15 @@ func (s *splitter) document(raw []byte, line int) {
 	s.value(v, raw, line, warnings, 0)
 }
 
-func invalidBytes(b []byte) int {
+// invalidBytes counts the bytes of s that are no UTF-8.
+func invalidBytes(s string) int {
 	n := 0
-	for len(b) > 0 {
-		r, size := utf8.DecodeRune(b)
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
 		if r == utf8.RuneError && size == 1 {
 			n++
 		}
-		b = b[size:]
+		s = s[size:]
 	}
 	return n
 }

@@ -20,12 +20,14 @@ import (
 const maxEmbedded = 4
 
 // parseJSON decodes exactly one JSON value; numbers stay as they are written. Invalid
-// UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000).
+// UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000). The value
+// shares the memory of b.
 func parseJSON(b []byte) (any, error) { return parseDocument(b, false) }
 
-// parseDocument is parseJSON, with OTLP's attribute lists decoded if otlp is set.
+// parseDocument is parseJSON, with OTLP's attribute lists decoded if otlp is set. What it
+// returns shares the memory of b, which must not change any more.
 func parseDocument(b []byte, otlp bool) (any, error) {
-	if s := string(b); utf8.ValidString(s) {
+	if s := viewOf(b); utf8.ValidString(s) {
 		if v, ok := parseFast(s, otlp); ok {
 			return v, nil
 		}
@@ -283,26 +285,21 @@ const hexDigits = "0123456789abcdef"
 // appendString appends s as a JSON string. Only what JSON demands is escaped, and
 // invalid UTF-8 becomes U+FFFD, so the result is valid JSON and valid UTF-8 for any s.
 func appendString(b []byte, s string) []byte {
-	b = append(b, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && size == 1 {
-				b = append(b, s[start:i]...)
-				b = append(b, "\uFFFD"...)
-				start = i + 1
-			}
-			i += size
-			continue
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+// appendEscaped is appendString without the quotes.
+func appendEscaped(b []byte, s string) []byte {
+	if !isASCII(s) && !utf8.ValidString(s) {
+		s = string([]rune(s)) // a U+FFFD for each byte
+	}
+	for {
+		n := special(s)
+		b = append(b, s[:n]...)
+		if n == len(s) {
+			return b
 		}
-		if c >= ' ' && c != '"' && c != '\\' {
-			i++
-			continue
-		}
-		b = append(b, s[start:i]...)
-		switch c {
+		switch c := s[n]; c {
 		case '"', '\\':
 			b = append(b, '\\', c)
 		case '\n':
@@ -314,11 +311,8 @@ func appendString(b []byte, s string) []byte {
 		default:
 			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
-		i++
-		start = i
+		s = s[n+1:]
 	}
-	b = append(b, s[start:]...)
-	return append(b, '"')
 }
 
 // arguments returns a tool call's arguments in the form of [ToolIO.Args], and why they

@@ -154,11 +154,11 @@ func eventVerdict(e event, s *Step) (Label, bool) {
 		}
 		return evaluation(m, "gen_ai.evaluation.", s.ID), true
 	}
-	name := strings.NewReplacer(".", "_", "-", "_", " ", "_").Replace(strings.ToLower(e.name))
-	what, verdict, ok := cutLast(name, "_")
-	if !ok {
+	i := strings.LastIndexAny(e.name, "_.- ")
+	if i < 0 {
 		return Label{}, false
 	}
+	what, verdict := strings.ToLower(e.name[:i]), strings.ToLower(e.name[i+1:])
 	switch verdict {
 	case "failed", "passed", "rejected", "accepted", "triggered", "blocked", "violated", "approved":
 	default:
@@ -172,14 +172,6 @@ func eventVerdict(e event, s *Step) (Label, bool) {
 		}, true
 	}
 	return Label{}, false
-}
-
-func cutLast(s, sep string) (before, after string, ok bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
 }
 
 // spanVerdict reads the verdict of a guardrail's or evaluator's own span.

@@ -133,11 +133,6 @@ func (db *DB) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 	return decode[evalforge.Run](snap, runs)
 }
 
-// Patterns implements [extract.Archive].
-func (db *DB) Patterns(ctx context.Context, q extract.PatternQuery) ([]evalforge.Pattern, string, error) {
-	return page(ctx, db, db.patternList(q), q.PageQuery, decode[evalforge.Pattern])
-}
-
 // Runs implements [extract.Archive].
 func (db *DB) Runs(ctx context.Context, q extract.PageQuery) ([]evalforge.Run, string, error) {
 	return page(ctx, db, db.runList(), q, decode[evalforge.Run])

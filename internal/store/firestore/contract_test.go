@@ -99,12 +99,18 @@ func written(t *testing.T) map[string]any {
 	return docs
 }
 
-// TestGoldenDocuments: what is stored, field by field and type by type. Each file has its
-// document, and each document its file.
+// TestGoldenDocuments: what is stored, field by field and type by type.
 func TestGoldenDocuments(t *testing.T) {
-	folder := filepath.Join("testdata", "golden")
+	golden(t, "extraction", written(t))
+}
+
+// golden compares documents with the files of a folder. Each file has its document, and
+// each document its file.
+func golden(t *testing.T, folder string, written map[string]any) {
+	t.Helper()
+	folder = filepath.Join("testdata", "golden", folder)
 	docs := map[string]string{}
-	for path, doc := range written(t) {
+	for path, doc := range written {
 		var b bytes.Buffer
 		enc := json.NewEncoder(&b)
 		enc.SetEscapeHTML(false)
@@ -127,7 +133,7 @@ func TestGoldenDocuments(t *testing.T) {
 			}
 		}
 	}
-	golden := map[string]string{}
+	want := map[string]string{}
 	files, err := os.ReadDir(folder)
 	if err != nil {
 		t.Fatalf("%v; go test -update writes the files", err)
@@ -137,9 +143,9 @@ func TestGoldenDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden[file.Name()] = string(text)
+		want[file.Name()] = string(text)
 	}
-	if d := gocmp.Diff(golden, docs); d != "" {
+	if d := gocmp.Diff(want, docs); d != "" {
 		t.Errorf("the documents are not those of the files; go test -update writes them (-want +got):\n%s", d)
 	}
 }

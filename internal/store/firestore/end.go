@@ -98,6 +98,10 @@ func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) e
 		if err := held(l, raw, s); err != nil {
 			return nil, err
 		}
+		old, err := db.replaced(ctx, s, fields)
+		if err != nil {
+			return nil, err
+		}
 		same := raw.digest == l.Digest
 		s.meet(raw)
 		s.dropLease()
@@ -105,6 +109,9 @@ func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) e
 		s.LastError, s.LastErrorType = "", ""
 		s.place(same)
 		return func(tx *firestore.Transaction) error {
+			if err := old.put(tx); err != nil {
+				return err
+			}
 			if fields != nil {
 				if err := tx.Set(db.collection(patterns).Doc(l.TraceID), fields); err != nil {
 					return err

@@ -55,8 +55,11 @@ type Options struct {
 //	extraction_state/{trace_id}    ours alone: leases, attempts, backoff, quarantine, the queue
 //	extraction_state/-/meta/key    the installation's key: see [DB.InstallationKey]
 //	extraction_state/-/meta/scan   how far the backlog is known: see position
+//	extraction_state/-/{prefix}ledger/{window}       budgets: see window
+//	extraction_state/-/{prefix}answers/{key}         answers of models
+//	extraction_state/{trace_id}/{prefix}history/{n}  patterns that were replaced
 //
-// The last two are in a collection below a document that does not exist, so that no trace
+// What is below - is in collections below a document that does not exist, so that no trace
 // id can be theirs and no query of states returns them.
 //
 // A state document has the fields of [extract.State], and those of the queue: see state.
@@ -68,6 +71,7 @@ type DB struct {
 
 	patience time.Duration // attemptTimeout
 	finder   finder
+	ledgers  chan struct{} // held by whoever changes the ledger: see inLedger
 
 	keyMu sync.Mutex
 	key   []byte
@@ -90,7 +94,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	db := &DB{client: client, project: o.Project, name: name, prefix: prefix, patience: attemptTimeout}
+	db := &DB{client: client, project: o.Project, name: name, prefix: prefix, patience: attemptTimeout, ledgers: make(chan struct{}, 1)}
 	db.finder = newFinder(db, o.Task, o.Tasks)
 	return db, nil
 }
@@ -118,6 +122,14 @@ const (
 	runs      = "extraction_runs"
 	errorDocs = "extraction_errors"
 	states    = "extraction_state"
+)
+
+// The collections below states. Their names have the prefix too: what is exempt from
+// indexing is said for all collections of a name.
+const (
+	ledger  = "ledger"
+	answers = "answers"
+	history = "history"
 )
 
 func (db *DB) raw(id string) *firestore.DocumentRef   { return db.collection(rawTraces).Doc(id) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cloud.google.com/go/firestore"
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -197,21 +198,43 @@ func shapes(db *DB) map[string]firestore.Query {
 		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", nil, 1), "due after": db.dueStates("x", &turn{"x", "a"}, 1),
 		"oldest parked": db.oldestParked(1),
 		"pending":       db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
+		"history":     db.historyOf("a", 1),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}
 	lists := map[string]listQuery{"runs": db.runList(), "states": db.stateList(extract.StateQuery{}),
 		"quarantined states": db.stateList(extract.StateQuery{Quarantined: true})}
 	for i := range 8 { // every combination of filters
 		on := func(bit int, value string) string { return strings.Repeat(value, i>>bit&1) }
-		lists[fmt.Sprint("patterns ", i)] = db.patternList(extract.PatternQuery{FailureType: evalforge.FailureType(on(0, "other")),
-			Severity: evalforge.Severity(on(1, "low")), Fingerprint: on(2, "f")})
 		lists[fmt.Sprint("errors ", i)] = db.errorList(extract.ErrorQuery{RunID: on(0, "r"), TraceID: on(1, "t")})
 	}
 	for name, l := range lists {
 		all[name] = l.page(1, nil)
 		all[name+" after"] = l.page(1, &store.Cursor{Time: "t", ID: "i"})
 	}
+	patternShapes(db, all)
 	return all
+}
+
+// patternShapes adds the queries for patterns, with every combination of filters.
+func patternShapes(db *DB, all map[string]firestore.Query) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, dir := range []firestore.Direction{firestore.Asc, firestore.Desc} {
+		all[fmt.Sprint("end of group ", dir)] = db.endOfGroup("f", dir)
+	}
+	for i := range 1 << 8 {
+		on := func(bit int, value string) string { return strings.Repeat(value, i>>bit&1) }
+		q := extract.PatternQuery{FailureType: evalforge.FailureType(on(0, "other")), Severity: evalforge.Severity(on(1, "low")),
+			Fingerprint: on(2, "f"), RunID: on(3, "r"), Service: on(4, "s"), Model: on(5, "m"), MinConfidence: float64(i >> 6 & 1)}
+		if i>>7&1 == 1 {
+			q.Since, q.Until = now, now
+		}
+		all[fmt.Sprint("tally ", i>>7)] = db.tallied(extract.StatsQuery{Since: q.Since, Until: q.Until})
+		for _, q.Sort = range extract.Sorts() {
+			for n, part := range slices.Concat(db.patternParts(q, nil), db.patternParts(q, &store.Cursor{Rank: "2", Time: "t", ID: "i"})) {
+				all[fmt.Sprint("patterns ", i, q.Sort, n)] = part
+			}
+		}
+	}
 }
 
 func structured(t *testing.T, q firestore.Query) *pb.StructuredQuery {
@@ -259,6 +282,9 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 		runs:      {"trace_outcomes"},
 		errorDocs: {"error_message", "model_response_excerpt"},
 		states:    {"last_error", "runs"},
+		ledger:    {"open"},
+		answers:   {"doc"},
+		history:   {"doc"},
 	} {
 		for _, f := range fields {
 			if !indexes.exempt(DefaultPrefix+collection, f) {

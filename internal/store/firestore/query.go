@@ -169,14 +169,6 @@ func (db *DB) list(collection, time string) listQuery {
 	return listQuery{collection, time, db.collection(collection).Query}
 }
 
-func (db *DB) patternList(q extract.PatternQuery) listQuery {
-	l := db.list(patterns, "extracted_at")
-	l.filter("failure_type", string(q.FailureType))
-	l.filter("severity", string(q.Severity))
-	l.filter("fingerprint", q.Fingerprint)
-	return l
-}
-
 func (db *DB) runList() listQuery { return db.list(runs, "started_at") }
 
 func (db *DB) errorList(q extract.ErrorQuery) listQuery {

@@ -90,6 +90,9 @@ type state struct {
 	// Mark is of the last change that was neither a claim nor the end of a lease, by which
 	// its writer knows it again when the acknowledgement was lost.
 	Mark string `json:"mark"`
+	// Revisions counts the patterns that were committed; or is 1 if one may be there all
+	// the same.
+	Revisions int `json:"revisions,omitempty"`
 	// Ended is how the last lease that was committed or failed ended, and its token: by
 	// this anybody knows that end again.
 	Ended string `json:"ended"`

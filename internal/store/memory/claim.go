@@ -133,9 +133,9 @@ func (s *Store) Commit(ctx context.Context, l extract.Lease, res extract.Result)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	var doc []byte
+	var stored pattern
 	if p != nil {
-		if doc, err = store.Encode(p); err != nil {
+		if stored, err = newPattern(p); err != nil {
 			return fmt.Errorf("commit %s: %w", l.TraceID, err)
 		}
 	}
@@ -150,7 +150,8 @@ func (s *Store) Commit(ctx context.Context, l extract.Lease, res extract.Result)
 		return fmt.Errorf("commit: %w", err)
 	}
 	if p != nil {
-		s.patterns[l.TraceID] = pattern{document{p.ExtractedAt.String(), doc}, p.FailureType, p.Severity, p.Fingerprint}
+		s.keepHistory(l.TraceID, stored.doc)
+		s.patterns[l.TraceID] = stored
 	}
 	s.queue.remove(r)
 	if r.digest == l.Digest {

@@ -26,6 +26,9 @@ type Store struct {
 	patterns map[string]pattern // by trace id
 	runs     map[string]document
 	errors   map[string]errorDocument // by document id
+	windows  map[string]*window
+	answers  map[string]keptAnswer
+	history  map[string][][]byte // replaced patterns by trace id, the oldest first
 }
 
 var _ extract.Store = (*Store)(nil)
@@ -84,9 +87,12 @@ type document struct {
 
 type pattern struct {
 	document
-	failureType evalforge.FailureType
-	severity    evalforge.Severity
-	fingerprint string
+	value evalforge.Pattern // for matching only: what is handed out is decoded anew
+}
+
+type keptAnswer struct {
+	traceID string
+	doc     []byte
 }
 
 type errorDocument struct {
@@ -102,6 +108,9 @@ func New() *Store {
 		patterns: map[string]pattern{},
 		runs:     map[string]document{},
 		errors:   map[string]errorDocument{},
+		windows:  map[string]*window{},
+		answers:  map[string]keptAnswer{},
+		history:  map[string][][]byte{},
 	}
 }
 

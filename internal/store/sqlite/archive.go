@@ -142,11 +142,6 @@ func get[T any](ctx context.Context, db *DB, collection, query, id string) (T, e
 	return store.Decode[T](collection, id, doc)
 }
 
-// Patterns implements [extract.Archive].
-func (db *DB) Patterns(ctx context.Context, q extract.PatternQuery) ([]evalforge.Pattern, string, error) {
-	return list(ctx, db, patternsQuery(q), q.PageQuery, decodeDoc[evalforge.Pattern])
-}
-
 // Runs implements [extract.Archive].
 func (db *DB) Runs(ctx context.Context, q extract.PageQuery) ([]evalforge.Run, string, error) {
 	return list(ctx, db, runsQuery(), q, decodeDoc[evalforge.Run])
@@ -163,14 +158,6 @@ func (db *DB) States(ctx context.Context, q extract.StateQuery) ([]extract.State
 		s, err := scanState(rows.Scan)
 		return store.Cursor{Time: s.UpdatedAt.String(), ID: s.TraceID}, s, err
 	})
-}
-
-func patternsQuery(q extract.PatternQuery) listQuery {
-	l := listQuery{table: "failure_patterns", time: "extracted_at", id: "trace_id"}
-	l.filter("failure_type", string(q.FailureType))
-	l.filter("severity", string(q.Severity))
-	l.filter("fingerprint", q.Fingerprint)
-	return l
 }
 
 func runsQuery() listQuery {

@@ -53,9 +53,11 @@ const (
 			doc = CASE WHEN json_valid(doc) THEN json_set(doc, '$.processed', json('true'), '$.processed_at', ?2) ELSE doc END
 		WHERE trace_id = ?1`
 
-	sqlPutPattern = `INSERT INTO failure_patterns (trace_id, extracted_at, failure_type, severity, fingerprint, doc)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-		ON CONFLICT (trace_id) DO UPDATE SET extracted_at = ?2, failure_type = ?3, severity = ?4, fingerprint = ?5, doc = ?6`
+	sqlPutPattern = `INSERT INTO failure_patterns (trace_id, extracted_at, failure_type, severity, fingerprint, doc,
+			trigger_label, service_name, model, run_id, confidence, verified)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+		ON CONFLICT (trace_id) DO UPDATE SET extracted_at = ?2, failure_type = ?3, severity = ?4, fingerprint = ?5, doc = ?6,
+			trigger_label = ?7, service_name = ?8, model = ?9, run_id = ?10, confidence = ?11, verified = ?12`
 
 	sqlFail = `UPDATE extraction_state SET status = ?2, lease_owner = '', lease_token = '', lease_until = '',
 			retry_at = ?3, quarantined_at = ?4, last_error = ?5, last_error_type = ?6, updated_at = ?7, ended = ?8
@@ -321,7 +323,8 @@ func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) e
 			return nil
 		}
 		_, err = tx.ExecContext(ctx, sqlPutPattern, l.TraceID, p.ExtractedAt.String(), string(p.FailureType),
-			string(p.Severity), p.Fingerprint, string(doc))
+			string(p.Severity), p.Fingerprint, string(doc), evalforge.NormalizeLabel(p.TriggerCondition),
+			p.Provenance.ServiceName, p.Provenance.Model, p.Provenance.RunID, p.Confidence, extract.HasVerifiedQuote(p))
 		return err
 	})
 }

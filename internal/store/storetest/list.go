@@ -316,6 +316,13 @@ func canceledContext(e *env) {
 		"retry":        func() error { return e.s.Retry(ctx, "a", minute(3)) },
 		"backlog":      func() error { _, err := e.s.Backlog(ctx, minute(3)); return err },
 		"key":          func() error { _, err := e.s.InstallationKey(ctx); return err },
+		"reserve":      func() error { return e.s.Reserve(ctx, reservation("r", 1, extract.Amount{})) },
+		"settle":       func() error { return e.s.Settle(ctx, reservation("r", 1, extract.Amount{}), extract.Amount{}) },
+		"spend":        func() error { _, err := e.s.Spend(ctx, "run/run_1"); return err },
+		"answer":       func() error { _, err := e.s.Answer(ctx, answerKey(1)); return err },
+		"save answer":  func() error { return e.s.SaveAnswer(ctx, keptAnswer(1, "a")) },
+		"history":      func() error { _, err := e.s.History(ctx, "a", 1); return err },
+		"reopen":       func() error { return e.s.Reopen(ctx, "a", minute(3)) },
 	} {
 		e.wantErr(name, call(), context.Canceled)
 	}

@@ -1,0 +1,91 @@
+package firestore
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// TestGoldenMoney: the documents of the ledger, of kept answers and of the history.
+func TestGoldenMoney(t *testing.T) {
+	db := open(t, emulator.Project())
+	r := extract.Reservation{ID: "reservation-1", At: minute(1), Most: extract.Amount{NanoUSD: 123_456_789, Tokens: 4096},
+		Windows: []extract.Window{{Name: "run/run_1"}, {Name: "day/2026-01-02"}}}
+	settled := r
+	settled.ID = "reservation-2"
+	for _, err := range []error{
+		db.Reserve(t.Context(), r), db.Reserve(t.Context(), settled),
+		db.Settle(t.Context(), settled, extract.Amount{NanoUSD: 1_000, Tokens: 10}),
+		db.SaveAnswer(t.Context(), extract.KeptAnswer{Key: strings.Repeat("0f", 32), TraceID: "trace-1", Digest: strings.Repeat("1e", 32),
+			SavedAt: evalforge.At(minute(2)), Analysis: analysis(), Model: "m", ModelVersion: "m-001", CostUSD: 1, Attempts: 1}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.PutTrace(t.Context(), raw("trace-1", 0)); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		commitPattern(t, db, "trace-1", n)
+		if err := db.Reopen(t.Context(), "trace-1", minute(10+n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	docs := map[string]any{}
+	for _, ref := range []struct{ name, path string }{
+		{"ledger/run", "-/" + db.prefix + "ledger/run:run_1"},
+		{"ledger/day", "-/" + db.prefix + "ledger/day:2026-01-02"},
+		{"answers/one", "-/" + db.prefix + "answers/" + strings.Repeat("0f", 32)},
+		{"history/1", "trace-1/" + db.prefix + "history/1"},
+	} {
+		snap, err := db.client.Doc(db.prefix + states + "/" + ref.path).Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs[ref.name] = typed(snap.Data())
+	}
+	golden(t, "money", docs)
+}
+
+func commitPattern(t *testing.T, db *DB, id string, n int) {
+	t.Helper()
+	claims, err := db.Claim(t.Context(), extract.ClaimRequest{RunID: "run_" + strings.Repeat("x", n+1), Owner: "o", Limit: 1,
+		Now: minute(n + 1), LeaseUntil: minute(n + 5), NewToken: func() string { return "token" + strings.Repeat("x", n+1) }})
+	if err != nil || len(claims) != 1 {
+		t.Fatalf("got %d claims and error %v", len(claims), err)
+	}
+	p := evalforge.Pattern{PatternID: evalforge.PatternID(id), SourceTraceID: id, Analysis: analysis(),
+		ExtractedAt: evalforge.At(minute(n + 2)), Fingerprint: "fp-1"}
+	if err := db.Commit(t.Context(), claims[0].Lease, extract.Result{Pattern: &p, Digest: claims[0].Digest, At: minute(n + 2)}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// However many reservations are never settled, the document of a window stays small, and
+// what it counts right.
+func TestWindowStaysSmall(t *testing.T) {
+	w := window{Open: map[string]reservation{}}
+	for n := range extract.MaxOpenReservations + 5 {
+		id := strings.Repeat("i", 60) + string(rune('a'+n%26)) + versionText(minute(n))[:10]
+		w.Open[id+versionText(minute(n))] = reservation{extract.Amount{NanoUSD: 1 << 40, Tokens: 1 << 30}, stamp(minute(n))}
+	}
+	w.forget()
+	if len(w.Open) != extract.MaxOpenReservations {
+		t.Errorf("%d are remembered, want %d", len(w.Open), extract.MaxOpenReservations)
+	}
+	for id, r := range w.Open {
+		if r.At.Before(minute(5)) {
+			t.Errorf("%s of %s is remembered, and younger ones were forgotten", id, r.At)
+		}
+	}
+	fields, err := document(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := size(fields); n > maxDocument/2 {
+		t.Errorf("the document has %d bytes", n)
+	}
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// CheckAnswerKey reports a key that is not 64 lower-case hex digits.
+func CheckAnswerKey(key string) error {
+	const want = 64
+	ok := len(key) == want
+	for _, c := range key {
+		ok = ok && (c >= '0' && c <= '9' || c >= 'a' && c <= 'f')
+	}
+	if !ok {
+		return &evalforge.FieldError{Field: "key", Problem: fmt.Sprintf("must be %d hex digits in lower case", want)}
+	}
+	return nil
+}
+
+// CheckKeptAnswer reports an answer that cannot be found again, or be deleted with its
+// trace.
+func CheckKeptAnswer(a extract.KeptAnswer) error {
+	if err := CheckAnswerKey(a.Key); err != nil {
+		return err
+	}
+	if err := evalforge.ValidateTraceID(a.TraceID); err != nil {
+		return err
+	}
+	if a.SavedAt.IsZero() {
+		return &evalforge.FieldError{Field: "saved_at", Problem: "must be set"}
+	}
+	return nil
+}
+
+// HistoryLimit checks how many replaced patterns are asked for.
+func HistoryLimit(limit int) error {
+	if limit < 1 || limit > extract.MaxHistory {
+		return &evalforge.FieldError{Field: "limit", Problem: fmt.Sprintf("is %d; allowed are 1 to %d", limit, extract.MaxHistory)}
+	}
+	return nil
+}
+
+// Unprocessed is the error for a trace that cannot be reopened.
+func Unprocessed(traceID string) error {
+	return fmt.Errorf("trace %s: %w", traceID, extract.ErrNotProcessed)
+}
