@@ -196,8 +196,9 @@ func shapes(db *DB) map[string]firestore.Query {
 		"flags":  db.flags([]*firestore.DocumentRef{db.raw("a"), db.raw("b")}),
 		"oldest": db.oldestUnprocessed(1),
 		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", nil, 1), "due after": db.dueStates("x", &turn{"x", "a"}, 1),
-		"oldest parked": db.oldestParked(1),
-		"pending":       db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
+		"oldest parked": db.oldestParked(1), "errors of": byID(db.errorsOf("t")), "answers for": byID(db.answersFor("t")),
+		"revisions": byID(db.revisions("t").Query),
+		"pending":   db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
 		"history":     db.historyOf("a", 1),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}
