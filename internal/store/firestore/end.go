@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"cloud.google.com/go/firestore"
 
@@ -205,6 +206,7 @@ func (db *DB) SaveRun(ctx context.Context, r evalforge.Run) error {
 	if err != nil {
 		return fmt.Errorf("save run %s: %w", r.RunID, err)
 	}
+	expire(fields, r.StartedAt)
 	if err := checkSize(db.path(runs, r.RunID), fields); err != nil {
 		return fmt.Errorf("save run: %w", err)
 	}
@@ -236,5 +238,15 @@ func (db *DB) errorDocument(e evalforge.ExtractionError) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
+	expire(fields, e.RecordedAt)
 	return fields, checkSize(db.path(errorDocs, e.ID()), fields)
+}
+
+// keepRecords is how long records of runs and errors are kept.
+const keepRecords = 90 * 24 * time.Hour
+
+// expire sets the field by which Firestore deletes a document, some hours after that time
+// (its TTL policy). It must be a native timestamp; nobody else reads it.
+func expire(fields map[string]any, written evalforge.Timestamp) {
+	fields["expire_at"] = written.Add(keepRecords)
 }
