@@ -94,6 +94,7 @@ type RunRequest struct {
 	BatchSize int      // 0 means the engine's
 	DryRun    bool     // no model call, no write
 	TraceIDs  []string // only these, if not empty
+	Fresh     bool     // kept answers are not used again
 	Trigger   evalforge.Trigger
 	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
 	RunID string
@@ -214,7 +215,7 @@ func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
 	for _, c := range claims {
 		r.rec.WouldProcess = append(r.rec.WouldProcess, c.Trace.TraceID)
 	}
-	r.rec.Estimate = r.estimate(claims)
+	r.rec.Estimate = r.estimate(ctx, claims)
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
 	if err != nil {
 		err = fmt.Errorf("looking at the backlog: %w", err)
@@ -380,6 +381,9 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	if c.Attempt > r.o.MaxAttempts {
 		return &Error{Kind: KindInternal, Err: fmt.Errorf("claimed %d times without coming to an end: the workers died over it", c.Attempt-1)}
+	}
+	if r.req.Fresh {
+		ctx = withFresh(ctx)
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()

@@ -1,16 +1,22 @@
 package extract
 
-import "github.com/evalforge/evalforge"
+import (
+	"context"
+
+	"github.com/evalforge/evalforge"
+)
 
 // estimate says what working on the claims would take, or nil if the analyzer asks no
 // model. It makes no call, and leaves out what would not be sent to one: traces that
-// cannot be analyzed, and unchanged ones.
-func (r *run) estimate(claims []Claim) *evalforge.RunEstimate {
+// cannot be analyzed, unchanged ones, and those for which an answer is kept or which are
+// copies of another one.
+func (r *run) estimate(ctx context.Context, claims []Claim) *evalforge.RunEstimate {
 	e, ok := r.Pipeline.Analyzer.(Estimator)
 	if !ok {
 		return nil
 	}
 	var calls int
+	seen := map[string]bool{}
 	var likely, most Amount
 	for _, c := range claims {
 		if c.Err != nil || c.ExtractedDigest != "" && c.ExtractedDigest == c.Digest {
@@ -19,6 +25,12 @@ func (r *run) estimate(claims []Claim) *evalforge.RunEstimate {
 		in, err := r.Pipeline.Prepare(c.Trace)
 		if err != nil {
 			continue
+		}
+		if id, ok := r.Pipeline.identify(in); ok && !r.req.Fresh {
+			if seen[id.copies] || r.Pipeline.Reuse.find(ctx, id.copies) != nil || r.Pipeline.Reuse.find(ctx, id.exact) != nil {
+				continue
+			}
+			seen[id.copies] = true
 		}
 		one := e.Estimate(in)
 		calls++
