@@ -36,16 +36,29 @@ func newTemplate(text []byte) *template {
 		if !isValue(token) {
 			return "", false
 		}
-		n, ok := t.marks[token]
+		kind, value := split(token)
+		n, ok := t.marks[value]
 		if !ok {
 			n = len(t.values)
-			t.marks[token] = n
-			t.values = append(t.values, token)
+			t.marks[value] = n
+			t.values = append(t.values, value)
 		}
-		return markOpen + strconv.Itoa(n) + markClose, true
+		return kind + markOpen + strconv.Itoa(n) + markClose, true
 	})
 	return t
 }
+
+// split parts a redaction placeholder into its kind, which is the same in all copies, and
+// the digest of what it stands for. Any other token is a value as a whole.
+func split(token string) (kind, value string) {
+	if !strings.HasPrefix(token, redacted) {
+		return "", token
+	}
+	i := strings.LastIndexByte(token, ':') + 1
+	return token[:i], token[i:]
+}
+
+const redacted = "REDACTED:"
 
 // generalize returns a JSON text with t's values in its strings replaced by their marks,
 // and whether it has no other value: such a text is right for every copy.
@@ -55,12 +68,13 @@ func (t *template) generalize(text []byte) (general []byte, complete bool) {
 		if !isValue(token) {
 			return "", false
 		}
-		n, ok := t.marks[token]
+		kind, value := split(token)
+		n, ok := t.marks[value]
 		if !ok {
 			complete = false
 			return "", false
 		}
-		return markOpen + strconv.Itoa(n) + markClose, true
+		return kind + markOpen + strconv.Itoa(n) + markClose, true
 	})
 	return general, complete
 }
@@ -143,7 +157,7 @@ func tokenByte(c byte) bool {
 // placeholder, what has at least four digits (ids, times, large numbers), a decimal
 // number, or a number with a unit of time.
 func isValue(token string) bool {
-	if strings.HasPrefix(token, "REDACTED:") {
+	if strings.HasPrefix(token, redacted) {
 		return true
 	}
 	digits, letters, points := 0, 0, 0
