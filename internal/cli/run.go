@@ -18,7 +18,7 @@ func runCommand() command {
 	return command{
 		name: "run", maxArgs: 0,
 		short: "extract failure patterns from the traces that are waiting",
-		long: `Makes one extraction run: takes the oldest unprocessed traces, extracts a failure pattern from each, and prints what became of them. A trace that fails is tried again by later runs, with growing waits, and quarantined after the last attempt; "evalforge retry" brings it back.
+		long: `Makes one extraction run: takes unprocessed traces, fresh ones before those that failed and the oldest first, extracts a failure pattern from each, and prints what became of them. A trace that fails is tried again by later runs, with growing waits, and quarantined after the last attempt; "evalforge retry" brings it back.
 Exit status 1: some traces failed, or one that -trace names was not worked on; stderr says why.
 Ctrl-C stops the run in an orderly way: what is under way is finished or given back, and the summary is printed.`,
 		examples: []string{

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -141,6 +142,7 @@ func (c *call) openSpec(ctx context.Context, spec storeSpec, mode openMode) (*se
 		return nil, s.close(err)
 	}
 	s.clean = clean.New(s.redactor)
+	c.log = slog.New(s.redactor.Handler(c.logTo)) // placeholders are the store's own from now on
 	return s, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -31,6 +32,13 @@ const (
 	// instance 10 seconds after SIGTERM, and the summary has to be written after them.
 	DefaultGrace = 6 * time.Second
 )
+
+// ClockSkew is how far apart the clocks of two workers may be, at least: each lease ends so
+// much later than its worker needs, so that one whose clock is ahead does not take a trace
+// from one that is alive. (Renewed at a third of its time, a lease tolerates two thirds of
+// that beyond it.) A greater skew costs money, not results: the trace is worked on twice,
+// and the lease's token lets one commit.
+const ClockSkew = 10 * time.Second
 
 const (
 	maxBackoff = time.Hour
@@ -57,7 +65,7 @@ type Options struct {
 	Concurrency  int           // traces worked on at once; 1 by default
 	MaxAttempts  int           // failed runs after which a trace is quarantined
 	Backoff      time.Duration // wait after a first failure; doubles with each, up to an hour. Negative: none
-	Lease        time.Duration // how long a crashed worker keeps its trace; renewed while working
+	Lease        time.Duration // how long a crashed worker keeps its trace, but for [ClockSkew]; renewed while working
 	Grace        time.Duration // how long a stopped run lets the traces in flight finish
 	Budgets      Budgets       // what calls of models may take; needs [Engine.Ledger]
 }
@@ -115,8 +123,8 @@ type Progress struct {
 // errStopped is the cause with which a stopping run cancels what is still in flight.
 var errStopped = errors.New("the run was stopped")
 
-// Run makes one extraction run: it claims due traces one after the other, oldest first,
-// takes each through the pipeline in isolation, and stores the record of the run.
+// Run makes one extraction run: it claims due traces one after the other, fresh ones
+// before those tried before, which have a small share of their own, takes each through the pipeline in isolation, and stores the record of the run.
 //
 // Canceling ctx stops it in an orderly way: nothing more is claimed, traces in flight
 // get [Options.Grace] to finish and are then released, and the record is still written.
@@ -202,25 +210,62 @@ type job struct {
 	err error // of a suspect
 }
 
-func (r *run) claimRequest(limit int) ClaimRequest {
+// retryEvery is the share of a run that retries have before fresh traces: every tenth
+// claim, and the last of a batch. Without one, a stream of fresh traces that fills each run
+// would keep every trace that failed once from its next try for ever.
+const retryEvery = 10
+
+// forRetry reports whether the nth claim of the run, from 1, is of that share.
+func (r *run) forRetry(nth int) bool {
+	return nth%retryEvery == 0 || nth == r.size && r.size > 1
+}
+
+func (r *run) claimRequest(limit int, retries bool) ClaimRequest {
 	now := r.Pipeline.Now()
 	return ClaimRequest{
-		RunID: r.rec.RunID, Owner: r.Owner, Limit: limit, TraceIDs: r.req.TraceIDs,
-		Now: now, LeaseUntil: now.Add(r.o.Lease), NewToken: rand.Text,
+		RunID: r.rec.RunID, Owner: r.Owner, Limit: limit, TraceIDs: r.req.TraceIDs, Retries: retries,
+		Now: now, LeaseUntil: now.Add(r.o.Lease + ClockSkew), NewToken: rand.Text,
 	}
 }
 
 func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
-	claims, err := r.queue.Peek(ctx, r.claimRequest(r.size))
-	for _, c := range claims {
-		r.rec.WouldProcess = append(r.rec.WouldProcess, c.Trace.TraceID)
+	picked, err := r.peek(ctx)
+	for _, c := range picked {
+		r.rec.WouldProcess = append(r.rec.WouldProcess, c.TraceID)
 	}
-	r.rec.Estimate = r.estimate(ctx, claims)
+	r.rec.Estimate = r.estimate(ctx, picked)
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
 	if err != nil {
 		err = fmt.Errorf("looking at the backlog: %w", err)
 	}
 	return r.rec, err
+}
+
+// peek returns what the run would claim, in its order.
+func (r *run) peek(ctx context.Context) ([]Claim, error) {
+	fresh, err := r.queue.Peek(ctx, r.claimRequest(r.size, false))
+	if err != nil {
+		return nil, err
+	}
+	retries, err := r.queue.Peek(ctx, r.claimRequest(r.size, true))
+	if err != nil {
+		return nil, err
+	}
+	var picked []Claim
+	taken := map[string]bool{}
+	for nth := 1; nth <= len(fresh); nth++ {
+		list := fresh
+		if r.forRetry(nth) {
+			list = retries
+		}
+		i := slices.IndexFunc(list, func(c Claim) bool { return !taken[c.TraceID] })
+		if i < 0 {
+			break
+		}
+		taken[list[i].TraceID] = true
+		picked = append(picked, list[i])
+	}
+	return picked, nil
 }
 
 func (r *run) run(ctx context.Context) (evalforge.Run, error) {
@@ -274,12 +319,13 @@ func (r *run) next(ctx, work context.Context) (Claim, bool) {
 		return Claim{}, false
 	}
 	r.claimed++
+	nth := r.claimed
 	r.mu.Unlock()
 
 	// A claim is not broken off by a stop: it could have taken a lease that nobody holds.
 	cctx, cancel := r.storeContext(ctx)
 	defer cancel()
-	claims, err := r.queue.Claim(cctx, r.claimRequest(1))
+	claims, err := r.queue.Claim(cctx, r.claimRequest(1, r.forRetry(nth)))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil || len(claims) == 0 {
@@ -432,7 +478,7 @@ func (r *run) keepLease(ctx context.Context, l Lease, lost context.CancelCauseFu
 			case <-tick.C:
 			}
 			rctx, cancel := r.storeContext(ctx)
-			err := r.queue.Renew(rctx, l, r.Pipeline.Now().Add(r.o.Lease))
+			err := r.queue.Renew(rctx, l, r.Pipeline.Now().Add(r.o.Lease+ClockSkew))
 			cancel()
 			if errors.Is(err, ErrLeaseLost) {
 				lost(err)

@@ -118,11 +118,32 @@ func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extract
 	in.stages = &stages
 	f, err := p.answerOnce(ctx, in)
 	if err != nil {
-		return Extraction{Stages: stages}, err
+		return Extraction{Stages: stages}, p.redactError(asError(ctx, err))
 	}
 	f.redactions.Add(in.Redactions)
 	return Extraction{Pattern: f.pattern, Spent: f.spent, Redactions: f.redactions, Stages: stages}, nil
 }
+
+// redactError returns e with its text redacted: what a service says about a request may quote
+// it, and errors are printed, logged and stored.
+func (p *Pipeline) redactError(e *Error) *Error {
+	text, counts := p.Redactor.Text(e.Err.Error())
+	if counts.Total() == 0 {
+		return e
+	}
+	c := *e
+	c.Err = &cleanError{text, e.Err}
+	return &c
+}
+
+// A cleanError is an error with a redacted text.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }
 
 // since returns the milliseconds since a time.
 func (p *Pipeline) since(start time.Time) int64 { return p.Now().Sub(start).Milliseconds() }
@@ -191,7 +212,7 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 // provenance says how an answer came about.
 func (p *Pipeline) provenance(in *Input, ans *Answer) evalforge.Provenance {
 	return evalforge.Provenance{
-		ServiceName:      in.ServiceName,
+		ServiceName:      name(in.ServiceName),
 		Analyzer:         p.Analyzer.Name(),
 		Model:            ans.Model,
 		ModelVersion:     name(ans.ModelVersion),
