@@ -102,7 +102,9 @@ type RunRequest struct {
 	BatchSize int      // 0 means the engine's
 	DryRun    bool     // no model call, no write
 	TraceIDs  []string // only these, if not empty
-	Fresh     bool     // kept answers are not used again
+	// KeptSince excludes answers that were kept before: they are not used again. The zero
+	// time excludes none.
+	KeptSince time.Time
 	Trigger   evalforge.Trigger
 	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
 	RunID string
@@ -428,12 +430,9 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	if c.Attempt > r.o.MaxAttempts {
 		return &Error{Kind: KindInternal, Err: fmt.Errorf("claimed %d times without coming to an end: the workers died over it", c.Attempt-1)}
 	}
-	if r.req.Fresh {
-		ctx = withFresh(ctx)
-	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	tctx, lost := context.WithCancelCause(WithGate(patience, traceGate{r.turns, c.TraceID}))
+	tctx, lost := context.WithCancelCause(WithGate(keptSince(patience, r.req.KeptSince), traceGate{r.turns, c.TraceID}))
 	defer lost(nil)
 	stop := r.keepLease(tctx, c.Lease, lost)
 	defer stop()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/redact"
@@ -62,13 +63,16 @@ func (r *Reuse) land(key string, f *flight) {
 	close(f.done)
 }
 
-// find returns the answer kept under a key, or nil. A store that fails costs a call.
+// find returns the answer kept under a key that may be used, or nil. A store that fails costs a call.
 func (r *Reuse) find(ctx context.Context, key string) *KeptAnswer {
 	a, err := r.answers.Answer(ctx, key)
 	if err != nil {
 		if !errors.Is(err, evalforge.ErrNotFound) {
 			r.log.WarnContext(ctx, "kept answers could not be looked up", "error", err)
 		}
+		return nil
+	}
+	if since, ok := ctx.Value(keptSinceKey{}).(time.Time); ok && a.SavedAt.Before(since) {
 		return nil
 	}
 	return &a
@@ -121,10 +125,15 @@ func (p *Pipeline) identify(in *Input) (identity, bool) {
 	return identity{exact: key("exact", sent), copies: key("copies", t.text), values: t}, true
 }
 
-type freshKey struct{}
+type keptSinceKey struct{}
 
-// withFresh returns a context in which kept answers are not used.
-func withFresh(ctx context.Context) context.Context { return context.WithValue(ctx, freshKey{}, true) }
+// keptSince returns a context in which answers that were kept before t are not used.
+func keptSince(ctx context.Context, t time.Time) context.Context {
+	if t.IsZero() {
+		return ctx
+	}
+	return context.WithValue(ctx, keptSinceKey{}, t)
+}
 
 // answerOnce returns the answer for an input: a kept one, the one that another worker is
 // waiting for, or a new one.
@@ -133,11 +142,10 @@ func (p *Pipeline) answerOnce(ctx context.Context, in *Input) (*finished, error)
 	if !ok {
 		return p.answer(ctx, in)
 	}
-	fresh := ctx.Value(freshKey{}) != nil
 	for {
 		f, lead := p.Reuse.join(id.copies)
 		if lead {
-			return p.lead(ctx, in, id, f, fresh)
+			return p.lead(ctx, in, id, f)
 		}
 		err := patiently(ctx, func() error {
 			select {
@@ -161,18 +169,16 @@ func (p *Pipeline) answerOnce(ctx context.Context, in *Input) (*finished, error)
 }
 
 // lead gets the answer that others wait for.
-func (p *Pipeline) lead(ctx context.Context, in *Input, id identity, f *flight, fresh bool) (*finished, error) {
+func (p *Pipeline) lead(ctx context.Context, in *Input, id identity, f *flight) (*finished, error) {
 	defer p.Reuse.land(id.copies, f)
-	if !fresh {
-		for _, key := range []string{id.copies, id.exact} {
-			kept := p.Reuse.find(ctx, key)
-			if kept == nil {
-				continue
-			}
-			if done := p.again(in, id, kept); done != nil {
-				f.kept = kept
-				return done, nil
-			}
+	for _, key := range []string{id.copies, id.exact} {
+		kept := p.Reuse.find(ctx, key)
+		if kept == nil {
+			continue
+		}
+		if done := p.again(in, id, kept); done != nil {
+			f.kept = kept
+			return done, nil
 		}
 	}
 	return p.askAnew(ctx, in, id, f)

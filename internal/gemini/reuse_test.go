@@ -174,7 +174,7 @@ func TestFreshAnswers(t *testing.T) {
 	r.put(storm("a", 1, 429))
 	r.run(extract.RunRequest{})
 	r.put(storm("b", 2, 429))
-	r.run(extract.RunRequest{Fresh: true})
+	r.run(extract.RunRequest{KeptSince: time.Now()})
 	r.wantCalls(2)
 	r.put(storm("c", 3, 429))
 	r.run(extract.RunRequest{})
