@@ -95,6 +95,7 @@ func commands() []command {
 		runsListCommand(), runsShowCommand(),
 		errorsListCommand(),
 		retryCommand(),
+		rerunCommand(),
 		evalCommand(),
 		redactCommand(),
 		doctorCommand(),

@@ -34,6 +34,7 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	reuse     bool        // keep answers, and use them again
 	pace      pace.Limits // without the concurrency, which is the engine's
 	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
@@ -276,6 +277,11 @@ func settings() []setting {
 			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_TOKENS"}, value: "N", shown: "no limit",
 			doc: "How many tokens, in and out, all runs on one store together may use in a day (UTC).",
 			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_REUSE"}, value: "true|false", def: "true",
+			doc: "Whether answers of a model are kept and used again: after a crash, and for copies of one failure that differ only in ids, times and the like. Such a pattern says in provenance.derived_from which trace was analyzed.",
+			set: func(c *config, v string) (err error) { c.reuse, err = parseBool(v); return err },
 		},
 		{
 			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
