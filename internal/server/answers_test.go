@@ -90,7 +90,7 @@ func answersOf(t *testing.T) map[string]map[string]bool {
 			x.header = []string{"If-None-Match", "*"}
 			ask(s, x) // 304, where there is a tag
 			x.header, x.body = nil, "a body"
-			ask(s, x)                // 413
+			ask(s, x)                 // 413
 			ask(s, fill(p, "nobody")) // 404
 			ask(s, fill(p, "__x__"))  // 422
 			for _, query := range []string{"?limit=%zz", "?limit=0"} {
@@ -109,7 +109,7 @@ func answersOf(t *testing.T) map[string]map[string]bool {
 		}
 		x = good(p)
 		x.path += "?format=%zz"
-		ask(s, x) // 400
+		ask(s, x)                                                                                                                                    // 400
 		a.note(p, s.raw(x.method+" "+x.path+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9999999999\r\n\r\n")) // 413
 	}
 	for _, p := range patterns {
