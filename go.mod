@@ -30,8 +30,6 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/getkin/kin-openapi v0.152.0 // indirect
-
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
