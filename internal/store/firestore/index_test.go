@@ -293,20 +293,3 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 		}
 	}
 }
-
-// TestDeployFile: the Firebase tools find the indexes by firebase.json.
-func TestDeployFile(t *testing.T) {
-	text, err := os.ReadFile("../../../firebase.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f struct {
-		Firestore []struct{ Database, Indexes string }
-	}
-	if err := json.Unmarshal(text, &f); err != nil {
-		t.Fatal(err)
-	}
-	if len(f.Firestore) != 1 || f.Firestore[0].Database != DefaultDatabase || f.Firestore[0].Indexes != "firestore.indexes.json" {
-		t.Errorf("firebase.json: %s", text)
-	}
-}
