@@ -136,6 +136,7 @@ func (s *Server) apiRoutes() []route.Route {
 		post(runPath, route.Invoker, maxRunBody, s.stored(s.runOnce)),
 		get("/health", route.Public, s.getHealth),
 		get("/ready", route.Public, s.getReady),
+		get("/api/v1/openapi.yaml", route.Public, s.getOpenAPI),
 		get("/api/v1/patterns", route.Viewer, s.stored(s.listPatterns)),
 		get("/api/v1/patterns/{id}", route.Viewer, s.stored(s.getPattern)),
 		get("/api/v1/runs", route.Viewer, s.stored(s.listRuns)),
