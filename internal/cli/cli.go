@@ -77,7 +77,10 @@ type call struct {
 	cfg    *config
 	args   []string // positional
 	format string   // value of -o
-	log    *slog.Logger
+	// log redacts what it is given, under the store's key as soon as the store is open, and
+	// writes it to logTo.
+	log   *slog.Logger
+	logTo slog.Handler
 }
 
 // commands returns every command, in the order of the help text. Each call makes new
@@ -169,10 +172,16 @@ func (cmd *command) call(ctx context.Context, args []string, env Env, term *term
 	if err != nil {
 		return err
 	}
-	return cmd.run(ctx, &call{
+	c := &call{
 		Env: env, term: term, cfg: cfg, args: fs.Args(), format: *format,
-		log: newLogger(term.err, cfg, s),
-	})
+		logTo: newLogHandler(term.err, cfg, s),
+	}
+	r, err := c.looseRedactor()
+	if err != nil {
+		return err
+	}
+	c.log = slog.New(r.Handler(c.logTo))
+	return cmd.run(ctx, c)
 }
 
 // flagSet returns the command's flags, where the settings that are given as flags will
@@ -232,13 +241,14 @@ func (cmd *command) checkArgs(fs *flag.FlagSet, args []string) error {
 	return nil
 }
 
-// newLogger returns the logger of a call: text for people, JSON on Cloud Run.
-func newLogger(w io.Writer, cfg *config, s *scrubber) *slog.Logger {
+// newLogHandler returns what a call's log is written by: text for people, JSON on Cloud
+// Run.
+func newLogHandler(w io.Writer, cfg *config, s *scrubber) slog.Handler {
 	o := &slog.HandlerOptions{Level: cfg.logLevel, ReplaceAttr: s.attr}
 	if cfg.cloudRun {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.NewJSONHandler(w, o)
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.NewTextHandler(w, o)
 }
 
 // badFlag reports a value of a command's own flag that is not allowed.

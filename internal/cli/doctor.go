@@ -34,7 +34,7 @@ func doctorCommand() command {
 		long: `Checks what a run needs: the settings, the store, and with the gemini analyzer the access to the model (one free request). Nothing is written to the store.
 Exit status 2: something that a run needs is broken.`,
 		examples: []string{"evalforge doctor", "evalforge doctor -analyzer gemini"},
-		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction}, formats: anyFormat(),
+		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess}, formats: anyFormat(),
 		run: doctor,
 	}
 }
@@ -45,6 +45,7 @@ func doctor(ctx context.Context, c *call) error {
 	checks = append(checks, c.checkSettings()...)
 	checks = append(checks, c.checkStore(ctx)...)
 	checks = append(checks, c.checkAnalyzer(ctx))
+	checks = append(checks, c.checkAccess()...)
 	if err := c.writeChecks(checks); err != nil {
 		return err
 	}

@@ -28,7 +28,8 @@ func (c *call) loadSamples(ctx context.Context, b *backend) error {
 	if err := b.open(ctx, c); err != nil {
 		return err
 	}
-	im := &ingest.Importer{Store: b.store, Redactor: b.redactor, Now: c.Now}
+	im := b.importer(c)
+	im.Log = nil // those malformed on purpose are no news
 	for _, dir := range []string{sampleTraces, sampleMalformed} {
 		entries, err := fs.ReadDir(evalforge.Samples(), dir)
 		if err != nil {

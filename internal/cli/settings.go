@@ -15,8 +15,11 @@ import (
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
+	"github.com/evalforge/evalforge/internal/server/auth"
+	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -31,6 +34,8 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	pace      pace.Limits // without the concurrency, which is the engine's
+	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
 
 	redactionKey   []byte // nil: the store's
@@ -114,11 +119,12 @@ const (
 	groupPace      group = "Pace"
 	groupRun       group = "Runs"
 	groupRedaction group = "Redaction"
+	groupAccess    group = "Access"
 	groupService   group = "Service"
 )
 
 func groups() []group {
-	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupGeneral}
+	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupGeneral}
 }
 
 // A setting is one thing that can be set. A flag beats the environment, which beats the
@@ -242,9 +248,39 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setInt(&c.engine.Concurrency, v, 1, 64) },
 		},
 		{
+			group: groupPace, vars: []string{"EVALFORGE_REQUESTS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many calls of the model are made per minute at most, by this process: its share of the quota. They are spread evenly.",
+			set: func(c *config, v string) error { return setInt(&c.pace.RequestsPerMinute, v, 1, 1_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_TOKENS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many tokens of prompts are sent per minute at most, by this process: its share of the quota.",
+			set: func(c *config, v string) error { return setInt(&c.pace.TokensPerMinute, v, 1000, 1_000_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What one run may spend on calls of a model. A run that has no room for the next call, at its worst case, ends early; what is left waits for the next run.",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What all runs on one store together may spend in a day (UTC).",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Day, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, one run may use.",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, all runs on one store together may use in a day (UTC).",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
+		},
+		{
 			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
 			def: strconv.Itoa(int(extract.DefaultTraceTimeout / time.Second)),
-			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds.",
+			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds. Waiting for a turn within quotas is not counted.",
 			set: func(c *config, v string) error {
 				f, err := parseFloat(v, 0.1, 3600)
 				c.engine.TraceTimeout = time.Duration(f * float64(time.Second))
@@ -280,6 +316,47 @@ func settings() []setting {
 			shown: "none",
 			doc:   "Countries whose national phone numbers are recognised without a country code, such as DE,GB. International and North American numbers always are.",
 			set:   setPhoneRegions,
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUTH"}, value: "MODE",
+			shown: "none; on Cloud Run iam",
+			doc:   "Who checks callers of the service, as docs/security.md explains: iam (Cloud Run), oidc (the service verifies ID tokens), iap (it verifies the header of Identity-Aware Proxy), or none (only on a loopback address).",
+			set:   func(c *config, v string) (err error) { c.access.mode, err = auth.ParseMode(v); return err },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUDIENCE"}, value: "AUD,AUD", shown: "none",
+			doc: "What tokens must be made out for: with oidc the service's URL, with iap the audience that its page shows. One of several is enough.",
+			set: func(c *config, v string) error { c.access.audiences = fieldsOf(v); return nil },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_ISSUER"}, value: "URL", shown: "Google",
+			doc: "Whose ID tokens oidc accepts.",
+			set: func(c *config, v string) error { return setURL(&c.access.issuer, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_JWKS_URL"}, value: "URL", shown: "Google's",
+			doc: "Where the issuer publishes its keys. Another issuer than Google needs it.",
+			set: func(c *config, v string) error { return setURL(&c.access.keysURL, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_INVOKERS"}, value: "WHO,WHO", shown: "nobody; with iam, as long as nobody has any role, everybody whom Cloud Run lets in",
+			doc: "Who may start runs: e-mail addresses, @DOMAIN, sub:SUBJECT, or * for everybody who is authenticated. The scheduler's service account is one.",
+			set: setRole(route.Invoker),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_VIEWERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read patterns, runs and errors.",
+			set: setRole(route.Viewer),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_OPERATORS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read, retry, extract again and import.",
+			set: setRole(route.Operator),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_SENDERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may deliver traces over OTLP.",
+			set: setRole(route.Sender),
 		},
 		{
 			group: groupService, flag: "addr", vars: []string{"EVALFORGE_ADDR"}, value: "HOST:PORT",
@@ -434,6 +511,27 @@ func setURL(p *string, v string) error {
 	return nil
 }
 
+// setMoney reads a budget in US dollars.
+func setMoney(a *extract.Amount, v string) error {
+	usd, err := parseFloat(strings.TrimPrefix(v, "$"), 0.000001, 1_000_000)
+	if err != nil {
+		return fmt.Errorf("is not an amount in US dollars from 0.000001 to 1000000, such as 5 or 0.25; leave it out for no limit")
+	}
+	a.NanoUSD = int64(usd * 1e9) // rounded down: a budget is not exceeded
+	return nil
+}
+
+// setTokens reads a budget in tokens.
+func setTokens(a *extract.Amount, v string) error {
+	const most = 1_000_000_000_000
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("is not a whole number from 1 to %d; leave it out for no limit", int64(most))
+	}
+	a.Tokens = n
+	return nil
+}
+
 func setDuration(p *time.Duration, v string, lo, hi time.Duration) error {
 	d, err := time.ParseDuration(v)
 	if err != nil || d < lo || d > hi {
@@ -503,10 +601,15 @@ func setRedactionRules(c *config, v string) error {
 }
 
 func setPhoneRegions(c *config, v string) error {
-	regions := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+	regions := fieldsOf(v)
 	if err := redact.CheckRegions(regions); err != nil {
 		return fmt.Errorf("is refused: %w", err)
 	}
 	c.phoneRegions = regions
 	return nil
+}
+
+// fieldsOf splits a list that is separated by commas or spaces.
+func fieldsOf(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
 }

@@ -174,7 +174,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		known := w.st.memberKey(key)
 		clean, changed := key, false
 		if known == nil || !known.plain {
-			clean, changed = w.st.name(key)
+			clean, changed = w.st.name(key, w.depth+1)
 		}
 		if changed || w.pos-start != len(key)+2 {
 			clean = strings.Clone(clean) // it is a view, and strings follow

@@ -186,13 +186,18 @@ func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 	return st.settle(s, info, depth)
 }
 
-// name redacts the key of an object.
-func (st *state) name(key string) (string, bool) {
+// name redacts the key of an object that stands inside depth-1 strings. A key can hold
+// JSON, too.
+func (st *state) name(key string, depth int) (string, bool) {
 	names := st.names
 	st.names = nil // keys are the document's form, and do not change with its content
-	clean, changed := st.settle(key, keyInfo{}, nameLevel)
-	st.names = append(names, st.names...)
-	return clean, changed
+	defer func() { st.names = append(names, st.names...) }()
+	if depth < maxStringDepth && looksLikeJSON(key) {
+		if clean, changed, ok := st.nested(key, depth); ok {
+			return clean, changed
+		}
+	}
+	return st.settle(key, keyInfo{}, nameLevel)
 }
 
 // settle redacts s until nothing more is found in it.
@@ -290,7 +295,7 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 	if len(s) < minFindingBytes {
 		return s, false
 	}
-	if info.treatment == identifier && len(s) > maxIdentifierBytes {
+	if info.treatment == identifier && (len(s) > maxIdentifierBytes || !info.spared && isProse(s)) {
 		info = keyInfo{}
 	}
 	spans := st.spans[:0]
@@ -315,6 +320,20 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 		return s, false
 	}
 	return st.cut(s, spans, buf), true
+}
+
+// isProse reports whether s is words rather than an id, a time or a count.
+func isProse(s string) bool {
+	letters := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] == ' ' && letters >= 3 {
+			return true
+		}
+		if letters++; !isAlpha(s[i]) {
+			letters = 0
+		}
+	}
+	return false
 }
 
 // own replaces the service's own secrets in s, outside placeholders, and nothing else.

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
-	"time"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -18,15 +15,12 @@ import (
 	"github.com/evalforge/evalforge/internal/server/route"
 )
 
-// requestLimit bounds requests that neither stream nor make a run.
-const requestLimit = 20 * time.Second
-
 // gzipFrom is the size from which an answer is compressed, in bytes.
 const gzipFrom = 1 << 10
 
 // chain puts what holds for every route around the table:
 //
-//	panics → names of this machine → security headers → which route → compression → who → body and time → handler
+//	panics → security headers → which route → pace of the connection → compression → who → body and time → handler
 func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom))
 	if err != nil {
@@ -35,20 +29,17 @@ func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, rt := range routes {
 		rt.Handler = s.limit(rt)
-		h := s.auth(rt)
+		h := s.o.Auth.Wrap(rt)
 		if !rt.Stream {
 			h = compress(h)
 		}
+		h = s.pace(rt, h)
 		if err := handle(mux, rt.Pattern(), h); err != nil {
 			return nil, err
 		}
 	}
-	var h http.Handler = handlerFunc(func(w http.ResponseWriter, r *http.Request) error { return serveMux(mux, w, r) })
-	h = headers(h)
-	if s.o.LocalOnly {
-		h = localOnly(h)
-	}
-	return s.outermost(h), nil
+	h := handlerFunc(func(w http.ResponseWriter, r *http.Request) error { return serveMux(mux, w, r) })
+	return s.outermost(headers(h)), nil
 }
 
 // handle adds a route, and reports one that the mux refuses.
@@ -90,21 +81,6 @@ func (a *answer) Header() http.Header         { return a.header }
 func (a *answer) WriteHeader(status int)      { a.status = status }
 func (a *answer) Write(p []byte) (int, error) { return len(p), nil }
 
-// auth puts a route behind the decision who may use it.
-func (s *Server) auth(rt route.Route) http.Handler {
-	if s.o.Auth != nil {
-		return s.o.Auth.Wrap(rt)
-	}
-	anybody := route.Principal{Name: "anonymous", Roles: route.Roles()}
-	cross := http.NewCrossOriginProtection()
-	cross.SetDenyHandler(handlerFunc(func(http.ResponseWriter, *http.Request) error {
-		return problem.New(problem.Forbidden, "the request comes from a page of another site").WithHint("")
-	}))
-	return cross.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rt.Handler.ServeHTTP(w, r.WithContext(route.WithPrincipal(r.Context(), anybody)))
-	}))
-}
-
 // headers sets what makes browsers careful. Handlers may set others.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -116,23 +92,6 @@ func headers(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
-	})
-}
-
-// localOnly refuses names that are not this machine's. Against a page that has its own name
-// resolve to this machine nothing else helps: to the browser it is of one origin with us.
-func localOnly(next http.Handler) http.Handler {
-	return handlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		ip := net.ParseIP(strings.Trim(host, "[]"))
-		if !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback()) {
-			return problem.New(problem.Misdirected, "")
-		}
-		next.ServeHTTP(w, r)
-		return nil
 	})
 }
 
@@ -172,30 +131,5 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 			problem.Write(w, bug)
 		}()
 		next.ServeHTTP(w, r)
-	})
-}
-
-// limit bounds what a request may take of a route: its body, and its time.
-func (s *Server) limit(rt route.Route) http.Handler {
-	return handlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		if rt.MaxBody == 0 && r.ContentLength > 0 {
-			return problem.New(problem.TooLarge, "no body is expected here")
-		}
-		if r.ContentLength > rt.MaxBody {
-			return &http.MaxBytesError{Limit: rt.MaxBody}
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, rt.MaxBody)
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		switch {
-		case rt.Stream:
-			stop := context.AfterFunc(s.ending, cancel)
-			defer stop()
-		case rt.Path != runPath: // a run has its own limit
-			ctx, cancel = context.WithTimeout(ctx, requestLimit)
-			defer cancel()
-		}
-		rt.Handler.ServeHTTP(w, r.WithContext(ctx))
-		return nil
 	})
 }

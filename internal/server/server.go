@@ -18,6 +18,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/ingest"
 	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
@@ -28,11 +29,13 @@ type Auth interface {
 	Wrap(route.Route) http.Handler
 }
 
-// Options configure a [Server]. Store, Runner and Clean are needed.
+// Options configure a [Server]. Store, Runner, Clean, Importer and Auth are needed.
 type Options struct {
 	Store  extract.Archive
 	Runner *runner.Runner
 	Clean  clean.Cleaner
+	// Importer is how traces come into the store, over importPath and OTLP.
+	Importer *ingest.Importer
 	// Open, if not nil, makes the store usable; until it has returned nil, requests that need the
 	// store are answered with 503. It is tried again and again, never concurrently.
 	Open func(context.Context) error
@@ -67,6 +70,8 @@ type Server struct {
 	o       Options
 	gate    *gate
 	health  *health
+	receive *receiving
+	imports chan struct{} // a place for each import under way
 	replays *replays
 	started time.Time
 	routes  []route.Route
@@ -78,11 +83,8 @@ type Server struct {
 
 // New returns a server. It does nothing until [Server.Serve], or its handler, is used.
 func New(o Options) (*Server, error) {
-	if o.Store == nil || o.Runner == nil {
-		return nil, errors.New("server: a store and a runner are needed")
-	}
-	if o.Auth == nil && !o.LocalOnly {
-		return nil, errors.New("server: without authentication only this machine may be answered")
+	if o.Store == nil || o.Runner == nil || o.Importer == nil || o.Auth == nil {
+		return nil, errors.New("server: a store, a runner, an importer and a guard are needed")
 	}
 	o.Now = cmpFunc(o.Now, time.Now)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
@@ -91,7 +93,7 @@ func New(o Options) (*Server, error) {
 	o.Grace = cmp.Or(o.Grace, extract.DefaultGrace)
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
-	s.health = newHealth(s)
+	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
 	s.routes = append(s.apiRoutes(), o.Pages...)
 	handler, err := s.chain(s.routes)
 	if err != nil {
@@ -122,11 +124,14 @@ const (
 
 // apiRoutes is the table of the API.
 func (s *Server) apiRoutes() []route.Route {
+	post := func(path string, role route.Role, maxBody int64, h handlerFunc) route.Route {
+		return route.Route{Method: http.MethodPost, Path: path, Role: role, MaxBody: maxBody, Handler: h}
+	}
 	get := func(path string, role route.Role, h handlerFunc) route.Route {
 		return route.Route{Method: http.MethodGet, Path: path, Role: role, Handler: h}
 	}
 	return []route.Route{
-		{Method: http.MethodPost, Path: "/extraction/run-once", Role: route.Invoker, MaxBody: maxRunBody, Handler: s.stored(s.runOnce)},
+		post(runPath, route.Invoker, maxRunBody, s.stored(s.runOnce)),
 		get("/health", route.Public, s.getHealth),
 		get("/ready", route.Public, s.getReady),
 		get("/api/v1/patterns", route.Viewer, s.stored(s.listPatterns)),
@@ -136,6 +141,9 @@ func (s *Server) apiRoutes() []route.Route {
 		get("/api/v1/errors", route.Viewer, s.stored(s.listErrors)),
 		get("/api/v1/state", route.Viewer, s.stored(s.listStates)),
 		get("/api/v1/state/{id}", route.Viewer, s.stored(s.getState)),
-		{Method: http.MethodPost, Path: "/api/v1/retry", Role: route.Operator, MaxBody: maxRetryBody, Handler: s.stored(s.retry)},
+		post("/api/v1/retry", route.Operator, maxRetryBody, s.stored(s.retry)),
+		post(importPath, route.Operator, maxImportBody, s.stored(s.importTraces)),
+		post("/v1/traces", route.Sender, maxOTLPBody, s.receive.serve),
+		post("/v1/logs", route.Sender, maxOTLPBody, s.receive.serve),
 	}
 }

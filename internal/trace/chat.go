@@ -106,6 +106,7 @@ func (d *chatDecoder) footer(m map[string]any, n int) {
 func (d *chatDecoder) decode(l []any, base string) {
 	t := d.b.t
 	t.Steps = make([]Step, 0, len(l))
+	d.b.expect(len(l))
 	for i, e := range l {
 		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
 		m := object(e)
@@ -128,6 +129,10 @@ func (d *chatDecoder) decode(l []any, base string) {
 // entry reads one entry of the list into s.
 func (d *chatDecoder) entry(s *Step, m map[string]any) {
 	role := scalar(m["role"])
+	if msg, ok := plainMessage(m); ok {
+		d.messageEntry(s, []Message{msg}, role, "")
+		return
+	}
 	source := scalar(m["source"])
 	if role == "" && source != "" {
 		d.typedEntry(s, m, source)
@@ -164,7 +169,11 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) {
 	if f := failureFrom(first(m, "error", "exception")); f != nil {
 		s.Err, s.Status = f, Error
 	}
-	name := scalar(inner["name"])
+	d.messageEntry(s, msgs, role, scalar(inner["name"]))
+}
+
+// messageEntry classifies an entry that says msgs.
+func (d *chatDecoder) messageEntry(s *Step, msgs []Message, role, name string) {
 	if d.agents {
 		d.agentEntry(s, msgs, role, name)
 		return

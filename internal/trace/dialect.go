@@ -69,7 +69,7 @@ func interpret(sp *span) (reading, string) {
 	format := ""
 	if sp.read != nil {
 		sp.read(sp, &r)
-	} else if d := dialectOf(sp); d != nil {
+	} else if d, ok := dialectOf(sp); ok {
 		d.read(sp, &r)
 		format = d.format
 	}
@@ -80,14 +80,14 @@ func interpret(sp *span) (reading, string) {
 	return r, format
 }
 
-// dialectOf returns the dialect of sp's attributes, or nil.
-func dialectOf(sp *span) *dialect {
+// dialectOf returns the dialect of sp's attributes, if they are of one.
+func dialectOf(sp *span) (d dialect, ok bool) {
 	for _, d := range dialects() {
 		if d.match(sp) {
-			return &d
+			return d, true
 		}
 	}
-	return nil
+	return dialect{}, false
 }
 
 // readTokens reads token counts under the names that emitters use.
@@ -201,7 +201,7 @@ func readGeneric(sp *span, r *reading) {
 	if r.in == nil && r.input == "" {
 		r.in, r.input = sp.memo.inOut(input, "user", r.kind)
 		if r.tools == nil {
-			if m := object(input); m != nil {
+			if m := sp.memo.object(input); m != nil {
 				r.tools = sp.memo.parseTools(first(m, "tools", "functions"))
 			}
 		}

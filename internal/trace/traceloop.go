@@ -18,22 +18,13 @@ func readTraceloop(sp *span, r *reading) {
 	if r.kind == "" && sp.has("llm.request.type", "gen_ai.prompt.0.role") {
 		r.kind = KindLLM
 	}
-	if len(r.in) == 0 {
-		r.in = traceloopMessages(sp, "gen_ai.prompt", "user")
-	}
-	if len(r.out) == 0 {
-		r.out = traceloopMessages(sp, "gen_ai.completion", "assistant")
-		if l := indexed(sp.attrs, "gen_ai.completion"); r.finish == "" && len(l) > 0 {
-			r.finish = finishReason(l)
-		}
-	}
 	r.tokens = Tokens{
 		In:     count(sp.attrs, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.usage.prompt_tokens"),
 		Out:    count(sp.attrs, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens"),
 		Cached: count(sp.attrs, "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_read.input_tokens"),
 	}
 	for _, f := range indexed(sp.attrs, "llm.request.functions") {
-		if t := parseTool(f.(map[string]any)); t.Name != "" {
+		if t := sp.memo.parseTool(f.(map[string]any)); t.Name != "" {
 			r.tools = append(r.tools, t)
 		}
 	}
@@ -92,20 +83,4 @@ func traceloopArguments(v any) (args, problem string) {
 		problem = "" // a function's argument that is plain text, not a model's arguments
 	}
 	return args, problem
-}
-
-// traceloopMessages reads the indexed messages of the older attributes.
-func traceloopMessages(sp *span, prefix, role string) []Message {
-	var out []Message
-	for _, item := range indexed(sp.attrs, prefix) {
-		m := item.(map[string]any)
-		if m["content"] == "null" {
-			delete(m, "content")
-		}
-		if calls := indexed(m, "tool_calls"); calls != nil {
-			m["tool_calls"] = calls
-		}
-		out = append(out, parseMessage(m, role)...)
-	}
-	return out
 }
