@@ -29,7 +29,7 @@ type patternRow struct {
 	ID       string // raw, for addresses
 	Pattern  evalforge.Pattern
 	Verified int
-	Quotes   int
+	Quoted   int
 }
 
 func (p *Pages) patterns(r *http.Request) (view, error) {
@@ -90,7 +90,7 @@ func (p *Pages) row(pat evalforge.Pattern) (patternRow, error) {
 	if err != nil {
 		return patternRow{}, err
 	}
-	row := patternRow{ID: id, Pattern: pat, Quotes: len(pat.Evidence.Refs)}
+	row := patternRow{ID: id, Pattern: pat, Quoted: len(pat.Evidence.Refs)}
 	visibleAll(&row.Pattern)
 	for _, ref := range pat.Evidence.Refs {
 		if ref.Verified {

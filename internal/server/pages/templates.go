@@ -55,7 +55,8 @@ func funcs(a assets) template.FuncMap {
 		"utc":     func(t evalforge.Timestamp) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"iso":     func(t evalforge.Timestamp) string { return t.UTC().Format(time.RFC3339) },
 		"short":   func(t evalforge.Timestamp) string { return t.UTC().Format("2006-01-02 15:04") },
-		"percent": func(f float64) string { return fmt.Sprintf("%.0f %%", 100*f) },
+		"percent": percent,
+		"points":  func(f float64) string { return fmt.Sprintf("%+.0f", 100*f) },
 		"wide":    func(f float64) int { return int(100*f + 0.5) },
 		"usd":     usd,
 		"took":    took,
@@ -81,6 +82,17 @@ func words[T ~string](v T) string {
 		s = strings.ReplaceAll(s, "_", " ")
 		return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):]
 	}
+}
+
+// percent takes a number or a pointer to one.
+func percent(v any) string {
+	switch f := v.(type) {
+	case float64:
+		return fmt.Sprintf("%.0f %%", 100*f)
+	case *float64:
+		return fmt.Sprintf("%.0f %%", 100**f)
+	}
+	return ""
 }
 
 func usd(f float64) string {

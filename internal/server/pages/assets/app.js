@@ -71,13 +71,22 @@ for (const form of document.querySelectorAll("form.filters")) {
   form.addEventListener("change", (event) => { if (event.target instanceof HTMLSelectElement) form.requestSubmit(); });
 }
 
-// Runs under way.
+// Runs under way, while somebody looks: a browser has few connections to one server, and tabs in the
+// background would use them up.
 const live = document.getElementById("live");
 if (live && window.EventSource) {
-  const source = new EventSource("/live");
-  source.addEventListener("live", (event) => {
-    live.innerHTML = event.data; // rendered and escaped by the same templates as the page
-    localTimes(live);
-  });
-  addEventListener("pagehide", () => source.close());
+  let source = null;
+  const follow = () => {
+    source?.close();
+    source = null;
+    if (document.visibilityState === "hidden") return;
+    source = new EventSource("/live");
+    source.addEventListener("live", (event) => {
+      live.innerHTML = event.data; // rendered and escaped by the same templates as the page
+      localTimes(live);
+    });
+  };
+  follow();
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pagehide", () => source?.close());
 }
