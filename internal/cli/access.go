@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,13 +72,4 @@ func (c *call) checkAccess() []check {
 		checks = append(checks, check{"access", checkWarn, "nobody may start runs", "set EVALFORGE_INVOKERS to the scheduler's service account"})
 	}
 	return checks
-}
-
-// listenAddress is where the service listens with these settings.
-func (c *call) listenAddress() string {
-	port := cmp.Or(c.Getenv("PORT"), "8080")
-	if c.cfg.cloudRun {
-		return ":" + port
-	}
-	return "127.0.0.1:" + port
 }

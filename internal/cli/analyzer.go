@@ -75,12 +75,23 @@ func (u unasked) Analyze(context.Context, *extract.Input) (*extract.Answer, erro
 	return nil, errors.New("a dry run analyzes nothing")
 }
 
+// estimating is an unasked analyzer that says what asking would take.
+type estimating struct {
+	unasked
+	extract.Estimator
+}
+
 // unaskedAnalyzer returns a stand-in for the analyzer that the settings name.
-func (c *call) unaskedAnalyzer() extract.Analyzer {
+func (c *call) unaskedAnalyzer() (extract.Analyzer, error) {
 	if c.cfg.analyzer != "gemini" {
-		return unasked{name: c.cfg.analyzer}
+		return unasked{name: c.cfg.analyzer}, nil
 	}
-	return unasked{c.cfg.analyzer, c.cfg.gemini.model}
+	g := &c.cfg.gemini
+	e, err := gemini.NewEstimator(gemini.Options{Model: g.model, Temperature: g.temperature, MaxOutputTokens: g.maxOutputTokens})
+	if err != nil {
+		return nil, err
+	}
+	return estimating{unasked{c.cfg.analyzer, g.model}, e}, nil
 }
 
 // describeAnalyzer says who is asked, for people.

@@ -34,7 +34,7 @@ func doctorCommand() command {
 		long: `Checks what a run needs: the settings, the store, and with the gemini analyzer the access to the model (one free request). Nothing is written to the store.
 Exit status 2: something that a run needs is broken.`,
 		examples: []string{"evalforge doctor", "evalforge doctor -analyzer gemini"},
-		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupAccess}, formats: anyFormat(),
+		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess}, formats: anyFormat(),
 		run: doctor,
 	}
 }

@@ -51,11 +51,9 @@ Ctrl-C stops the run in an orderly way: what is under way is finished or given b
 }
 
 func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err error) {
-	analyzer, free := c.unaskedAnalyzer(), func() {}
-	if !req.DryRun {
-		if analyzer, free, err = c.analyzer(ctx); err != nil {
-			return err
-		}
+	analyzer, free, err := c.analyzerFor(ctx, req.DryRun)
+	if err != nil {
+		return err
 	}
 	defer free()
 	s, err := c.open(ctx, mustExist)
@@ -86,6 +84,15 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 		return somef("", "%s would not be picked up; the reasons are above", count(missed, "named trace", "named traces"))
 	}
 	return somef("", "%s not worked on; the reasons are above", were(missed, "named trace", "named traces"))
+}
+
+// analyzerFor returns the analyzer of a run, or a stand-in for that of a dry run.
+func (c *call) analyzerFor(ctx context.Context, dry bool) (extract.Analyzer, func(), error) {
+	if !dry {
+		return c.analyzer(ctx)
+	}
+	a, err := c.unaskedAnalyzer()
+	return a, func() {}, err
 }
 
 // extract makes one run with a progress bar.
@@ -128,6 +135,9 @@ func (c *call) writeRun(r *evalforge.Run) error {
 func writeRunTable(t *terminal, r *evalforge.Run) {
 	if r.DryRun {
 		fmt.Fprintf(t.out, "A run would pick up %s. Nothing was analyzed or written.\n", count(len(r.WouldProcess), "trace", "traces"))
+		if e := r.Estimate; e != nil {
+			fmt.Fprintf(t.out, "It would take about $%.4f and %d tokens in %s of %s; at most $%.4f.\n", e.CostUSD, e.Tokens, count(e.Calls, "call", "calls"), r.Model, e.MostCostUSD)
+		}
 		for _, id := range r.WouldProcess {
 			fmt.Fprintf(t.out, "  %s\n", printable(id))
 		}

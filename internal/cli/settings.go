@@ -15,6 +15,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/auth"
@@ -33,6 +34,7 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	pace      pace.Limits // without the concurrency, which is the engine's
 	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
 
@@ -246,9 +248,39 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setInt(&c.engine.Concurrency, v, 1, 64) },
 		},
 		{
+			group: groupPace, vars: []string{"EVALFORGE_REQUESTS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many calls of the model are made per minute at most, by this process: its share of the quota. They are spread evenly.",
+			set: func(c *config, v string) error { return setInt(&c.pace.RequestsPerMinute, v, 1, 1_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_TOKENS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many tokens of prompts are sent per minute at most, by this process: its share of the quota.",
+			set: func(c *config, v string) error { return setInt(&c.pace.TokensPerMinute, v, 1000, 1_000_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What one run may spend on calls of a model. A run that has no room for the next call, at its worst case, ends early; what is left waits for the next run.",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What all runs on one store together may spend in a day (UTC).",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Day, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, one run may use.",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, all runs on one store together may use in a day (UTC).",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
+		},
+		{
 			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
 			def: strconv.Itoa(int(extract.DefaultTraceTimeout / time.Second)),
-			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds.",
+			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds. Waiting for a turn within quotas is not counted.",
 			set: func(c *config, v string) error {
 				f, err := parseFloat(v, 0.1, 3600)
 				c.engine.TraceTimeout = time.Duration(f * float64(time.Second))
@@ -476,6 +508,27 @@ func setURL(p *string, v string) error {
 		return fmt.Errorf("is not an address that begins with http:// or https://")
 	}
 	*p = v
+	return nil
+}
+
+// setMoney reads a budget in US dollars.
+func setMoney(a *extract.Amount, v string) error {
+	usd, err := parseFloat(strings.TrimPrefix(v, "$"), 0.000001, 1_000_000)
+	if err != nil {
+		return fmt.Errorf("is not an amount in US dollars from 0.000001 to 1000000, such as 5 or 0.25; leave it out for no limit")
+	}
+	a.NanoUSD = int64(usd * 1e9) // rounded down: a budget is not exceeded
+	return nil
+}
+
+// setTokens reads a budget in tokens.
+func setTokens(a *extract.Amount, v string) error {
+	const most = 1_000_000_000_000
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("is not a whole number from 1 to %d; leave it out for no limit", int64(most))
+	}
+	a.Tokens = n
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/store/memory"
@@ -184,8 +185,13 @@ func (c *call) pipeline(a extract.Analyzer, r *redact.Redactor) *extract.Pipelin
 }
 
 // engine returns the engine of a run.
-func (c *call) engine(q extract.Queue, p *extract.Pipeline) *extract.Engine {
-	return &extract.Engine{Queue: q, Pipeline: p, Log: c.log, Options: c.cfg.engine, Owner: owner()}
+func (c *call) engine(s extract.Store, p *extract.Pipeline) *extract.Engine {
+	limits := c.cfg.pace
+	limits.Concurrency = c.cfg.engine.Concurrency
+	return &extract.Engine{
+		Queue: s, Ledger: s, Pipeline: p, Pace: pace.NewLimiter(limits),
+		Log: c.log, Options: c.cfg.engine, Owner: owner(),
+	}
 }
 
 // owner names this process in leases.

@@ -41,6 +41,8 @@ type Extraction struct {
 	// Redactions counts, by kind, the values that are replaced in the trace, whenever that
 	// was done, and those that were replaced in the answer.
 	Redactions redact.Counts
+	// Stages is how long it took; what it waited for turns is not taken out of Analyze.
+	Stages evalforge.Stages
 }
 
 // Prepare decodes, redacts and compacts a raw trace and finds its signals. Its errors
@@ -102,19 +104,22 @@ func (p *Pipeline) budget() int {
 // The pattern's run id is left to the caller. Errors are [*Error]; what failed attempts
 // cost is in them.
 func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extraction, error) {
+	start := p.Now()
 	in, err := p.Prepare(raw)
+	stages := evalforge.Stages{Prepare: p.since(start)}
 	if err != nil {
-		return Extraction{}, err
+		return Extraction{Stages: stages}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return Extraction{}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
+		return Extraction{Stages: stages}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
 	}
+	in.stages = &stages
 	f, err := p.answer(ctx, in)
 	if err != nil {
-		return Extraction{}, p.redactError(asError(ctx, err))
+		return Extraction{Stages: stages}, p.redactError(asError(ctx, err))
 	}
 	f.redactions.Add(in.Redactions)
-	return Extraction{Pattern: f.pattern, Spent: f.spent, Redactions: f.redactions}, nil
+	return Extraction{Pattern: f.pattern, Spent: f.spent, Redactions: f.redactions, Stages: stages}, nil
 }
 
 // redactError returns e with its text redacted: what a service says about a request may quote
@@ -138,6 +143,9 @@ type cleanError struct {
 func (e *cleanError) Error() string { return e.text }
 func (e *cleanError) Unwrap() error { return e.err }
 
+// since returns the milliseconds since a time.
+func (p *Pipeline) since(start time.Time) int64 { return p.Now().Sub(start).Milliseconds() }
+
 // asError gives err a kind. An analyzer that failed because the trace's time was up is
 // a timeout, whatever it made of it.
 func asError(ctx context.Context, err error) *Error {
@@ -145,7 +153,7 @@ func asError(ctx context.Context, err error) *Error {
 	if !errors.As(err, &e) {
 		e = &Error{Kind: KindOf(err), Err: err}
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout && e.Kind != KindHalted {
 		e = &Error{Kind: KindTimeout, Err: fmt.Errorf("the trace's time budget ran out: %w", e.Err), Response: e.Response, Spent: e.Spent}
 	}
 	return e

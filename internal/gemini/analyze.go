@@ -18,6 +18,10 @@ const (
 	// retries. A call that found its model gone does not count: it costs nothing, and no
 	// model is asked twice after that.
 	maxAttempts = 3
+	// maxRefusals bounds, in a run with a gate, the calls for one trace that the service
+	// refused for quota: they cost nothing, are no fault of the trace, and the gate does
+	// the waiting, for all traces at once.
+	maxRefusals = 10
 	// maxBackoff bounds one wait that the service did not ask for.
 	maxBackoff = 30 * time.Second
 	// minCall is the least time worth starting a call in: a call that is cancelled may be
@@ -50,7 +54,7 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 		Tokens:       c.spent.Tokens,
 		CostUSD:      c.spent.CostUSD,
 		Attempts:     c.spent.Attempts,
-		Latency:      a.now().Sub(start),
+		Latency:      a.now().Sub(start) - c.waited,
 		Raw:          raw,
 	}, nil
 }
@@ -64,6 +68,9 @@ type call struct {
 	modelVersion string // answered last
 	wider        bool   // the output cap was doubled
 	spent        extract.Spent
+	counted      bool          // the last response said what it took
+	refusals     int           // for quota
+	waited       time.Duration // for turns
 }
 
 // run makes attempts until one succeeds, the failure is one that a repetition cannot
@@ -82,6 +89,11 @@ func (c *call) run(ctx context.Context) (evalforge.Analysis, []byte, *failure) {
 			if !a.advance(ctx, c.model, f) {
 				return an, nil, noModel(f)
 			}
+			n--
+			continue
+		}
+		if f.kind == extract.KindRateLimited && f.retry && extract.Gated(ctx) && c.refusals < maxRefusals {
+			c.refusals++
 			n--
 			continue
 		}
@@ -117,17 +129,25 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 	if ctx.Err() != nil {
 		return evalforge.Analysis{}, nil, interrupted(ctx)
 	}
+	leave, refused := c.enter(ctx)
+	if refused != nil {
+		return evalforge.Analysis{}, nil, refused
+	}
 	ctx, ex := watch(ctx)
 	contents := []*genai.Content{genai.NewContentFromText(c.message, genai.RoleUser)}
 	c.spent.Attempts++
+	c.counted = false
 	resp, err := guard(func() (*genai.GenerateContentResponse, error) {
 		return a.client.Models.GenerateContent(ctx, c.model, contents, a.config(c.model, c.wider))
 	})
 	if err != nil {
-		return evalforge.Analysis{}, nil, a.classify(ctx, err, ex, c.in.Compacted.JSON)
+		f := a.classify(ctx, err, ex, c.in.Compacted.JSON)
+		leave(ex, f, err)
+		return evalforge.Analysis{}, nil, f
 	}
 	c.modelVersion = bareModel(resp.ModelVersion)
 	c.count(resp.UsageMetadata)
+	leave(ex, nil, nil)
 	return a.read(resp)
 }
 
@@ -148,6 +168,7 @@ func (c *call) count(u *genai.GenerateContentResponseUsageMetadata) {
 	if u == nil {
 		return
 	}
+	c.counted = true
 	pos := func(n int32) int64 { return max(0, int64(n)) }
 	t := evalforge.Tokens{
 		Prompt: pos(u.PromptTokenCount),

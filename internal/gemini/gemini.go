@@ -82,6 +82,7 @@ type Analyzer struct {
 	lineup      *lineup
 	instruction string
 	schema      map[string]any // as sent; the SDK only reads it
+	fixed       int64          // bytes of instruction and schema
 	answer      *jsonschema.Resolved
 	version     string // of the prompt
 	log         *slog.Logger
@@ -98,6 +99,18 @@ var _ extract.Analyzer = (*Analyzer)(nil)
 // New returns an analyzer. It reports what is missing or malformed in opt, and missing
 // Google credentials; it does not ask the service ([Analyzer.Check] does).
 func New(ctx context.Context, opt Options) (*Analyzer, error) {
+	a, err := offline(opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.connect(ctx); err != nil {
+		return nil, fmt.Errorf("gemini: %w", err)
+	}
+	return a, nil
+}
+
+// offline returns an analyzer that is not connected.
+func offline(opt Options) (*Analyzer, error) {
 	if err := opt.complete(); err != nil {
 		return nil, fmt.Errorf("gemini: %w", err)
 	}
@@ -119,9 +132,7 @@ func New(ctx context.Context, opt Options) (*Analyzer, error) {
 	if a.answer, err = evalforge.AnalysisSchema().Resolve(nil); err != nil {
 		return nil, fmt.Errorf("gemini: schema: %w", err)
 	}
-	if err := a.connect(ctx); err != nil {
-		return nil, fmt.Errorf("gemini: %w", err)
-	}
+	a.fixed = fixedBytes(a.instruction, a.schema)
 	return a, nil
 }
 

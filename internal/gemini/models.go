@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,6 +134,13 @@ func (l *lineup) current() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.models[0]
+}
+
+// all returns the model in use and those that could take over.
+func (l *lineup) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.models)
 }
 
 // retire replaces a model that is gone. It returns the model to ask from now on, or ""

@@ -29,7 +29,7 @@ type Auth interface {
 	Wrap(route.Route) http.Handler
 }
 
-// Options configure a [Server]. Store, Runner, Clean and Importer are needed.
+// Options configure a [Server]. Store, Runner, Clean, Importer and Auth are needed.
 type Options struct {
 	Store  extract.Archive
 	Runner *runner.Runner
@@ -83,11 +83,8 @@ type Server struct {
 
 // New returns a server. It does nothing until [Server.Serve], or its handler, is used.
 func New(o Options) (*Server, error) {
-	if o.Store == nil || o.Runner == nil || o.Importer == nil {
-		return nil, errors.New("server: a store, a runner and an importer are needed")
-	}
-	if o.Auth == nil && !o.LocalOnly {
-		return nil, errors.New("server: without authentication only this machine may be answered")
+	if o.Store == nil || o.Runner == nil || o.Importer == nil || o.Auth == nil {
+		return nil, errors.New("server: a store, a runner, an importer and a guard are needed")
 	}
 	o.Now = cmpFunc(o.Now, time.Now)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))

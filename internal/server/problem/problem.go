@@ -17,15 +17,12 @@ type Kind string
 // The kinds.
 const (
 	BadRequest       Kind = "bad-request"
-	Unauthenticated  Kind = "unauthenticated"
-	Forbidden        Kind = "forbidden"
 	NotFound         Kind = "not-found"
 	MethodNotAllowed Kind = "method-not-allowed"
 	RequestTimeout   Kind = "request-timeout"
 	Conflict         Kind = "conflict"
 	TooLarge         Kind = "too-large"
 	UnsupportedMedia Kind = "unsupported-media-type"
-	Misdirected      Kind = "misdirected"
 	Invalid          Kind = "invalid"
 	Internal         Kind = "internal"
 	StoreUnavailable Kind = "store-unavailable"
@@ -48,15 +45,12 @@ type Meaning struct {
 func Kinds() map[Kind]Meaning {
 	return map[Kind]Meaning{
 		BadRequest:       {http.StatusBadRequest, "The request cannot be understood", "", 0},
-		Unauthenticated:  {http.StatusUnauthorized, "The caller is not known", "send a token that docs/security.md describes", 0},
-		Forbidden:        {http.StatusForbidden, "The caller may not do this", "ask whoever operates the service for the role", 0},
 		NotFound:         {http.StatusNotFound, "There is nothing here", "", 0},
 		MethodNotAllowed: {http.StatusMethodNotAllowed, "The method does not apply here", "the header Allow says which do", 0},
 		RequestTimeout:   {http.StatusRequestTimeout, "The request came too slowly", "send it again, faster or in smaller parts", 0},
 		Conflict:         {http.StatusConflict, "The state of the trace does not allow this", "", 0},
 		TooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large", "", 0},
 		UnsupportedMedia: {http.StatusUnsupportedMediaType, "The body is of a kind that is not read here", "", 0},
-		Misdirected:      {http.StatusMisdirectedRequest, "The service does not go by this name", "use 127.0.0.1 or localhost: without authentication only this machine is answered", 0},
 		Invalid:          {http.StatusUnprocessableEntity, "The request has values that are not allowed", "", 0},
 		Internal:         {http.StatusInternalServerError, "The service has a bug", "the log has the details under the id that \"instance\" names; please report it", 0},
 		StoreUnavailable: {http.StatusServiceUnavailable, "The store cannot be used", "try again in a moment; if it stays so, run \"evalforge doctor\" with the service's settings: it says what is broken and how to fix it", 5},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"cloud.google.com/go/firestore"
 
@@ -240,13 +239,4 @@ func (db *DB) errorDocument(e evalforge.ExtractionError) (map[string]any, error)
 	}
 	expire(fields, e.RecordedAt)
 	return fields, checkSize(db.path(errorDocs, e.ID()), fields)
-}
-
-// keepRecords is how long records of runs and errors are kept.
-const keepRecords = 90 * 24 * time.Hour
-
-// expire sets the field by which Firestore deletes a document, some hours after that time
-// (its TTL policy). It must be a native timestamp; nobody else reads it.
-func expire(fields map[string]any, written evalforge.Timestamp) {
-	fields["expire_at"] = written.Add(keepRecords)
 }

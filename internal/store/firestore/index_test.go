@@ -30,7 +30,6 @@ type indexFile struct {
 	}
 	FieldOverrides []struct {
 		CollectionGroup, FieldPath string
-		TTL                        bool
 		Indexes                    []any
 	}
 }
@@ -293,19 +292,5 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 				t.Errorf("%s: %s is indexed", collection, f)
 			}
 		}
-	}
-}
-
-// TestRecordsExpire: what is deleted by its age is so by a policy of exactly these.
-func TestRecordsExpire(t *testing.T) {
-	var got []string
-	for _, o := range readIndexes(t).FieldOverrides {
-		if o.TTL {
-			got = append(got, o.CollectionGroup+"."+o.FieldPath)
-		}
-	}
-	slices.Sort(got)
-	if want := []string{DefaultPrefix + errorDocs + ".expire_at", DefaultPrefix + runs + ".expire_at"}; !slices.Equal(got, want) {
-		t.Errorf("these expire: %q, want %q", got, want)
 	}
 }

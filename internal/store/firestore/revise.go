@@ -51,6 +51,7 @@ func (db *DB) SaveAnswer(ctx context.Context, a extract.KeptAnswer) error {
 		return fmt.Errorf("save answer: %w", err)
 	}
 	fields := map[string]any{"trace_id": a.TraceID, "saved_at": a.SavedAt.String(), "doc": string(doc)}
+	expire(fields, a.SavedAt)
 	if err := checkSize(db.answerDoc(a.Key).Path, fields); err != nil {
 		return fmt.Errorf("save answer: %w", err)
 	}
