@@ -95,6 +95,7 @@ func commands() []command {
 		runsListCommand(), runsShowCommand(),
 		errorsListCommand(),
 		retryCommand(),
+		forgetCommand(),
 		evalCommand(),
 		redactCommand(),
 		doctorCommand(),
