@@ -29,7 +29,7 @@ type Auth interface {
 	Wrap(route.Route) http.Handler
 }
 
-// Options configure a [Server]. Store, Runner, Clean and Importer are needed.
+// Options configure a [Server]. Store, Runner, Clean, Importer and Auth are needed.
 type Options struct {
 	Store  extract.Archive
 	Runner *runner.Runner
@@ -45,6 +45,8 @@ type Options struct {
 	// LocalOnly refuses requests under a name that is not this machine's, which a browser
 	// sends when a page of another site has had its name point here.
 	LocalOnly bool
+	// Observe, if not nil, is put around each route, outside of Auth: spans, metrics, access log.
+	Observe func(route.Route, http.Handler) http.Handler
 	// Pages are further routes.
 	Pages []route.Route
 	Log   *slog.Logger // nil: none
@@ -83,11 +85,8 @@ type Server struct {
 
 // New returns a server. It does nothing until [Server.Serve], or its handler, is used.
 func New(o Options) (*Server, error) {
-	if o.Store == nil || o.Runner == nil || o.Importer == nil {
-		return nil, errors.New("server: a store, a runner and an importer are needed")
-	}
-	if o.Auth == nil && !o.LocalOnly {
-		return nil, errors.New("server: without authentication only this machine may be answered")
+	if o.Store == nil || o.Runner == nil || o.Importer == nil || o.Auth == nil {
+		return nil, errors.New("server: a store, a runner, an importer and a guard are needed")
 	}
 	o.Now = cmpFunc(o.Now, time.Now)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
@@ -137,6 +136,7 @@ func (s *Server) apiRoutes() []route.Route {
 		post(runPath, route.Invoker, maxRunBody, s.stored(s.runOnce)),
 		get("/health", route.Public, s.getHealth),
 		get("/ready", route.Public, s.getReady),
+		get("/api/v1/openapi.yaml", route.Public, s.getOpenAPI),
 		get("/api/v1/patterns", route.Viewer, s.stored(s.listPatterns)),
 		get("/api/v1/patterns/{id}", route.Viewer, s.stored(s.getPattern)),
 		get("/api/v1/runs", route.Viewer, s.stored(s.listRuns)),
