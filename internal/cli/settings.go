@@ -19,6 +19,7 @@ import (
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/auth"
+	"github.com/evalforge/evalforge/internal/server/pages"
 	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
@@ -72,6 +73,7 @@ type serviceConfig struct {
 	port           int
 	every          time.Duration // 0: no schedule of its own
 	requestTimeout time.Duration
+	sources        pages.Sources
 }
 
 // A givenSetting is a setting that has not its default.
@@ -307,6 +309,11 @@ func settings() []setting {
 			def: extract.DefaultBackoff.String(),
 			doc: "How long a trace waits after its first failed run, such as 90s or 5m; it doubles with each failure, up to an hour. 0 is no wait.",
 			set: setBackoff,
+		},
+		{
+			group: groupService, vars: []string{"EVALFORGE_SOURCE_URLS"}, value: "JSON", shown: "none",
+			doc: `Where traces can be looked at in the systems they come from, as a JSON object of addresses with {trace_id} and, where it helps, {span_id} in them: {"langfuse": "https://cloud.langfuse.com/project/P/traces/{trace_id}"}. Systems are datadog, langfuse, langsmith, phoenix, and other for all the rest. Pages link to them.`,
+			set: func(c *config, v string) (err error) { c.service.sources, err = pages.ParseSources(v); return err },
 		},
 		{
 			group: groupRedaction, vars: []string{"EVALFORGE_REDACTION_KEY"}, value: "KEY", secret: true,
