@@ -246,7 +246,7 @@ func sameValues(response, recorded, sent []byte) []byte {
 
 var (
 	callPath        = regexp.MustCompile(`/models/([^/:]+):(\w+)$`)
-	markerForm      = regexp.MustCompile(`The marker of this message is ([0-9a-f]{32})\.`)
+	markerForm      = regexp.MustCompile(`The marker of this message is ([0-9a-f]{16})\.`)
 	placeholderForm = regexp.MustCompile(`\[REDACTED:[A-Z][A-Z0-9_]*:[0-9a-f]{4}\]`)
 )
 
@@ -268,7 +268,7 @@ func unmarkedBy(text, request []byte) []byte {
 	if m == nil {
 		return text
 	}
-	return bytes.ReplaceAll(text, m[1], []byte(strings.Repeat("0", 32)))
+	return bytes.ReplaceAll(text, m[1], []byte(strings.Repeat("0", 16)))
 }
 
 // recordingName returns the name of the file for a question. It does not depend on the
