@@ -1,8 +1,8 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -39,7 +39,10 @@ func (c *call) guard(listen string) (*auth.Auth, error) {
 	a, err := auth.New(auth.Options{
 		Mode: c.cfg.access.mode, CloudRun: c.cfg.cloudRun, Listen: listen,
 		Audiences: c.cfg.access.audiences, Issuer: c.cfg.access.issuer, KeysURL: c.cfg.access.keysURL,
-		Allow: c.cfg.access.allow, Log: c.log, Now: c.Now,
+		Allow: c.cfg.access.allow, Now: c.Now,
+		// Not redacted: of whom it says that they were refused, the name has to be known. It
+		// logs nothing else of a caller.
+		Log: slog.New(c.logTo),
 	})
 	if err != nil {
 		return nil, withHint(fmt.Errorf("access: %w", err), "docs/security.md explains the ways to know who calls")
@@ -73,13 +76,4 @@ func (c *call) checkAccess() []check {
 		checks = append(checks, check{"access", checkWarn, "nobody may start runs", "set EVALFORGE_INVOKERS to the scheduler's service account"})
 	}
 	return checks
-}
-
-// listenAddress is where the service listens with these settings.
-func (c *call) listenAddress() string {
-	port := cmp.Or(c.Getenv("PORT"), "8080")
-	if c.cfg.cloudRun {
-		return ":" + port
-	}
-	return "127.0.0.1:" + port
 }

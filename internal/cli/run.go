@@ -18,7 +18,7 @@ func runCommand() command {
 	return command{
 		name: "run", maxArgs: 0,
 		short: "extract failure patterns from the traces that are waiting",
-		long: `Makes one extraction run: takes the oldest unprocessed traces, extracts a failure pattern from each, and prints what became of them. A trace that fails is tried again by later runs, with growing waits, and quarantined after the last attempt; "evalforge retry" brings it back.
+		long: `Makes one extraction run: takes unprocessed traces, fresh ones before those that failed and the oldest first, extracts a failure pattern from each, and prints what became of them. A trace that fails is tried again by later runs, with growing waits, and quarantined after the last attempt; "evalforge retry" brings it back.
 Exit status 1: some traces failed, or one that -trace names was not worked on; stderr says why.
 Ctrl-C stops the run in an orderly way: what is under way is finished or given back, and the summary is printed.`,
 		examples: []string{
@@ -27,7 +27,7 @@ Ctrl-C stops the run in an orderly way: what is under way is finished or given b
 			"evalforge run -analyzer gemini -batch 10",
 			"evalforge run -trace checkout-4711 -trace checkout-4712",
 		},
-		uses:    []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction},
+		uses:    []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupTelemetry},
 		formats: anyFormat(),
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&dry, "dry-run", false, "Say which traces would be picked up. Nothing is analyzed, paid for or written.")
@@ -56,6 +56,13 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 		return err
 	}
 	defer free()
+	if c.cfg.telemetry.endpoint != "" {
+		_, stop, err := c.startTelemetry(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	s, err := c.open(ctx, mustExist)
 	if err != nil {
 		return err

@@ -102,6 +102,9 @@ type RunRequest struct {
 	BatchSize int      // 0 means the engine's
 	DryRun    bool     // no model call, no write
 	TraceIDs  []string // only these, if not empty
+	// KeptSince excludes answers that were kept before: they are not used again. The zero
+	// time excludes none.
+	KeptSince time.Time
 	Trigger   evalforge.Trigger
 	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
 	RunID string
@@ -228,32 +231,43 @@ func (r *run) claimRequest(limit int, retries bool) ClaimRequest {
 }
 
 func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
-	taken := map[string]bool{}
-	var chosen []Claim
-	fresh, err := r.queue.Peek(ctx, r.claimRequest(r.size, false))
-	if err == nil {
-		var retries []Claim
-		retries, err = r.queue.Peek(ctx, r.claimRequest(r.size, true))
-		for nth := 1; nth <= len(fresh); nth++ {
-			list := fresh
-			if r.forRetry(nth) {
-				list = retries
-			}
-			i := slices.IndexFunc(list, func(c Claim) bool { return !taken[c.TraceID] })
-			if i < 0 {
-				break
-			}
-			taken[list[i].TraceID] = true
-			chosen = append(chosen, list[i])
-			r.rec.WouldProcess = append(r.rec.WouldProcess, list[i].TraceID)
-		}
+	picked, err := r.peek(ctx)
+	for _, c := range picked {
+		r.rec.WouldProcess = append(r.rec.WouldProcess, c.TraceID)
 	}
-	r.rec.Estimate = r.estimate(chosen)
+	r.rec.Estimate = r.estimate(ctx, picked)
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
 	if err != nil {
 		err = fmt.Errorf("looking at the backlog: %w", err)
 	}
 	return r.rec, err
+}
+
+// peek returns what the run would claim, in its order.
+func (r *run) peek(ctx context.Context) ([]Claim, error) {
+	fresh, err := r.queue.Peek(ctx, r.claimRequest(r.size, false))
+	if err != nil {
+		return nil, err
+	}
+	retries, err := r.queue.Peek(ctx, r.claimRequest(r.size, true))
+	if err != nil {
+		return nil, err
+	}
+	var picked []Claim
+	taken := map[string]bool{}
+	for nth := 1; nth <= len(fresh); nth++ {
+		list := fresh
+		if r.forRetry(nth) {
+			list = retries
+		}
+		i := slices.IndexFunc(list, func(c Claim) bool { return !taken[c.TraceID] })
+		if i < 0 {
+			break
+		}
+		taken[list[i].TraceID] = true
+		picked = append(picked, list[i])
+	}
+	return picked, nil
 }
 
 func (r *run) run(ctx context.Context) (evalforge.Run, error) {
@@ -418,7 +432,7 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	tctx, lost := context.WithCancelCause(WithGate(patience, traceGate{r.turns, c.TraceID}))
+	tctx, lost := context.WithCancelCause(WithGate(keptSince(patience, r.req.KeptSince), traceGate{r.turns, c.TraceID}))
 	defer lost(nil)
 	stop := r.keepLease(tctx, c.Lease, lost)
 	defer stop()

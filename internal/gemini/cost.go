@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/extract"
@@ -126,13 +127,19 @@ func (a *Analyzer) Estimate(in *extract.Input) extract.Estimate {
 	}
 }
 
-// NewEstimator returns what estimates as an analyzer with these options would, without
-// access to any service.
-func NewEstimator(opt Options) (extract.Estimator, error) {
-	opt.Backend, opt.APIKey, opt.Project = GeminiAPI, "none", ""
-	a, err := offline(opt)
-	if err != nil {
-		return nil, err
+// Version implements [extract.Versioned].
+func (a *Analyzer) Version() string {
+	model := a.lineup.current()
+	temperature := "none"
+	if t := a.temperature(model); t != nil {
+		temperature = strconv.FormatFloat(*t, 'g', -1, 64)
 	}
-	return a, nil
+	return bareModel(model) + " prompt " + a.version + " temperature " + temperature
+}
+
+// NewEstimator returns an analyzer that has no access to any service: it can estimate,
+// and say its version.
+func NewEstimator(opt Options) (*Analyzer, error) {
+	opt.Backend, opt.APIKey, opt.Project = GeminiAPI, "none", ""
+	return offline(opt)
 }

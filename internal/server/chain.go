@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -22,7 +20,7 @@ const gzipFrom = 1 << 10
 
 // chain puts what holds for every route around the table:
 //
-//	panics → names of this machine → security headers → which route → pace of the connection → compression → who → body and time → handler
+//	panics → security headers → which route → observation → pace of the connection → compression → who → body and time → handler
 func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom))
 	if err != nil {
@@ -31,21 +29,20 @@ func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, rt := range routes {
 		rt.Handler = s.limit(rt)
-		h := s.auth(rt)
+		h := s.o.Auth.Wrap(rt)
 		if !rt.Stream {
 			h = compress(h)
 		}
 		h = s.pace(rt, h)
+		if s.o.Observe != nil {
+			h = s.o.Observe(rt, h)
+		}
 		if err := handle(mux, rt.Pattern(), h); err != nil {
 			return nil, err
 		}
 	}
-	var h http.Handler = handlerFunc(func(w http.ResponseWriter, r *http.Request) error { return serveMux(mux, w, r) })
-	h = headers(h)
-	if s.o.LocalOnly {
-		h = localOnly(h)
-	}
-	return s.outermost(h), nil
+	h := handlerFunc(func(w http.ResponseWriter, r *http.Request) error { return serveMux(mux, w, r) })
+	return s.outermost(headers(h)), nil
 }
 
 // handle adds a route, and reports one that the mux refuses.
@@ -87,21 +84,6 @@ func (a *answer) Header() http.Header         { return a.header }
 func (a *answer) WriteHeader(status int)      { a.status = status }
 func (a *answer) Write(p []byte) (int, error) { return len(p), nil }
 
-// auth puts a route behind the decision who may use it.
-func (s *Server) auth(rt route.Route) http.Handler {
-	if s.o.Auth != nil {
-		return s.o.Auth.Wrap(rt)
-	}
-	anybody := route.Principal{Name: "anonymous", Roles: route.Roles()}
-	cross := http.NewCrossOriginProtection()
-	cross.SetDenyHandler(handlerFunc(func(http.ResponseWriter, *http.Request) error {
-		return problem.New(problem.Forbidden, "the request comes from a page of another site").WithHint("")
-	}))
-	return cross.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rt.Handler.ServeHTTP(w, r.WithContext(route.WithPrincipal(r.Context(), anybody)))
-	}))
-}
-
 // headers sets what makes browsers careful. Handlers may set others.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -113,23 +95,6 @@ func headers(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
-	})
-}
-
-// localOnly refuses names that are not this machine's. Against a page that has its own name
-// resolve to this machine nothing else helps: to the browser it is of one origin with us.
-func localOnly(next http.Handler) http.Handler {
-	return handlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		ip := net.ParseIP(strings.Trim(host, "[]"))
-		if !strings.EqualFold(host, "localhost") && (ip == nil || !ip.IsLoopback()) {
-			return problem.New(problem.Misdirected, "")
-		}
-		next.ServeHTTP(w, r)
-		return nil
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/server/problem"
@@ -19,6 +20,8 @@ const (
 	// pauseLimit is how long a body may pause. Any byte ends the pause; requestLimit or
 	// importLimit bounds the whole.
 	pauseLimit = 20 * time.Second
+	// lastPause is pauseLimit once the service is stopping.
+	lastPause = time.Second
 	// writeLimit is what a client gets to take its answer.
 	writeLimit = 30 * time.Second
 )
@@ -51,7 +54,10 @@ func (s *Server) pace(rt route.Route, next http.Handler) http.Handler {
 			_ = c.SetWriteDeadline(time.Time{})
 		}
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &pacedBody{ReadCloser: r.Body, conn: c, end: end}
+			body := &pacedBody{ReadCloser: r.Body, conn: c, ending: s.ending, end: end}
+			r.Body = body
+			stop := context.AfterFunc(s.ending, body.setDeadline) // a pause under way is shortened
+			defer stop()
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -60,22 +66,42 @@ func (s *Server) pace(rt route.Route, next http.Handler) http.Handler {
 // A pacedBody fails when nothing came for a while, or when its time is up.
 type pacedBody struct {
 	io.ReadCloser
-	conn *http.ResponseController
-	end  time.Time // zero: never
+	conn   *http.ResponseController
+	ending context.Context
+	end    time.Time // zero: never
+
+	mu   sync.Mutex
+	read bool // to its end
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
-	by := time.Now().Add(pauseLimit)
+	b.setDeadline()
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		// From here on the server waits for the client to hang up, which takes no deadline.
+		b.read = true
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func (b *pacedBody) setDeadline() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.read {
+		return
+	}
+	pause := pauseLimit
+	if b.ending.Err() != nil {
+		pause = lastPause
+	}
+	by := time.Now().Add(pause)
 	if !b.end.IsZero() && b.end.Before(by) {
 		by = b.end
 	}
 	_ = b.conn.SetReadDeadline(by)
-	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		// From here on the server waits for the client to hang up, which takes no deadline.
-		_ = b.conn.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // limit bounds what a request may take of a route: its body, and its time. Runs bound their own.

@@ -1,15 +1,14 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"slices"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
@@ -73,85 +72,6 @@ func matches(headers []string, tag string) bool {
 	return false
 }
 
-// A query reads the parameters of a request, and collects what is wrong with them.
-type query struct {
-	values url.Values
-	known  []string
-	wrong  []problem.FieldError
-}
-
-// listParams are the parameters of a list: those of every page, and its filters.
-func listParams(filters ...string) []string { return append([]string{"limit", "cursor"}, filters...) }
-
-// queryOf returns r's parameters. One that is not known, or given twice, is wrong: a misspelled
-// filter would answer with everything.
-func queryOf(r *http.Request, known []string) (*query, error) {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, problem.New(problem.BadRequest, "the query of the address is not well-formed")
-	}
-	q := &query{values: values, known: known}
-	for name, v := range values {
-		switch {
-		case !slices.Contains(q.known, name):
-			q.refuse(name, "is not known here; known are %s", strings.Join(q.known, ", "))
-		case len(v) > 1:
-			q.refuse(name, "is given more than once")
-		}
-	}
-	return q, nil
-}
-
-func (q *query) refuse(name, format string, args ...any) {
-	q.wrong = append(q.wrong, problem.FieldError{Field: cut(strings.ToValidUTF8(name, "\uFFFD"), 80), Problem: fmt.Sprintf(format, args...)})
-}
-
-// page returns which page is asked for.
-func (q *query) page() extract.PageQuery {
-	p := extract.PageQuery{After: q.values.Get("cursor")}
-	if v := q.values.Get("limit"); v != "" {
-		n, err := strconv.Atoi(v)
-		if err != nil || n < 1 || n > extract.MaxPage {
-			q.refuse("limit", "is not a whole number from 1 to %d", extract.MaxPage)
-		}
-		p.Limit = n
-	}
-	return p
-}
-
-// oneOf returns the parameter name, if it is one of the values that validate accepts.
-func oneOf[T ~string](q *query, name string, all []T) T {
-	v := T(q.values.Get(name))
-	if v != "" && !slices.Contains(all, v) {
-		names := make([]string, len(all))
-		for i, a := range all {
-			names[i] = string(a)
-		}
-		q.refuse(name, "is none of %s", strings.Join(names, ", "))
-	}
-	return v
-}
-
-// boolean returns the parameter name, which is true or false.
-func (q *query) boolean(name string) bool {
-	switch q.values.Get(name) {
-	case "true", "1":
-		return true
-	case "", "false", "0":
-		return false
-	}
-	q.refuse(name, "is neither true nor false")
-	return false
-}
-
-func (q *query) text(name string) string { return q.values.Get(name) }
-
-// err is what is wrong with the parameters, or nil.
-func (q *query) err() error {
-	slices.SortFunc(q.wrong, func(a, b problem.FieldError) int { return strings.Compare(a.Field, b.Field) })
-	return invalid(q.wrong)
-}
-
 // cursorError names the parameter that callers know for the one that stores do.
 func cursorError(err error) error {
 	p := problemOf(err)
@@ -166,15 +86,26 @@ func cursorError(err error) error {
 }
 
 func (s *Server) listPatterns(w http.ResponseWriter, r *http.Request) error {
-	q, err := queryOf(r, listParams("failure_type", "severity", "fingerprint"))
+	q, err := queryOf(r, listParams("failure_type", "severity", "fingerprint", "trigger_condition", "service", "model",
+		"run_id", "min_confidence", "since", "until", "verified", "text", "sort"))
 	if err != nil {
 		return err
 	}
 	pq := extract.PatternQuery{
-		PageQuery:   q.page(),
-		FailureType: oneOf(q, "failure_type", evalforge.FailureTypes()),
-		Severity:    oneOf(q, "severity", evalforge.Severities()),
-		Fingerprint: q.text("fingerprint"),
+		PageQuery:        q.page(),
+		FailureType:      oneOf(q, "failure_type", evalforge.FailureTypes()),
+		Severity:         oneOf(q, "severity", evalforge.Severities()),
+		Fingerprint:      q.text("fingerprint"),
+		TriggerCondition: q.text("trigger_condition"),
+		Service:          q.text("service"),
+		Model:            q.text("model"),
+		RunID:            q.text("run_id"),
+		MinConfidence:    q.fraction("min_confidence"),
+		Since:            q.time("since"),
+		Until:            q.time("until"),
+		Verified:         q.maybe("verified"),
+		Text:             q.text("text"),
+		Sort:             oneOf(q, "sort", extract.Sorts()),
 	}
 	if err := q.err(); err != nil {
 		return err
@@ -194,9 +125,9 @@ func (s *Server) listPatterns(w http.ResponseWriter, r *http.Request) error {
 // getPattern answers with the pattern of a trace, which is named by the trace's id or by its own.
 func (s *Server) getPattern(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	p, err := s.o.Store.Pattern(r.Context(), id)
+	p, err := byID(r, id, s.o.Store.Pattern)
 	if trace, ok := strings.CutPrefix(id, "pattern_"); ok && isNotFound(err) {
-		p, err = s.o.Store.Pattern(r.Context(), trace)
+		p, err = byID(r, trace, s.o.Store.Pattern)
 	}
 	if isNotFound(err) {
 		return problem.New(problem.NotFound, "no pattern was extracted from a trace of this id").WithHint("GET /api/v1/state/{id} says what became of the trace")
@@ -208,6 +139,15 @@ func (s *Server) getPattern(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeTagged(w, r, p)
+}
+
+// byID gets a document. What cannot be an id is the id of none.
+func byID[T any](r *http.Request, id string, get func(context.Context, string) (T, error)) (T, error) {
+	if evalforge.ValidateTraceID(id) != nil || !utf8.ValidString(id) {
+		var none T
+		return none, evalforge.ErrNotFound
+	}
+	return get(r.Context(), id)
 }
 
 func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
@@ -232,7 +172,7 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getRun(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.o.Store.Run(r.Context(), r.PathValue("id"))
+	run, err := byID(r, r.PathValue("id"), s.o.Store.Run)
 	if isNotFound(err) {
 		return problem.New(problem.NotFound, "there is no record of a run of this id").WithHint("a run has its record when it has ended; GET /health shows those under way")
 	}
@@ -283,7 +223,7 @@ func (s *Server) listStates(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getState(w http.ResponseWriter, r *http.Request) error {
-	st, err := s.o.Store.State(r.Context(), r.PathValue("id"))
+	st, err := byID(r, r.PathValue("id"), s.o.Store.State)
 	if isNotFound(err) {
 		return problem.New(problem.NotFound, "no run has picked up a trace of this id").WithHint("it waits for the next run, or was never imported")
 	}

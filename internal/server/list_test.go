@@ -63,6 +63,7 @@ func walk[T any](t *testing.T, s *service, path string, want int, id func(T) str
 }
 
 func TestPatternsAreFiltered(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.samples()
 	s.run(`{"batchSize":500}`)
@@ -128,6 +129,7 @@ func TestListsRefuse(t *testing.T) {
 
 // What has not changed is not sent again, and what is long is compressed.
 func TestAnswersAreTaggedAndCompressed(t *testing.T) {
+	t.Parallel()
 	s := start(t)
 	s.samples()
 	s.run(`{"batchSize":20}`)

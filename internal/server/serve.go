@@ -28,11 +28,13 @@ const (
 // have in flight, their callers get their answers, and Serve returns, after at most [DrainTime]. It returns an
 // error if it could not serve, or if something had to be cut off at the end.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	idlers := &newcomers{conns: map[net.Conn]struct{}{}}
 	hs := &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: headerLimit,
 		IdleTimeout:       idleLimit,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         idlers.note,
 		ErrorLog:          slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug),
 	}
 	background, endBackground := context.WithCancel(ctx)
@@ -59,6 +61,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	s.end()
 	idle := s.o.Runner.Stop()
+	idlers.close()
 	if serr := hs.Shutdown(dctx); serr != nil {
 		err = errors.Join(err, fmt.Errorf("shutting down: requests were cut off: %w", serr), hs.Close())
 	}
@@ -105,5 +108,36 @@ func (s *Server) scheduled(ctx context.Context) {
 	case err == nil:
 		s.o.Log.InfoContext(ctx, "scheduled run ended", "run_id", rec.RunID, "picked_up", rec.PickedUpCount,
 			"stored", rec.StoredCount, "failed", rec.FailedCount(), "next", s.o.Every)
+	}
+}
+
+// newcomers are connections on which nothing was ever asked, as browsers open in advance. Shutdown would wait
+// for them to say something.
+type newcomers struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{}
+	closed bool
+}
+
+func (n *newcomers) note(c net.Conn, state http.ConnState) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if state != http.StateNew {
+		delete(n.conns, c)
+		return
+	}
+	if n.closed {
+		_ = c.Close() // accepted just before the listener was closed; nothing was said
+		return
+	}
+	n.conns[c] = struct{}{}
+}
+
+func (n *newcomers) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	for c := range n.conns {
+		_ = c.Close() // nothing was said
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/clean"
@@ -29,7 +30,7 @@ type Auth interface {
 	Wrap(route.Route) http.Handler
 }
 
-// Options configure a [Server]. Store, Runner, Clean and Importer are needed.
+// Options configure a [Server]. Store, Runner, Clean, Importer and Auth are needed.
 type Options struct {
 	Store  extract.Archive
 	Runner *runner.Runner
@@ -45,6 +46,8 @@ type Options struct {
 	// LocalOnly refuses requests under a name that is not this machine's, which a browser
 	// sends when a page of another site has had its name point here.
 	LocalOnly bool
+	// Observe, if not nil, is put around each route, outside of Auth: spans, metrics, access log.
+	Observe func(route.Route, http.Handler) http.Handler
 	// Pages are further routes.
 	Pages []route.Route
 	Log   *slog.Logger // nil: none
@@ -83,11 +86,8 @@ type Server struct {
 
 // New returns a server. It does nothing until [Server.Serve], or its handler, is used.
 func New(o Options) (*Server, error) {
-	if o.Store == nil || o.Runner == nil || o.Importer == nil {
-		return nil, errors.New("server: a store, a runner and an importer are needed")
-	}
-	if o.Auth == nil && !o.LocalOnly {
-		return nil, errors.New("server: without authentication only this machine may be answered")
+	if o.Store == nil || o.Runner == nil || o.Importer == nil || o.Auth == nil {
+		return nil, errors.New("server: a store, a runner, an importer and a guard are needed")
 	}
 	o.Now = cmpFunc(o.Now, time.Now)
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
@@ -97,7 +97,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
-	s.routes = append(s.apiRoutes(), o.Pages...)
+	s.routes = append(s.apiRoutes(), s.pageRoutes()...)
 	handler, err := s.chain(s.routes)
 	if err != nil {
 		return nil, err
@@ -115,6 +115,21 @@ func cmpFunc(f, def func() time.Time) func() time.Time {
 
 // Routes returns every route that is answered.
 func (s *Server) Routes() []route.Route { return s.routes }
+
+// pageRoutes are the routes that were handed in. Those that anybody may use need no store.
+func (s *Server) pageRoutes() []route.Route {
+	routes := slices.Clone(s.o.Pages)
+	for i, rt := range routes {
+		if rt.Role == route.Public {
+			continue
+		}
+		routes[i].Handler = s.stored(func(w http.ResponseWriter, r *http.Request) error {
+			rt.Handler.ServeHTTP(w, r)
+			return nil
+		})
+	}
+	return routes
+}
 
 // Handler answers requests.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -137,6 +152,7 @@ func (s *Server) apiRoutes() []route.Route {
 		post(runPath, route.Invoker, maxRunBody, s.stored(s.runOnce)),
 		get("/health", route.Public, s.getHealth),
 		get("/ready", route.Public, s.getReady),
+		get("/api/v1/openapi.yaml", route.Public, s.getOpenAPI),
 		get("/api/v1/patterns", route.Viewer, s.stored(s.listPatterns)),
 		get("/api/v1/patterns/{id}", route.Viewer, s.stored(s.getPattern)),
 		get("/api/v1/runs", route.Viewer, s.stored(s.listRuns)),

@@ -26,6 +26,7 @@ import (
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/rules"
 	"github.com/evalforge/evalforge/internal/server"
+	"github.com/evalforge/evalforge/internal/server/auth"
 	"github.com/evalforge/evalforge/internal/server/problem"
 	"github.com/evalforge/evalforge/internal/server/runner"
 	"github.com/evalforge/evalforge/internal/store/memory"
@@ -73,9 +74,14 @@ func newService(t testing.TB, edit ...func(*service)) *service {
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	pipeline := &extract.Pipeline{Analyzer: rules.New(), Redactor: redactor, Now: time.Now}
 	s.engine = &extract.Engine{Pipeline: pipeline, Log: log, Owner: "test"}
-	s.options = server.Options{LocalOnly: true, Log: log, Version: "test"}
+	s.options = server.Options{Log: log, Version: "test"}
 	for _, f := range edit {
 		f(s)
+	}
+	if s.options.Auth == nil {
+		if s.options.Auth, err = auth.New(auth.Options{Mode: auth.None, Listen: "127.0.0.1:0", Log: log}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.engine.Queue = s.store
 	s.runner = runner.New(s.engine, runner.Options{})
@@ -173,8 +179,16 @@ type response struct {
 	body []byte
 }
 
-// do makes a request. A path that begins with a slash is of the service; body may be nil.
+// do makes a request, and holds the answer to the document that describes the API. Header are names and
+// values.
 func (s *service) do(method, path, body string, header ...string) response {
+	s.t.Helper()
+	r := s.ask(method, path, body, header...)
+	s.conforms(r)
+	return r
+}
+
+func (s *service) ask(method, path, body string, header ...string) response {
 	s.t.Helper()
 	var in io.Reader
 	if body != "" {

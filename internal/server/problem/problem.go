@@ -25,14 +25,15 @@ const (
 	Conflict         Kind = "conflict"
 	TooLarge         Kind = "too-large"
 	UnsupportedMedia Kind = "unsupported-media-type"
-	Misdirected      Kind = "misdirected"
 	Invalid          Kind = "invalid"
+	ClientGone       Kind = "client-gone"
 	Internal         Kind = "internal"
 	StoreUnavailable Kind = "store-unavailable"
 	StoreSlow        Kind = "store-slow"
 	RunFailed        Kind = "run-failed"
 	Busy             Kind = "busy"
 	Stopping         Kind = "stopping"
+	KeysUnavailable  Kind = "keys-unavailable"
 )
 
 // A Meaning is what follows from a kind.
@@ -43,6 +44,10 @@ type Meaning struct {
 	// RetryAfter is what a caller waits before trying again, in seconds; 0: that may not help.
 	RetryAfter int
 }
+
+// statusClientGone is what nginx logs for it. Only a caller that closes half of its connection
+// sees it; it is no fault of the service.
+const statusClientGone = 499
 
 // Kinds returns every kind with its meaning.
 func Kinds() map[Kind]Meaning {
@@ -56,13 +61,14 @@ func Kinds() map[Kind]Meaning {
 		Conflict:         {http.StatusConflict, "The state of the trace does not allow this", "", 0},
 		TooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large", "", 0},
 		UnsupportedMedia: {http.StatusUnsupportedMediaType, "The body is of a kind that is not read here", "", 0},
-		Misdirected:      {http.StatusMisdirectedRequest, "The service does not go by this name", "use 127.0.0.1 or localhost: without authentication only this machine is answered", 0},
 		Invalid:          {http.StatusUnprocessableEntity, "The request has values that are not allowed", "", 0},
+		ClientGone:       {statusClientGone, "The caller hung up before the answer", "", 0},
 		Internal:         {http.StatusInternalServerError, "The service has a bug", "the log has the details under the id that \"instance\" names; please report it", 0},
 		StoreUnavailable: {http.StatusServiceUnavailable, "The store cannot be used", "try again in a moment; if it stays so, run \"evalforge doctor\" with the service's settings: it says what is broken and how to fix it", 5},
 		StoreSlow:        {http.StatusServiceUnavailable, "The store did not answer in time", "try again, with a smaller limit", 5},
 		RunFailed:        {http.StatusServiceUnavailable, "The run could not do its work", "nothing is lost: traces it did not finish are due again. \"evalforge doctor\" checks the settings, the store and the access to the model", 60},
 		Busy:             {http.StatusServiceUnavailable, "The service is doing as much as it may", "try again later", 30},
+		KeysUnavailable:  {http.StatusServiceUnavailable, "The token cannot be checked now", "try again in a moment; if it stays so, the service cannot reach the address of its issuer's keys (EVALFORGE_JWKS_URL)", 10},
 		Stopping:         {http.StatusServiceUnavailable, "The service is shutting down", "try again: another instance takes over", 1},
 	}
 }

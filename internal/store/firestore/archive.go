@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"time"
 	"unicode/utf8"
 
@@ -41,7 +42,10 @@ func (db *DB) PutTrace(ctx context.Context, t evalforge.RawTrace) (extract.PutRe
 	if err != nil {
 		return "", fmt.Errorf("put trace %s: %w", t.TraceID, err)
 	}
-	if err := checkSize(db.path(rawTraces, t.TraceID), fields); err != nil {
+	// What is accepted here must have room for what its commit adds.
+	full := maps.Clone(fields)
+	full["processed_at"] = evalforge.TimestampLayout
+	if err := checkSize(db.path(rawTraces, t.TraceID), full); err != nil {
 		return "", fmt.Errorf("put trace: %w", err)
 	}
 	digest := t.Digest()

@@ -430,7 +430,7 @@ func (db *DB) peek(ctx context.Context, req *extract.ClaimRequest) ([]extract.Cl
 		if len(req.TraceIDs) > 0 {
 			out, err = db.named(ctx, req)
 		} else {
-			db.finder.idleRun = "" // looking has no run of its own
+			db.finder.notes(req.RunID).idle = false // looking has no run of its own
 			out, err = db.finder.find(ctx, req, want, false)
 		}
 		if err != nil {

@@ -18,21 +18,19 @@ import (
 const (
 	// smallBacklog is how many unprocessed traces are simply all looked at, each time.
 	smallBacklog = 8
-	// sweepPage is how many documents an amortised look behind the position takes.
-	sweepPage = 8
-	// claimCredit is how many reads of such looks a claimed trace allows.
-	claimCredit = 2
-	// idleSweep is how many documents a run that found too little looks at once.
-	idleSweep = 128
-	// lateSweep bounds what it looks at when the counts say that something was missed.
-	lateSweep = 2048
+	// sweepPage is how many documents a look behind the position takes, and sweepEvery how
+	// many claims of a run later there is another one.
+	sweepPage, sweepEvery = 100, 50
+	// lateSweep bounds how many documents a run that found too little looks at when the
+	// counts say that something was missed, idlePage at a time.
+	lateSweep, idlePage = 2048, 256
 	// orphanPage is how many states it holds against the raw traces, which may be gone.
 	orphanPage = 32
 	// rotateEvery is after how many runs that found too little one looks at up to
 	// lateSweep documents, whatever the counts say.
 	rotateEvery = 32
 	// forwardPage is how many documents beyond the position are taken in at least.
-	forwardPage, maxForwardPage = 32, 300
+	forwardPage, maxForwardPage = 64, 300
 	// maxStray bounds how many documents beyond the position that cannot move it are met
 	// in one search: they are met again by the next.
 	maxStray = 300
@@ -56,30 +54,47 @@ const (
 //
 // What ingestion writes behind the position (late arrivals, overwritten documents) is
 // found by looks at the unprocessed documents in order of their ids, a page at a time,
-// round and round: [claimCredit] documents per claim, [idleSweep] more once per run that
-// comes short, and up to [lateSweep] when the counts say that some are missing, or in every
-// [rotateEvery]th run that comes short, whatever they say. States of traces that are gone
-// would falsify the counts; they are looked for in the same way, [orphanPage] per such run.
+// round and round: [sweepPage] documents at a run's first claim and at each [sweepEvery]th
+// after it; and in a run that comes short up to [lateSweep] when the counts say that some
+// are missing, or in every [rotateEvery]th such run, whatever they say. States of traces
+// that are gone would falsify the counts; they are looked for in the same way, [orphanPage]
+// per such run. It is few large looks rather than many small ones, because a query takes
+// its time even when it returns little.
 // A backlog under [smallBacklog] traces is always looked at as a whole.
 type finder struct {
 	db          *DB
 	task, tasks int
 	turn        chan struct{} // held by who searches: claims of one process do not contend
 
-	pos     position
-	loaded  bool // pos was read
-	large   bool // the backlog had smallBacklog traces or more when last looked at
-	credit  int
-	spread  int    // how far from the head to start: grows with conflicts
-	idleRun string // for which the idle sweep is done
-	had     had
+	pos    position
+	loaded bool // pos was read
+	large  bool // the backlog had smallBacklog traces or more when last looked at
+	spread int  // how far from the head to start: grows with conflicts
+	runs   []*runNotes
 }
 
-// had is how much of the head of the queue of retries a run had already: a run that fails
-// for longer than the first backoffs would meet them all again at each claim.
-type had struct {
-	runID string
-	upTo  *turn
+// runNotes is what is remembered of a run that searches.
+type runNotes struct {
+	id     string
+	claims int  // until its next look behind the position
+	idle   bool // the idle look is done
+	// had is up to where it had all retries already: a run that fails for longer than the
+	// first backoffs would meet them again at each claim.
+	had *turn
+}
+
+// maxRuns bounds the runs that are remembered: as many may overlap in one process without
+// a look too many.
+const maxRuns = 16
+
+func (f *finder) notes(runID string) *runNotes {
+	i := slices.IndexFunc(f.runs, func(r *runNotes) bool { return r.id == runID })
+	if i >= 0 {
+		return f.runs[i]
+	}
+	r := &runNotes{id: runID}
+	f.runs = append(f.runs[max(0, len(f.runs)-maxRuns+1):], r)
+	return r
 }
 
 // A turn is a place in the queue of traces that were tried before.
@@ -243,6 +258,11 @@ func (f *finder) find(ctx context.Context, req *extract.ClaimRequest, n int, cla
 }
 
 func (f *finder) collect(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool, out *found) error {
+	if claiming {
+		if err := f.lookBehind(ctx, req, n, out); err != nil {
+			return err
+		}
+	}
 	if !f.large {
 		keys, err := f.keysByID(ctx, "", smallBacklog)
 		if err != nil {
@@ -250,11 +270,6 @@ func (f *finder) collect(ctx context.Context, req *extract.ClaimRequest, n int, 
 		}
 		f.large = len(keys) == smallBacklog
 		if err := f.judge(ctx, req, keys, out); err != nil || !f.large {
-			return err
-		}
-	}
-	if claiming {
-		if err := f.lookBehind(ctx, req, n, out); err != nil {
 			return err
 		}
 	}
@@ -399,15 +414,16 @@ func (f *finder) judge(ctx context.Context, req *extract.ClaimRequest, keys []ra
 	return nil
 }
 
-// lookBehind looks at a few documents behind the position, if the claims so far have
-// paid for it.
+// lookBehind looks at documents behind the position, if it is time to.
 func (f *finder) lookBehind(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
-	f.credit = min(f.credit+claimCredit*n, 2*sweepPage)
-	if f.credit < 2*sweepPage {
+	run := f.notes(req.RunID)
+	if run.claims -= n; run.claims > 0 {
 		return nil
 	}
-	f.credit = 0
 	_, err := f.sweep(ctx, req, sweepPage, out)
+	if err == nil {
+		run.claims = sweepEvery
+	}
 	return err
 }
 
@@ -417,10 +433,13 @@ func (f *finder) sweep(ctx context.Context, req *extract.ClaimRequest, limit int
 	if err != nil {
 		return 0, err
 	}
+	switch {
+	case len(keys) >= smallBacklog:
+		f.large = true
+	case out.pos.sweepID == "":
+		f.large = false
+	}
 	if len(keys) < limit {
-		if out.pos.sweepID == "" && len(keys) < smallBacklog {
-			f.large = false
-		}
 		out.pos.sweepID = ""
 	} else {
 		out.pos.sweepID = keys[len(keys)-1].id
@@ -435,14 +454,12 @@ func (f *finder) tried(ctx context.Context, req *extract.ClaimRequest, n int, ou
 	if !req.Retries {
 		want -= out.fresh()
 	}
-	if f.had.runID != req.RunID {
-		f.had = had{runID: req.RunID}
-	}
-	begun := f.had.upTo
+	run := f.notes(req.RunID)
+	begun := run.had
 	want, err := f.triedFrom(ctx, req, want, out)
 	if err == nil && want > 0 && begun != nil {
 		// Others may have come among those that the run had.
-		f.had.upTo = nil
+		run.had = nil
 		_, err = f.triedFrom(ctx, req, want, out)
 	}
 	return err
@@ -451,7 +468,8 @@ func (f *finder) tried(ctx context.Context, req *extract.ClaimRequest, n int, ou
 // triedFrom goes on from the place up to which the run had everything, and moves it. It
 // returns how many candidates are missing at the end of the queue.
 func (f *finder) triedFrom(ctx context.Context, req *extract.ClaimRequest, want int, out *found) (int, error) {
-	after, prefix := f.had.upTo, true
+	run := f.notes(req.RunID)
+	after, prefix := run.had, true
 	for limit := want; want > 0; limit = min(2*limit, maxForwardPage) {
 		snaps, err := query(ctx, f.db.dueStates(text(req.Now), after, limit))
 		if err != nil {
@@ -461,7 +479,7 @@ func (f *finder) triedFrom(ctx context.Context, req *extract.ClaimRequest, want 
 			s := readState(snap)
 			after = &turn{s.DueAt().String(), s.TraceID}
 			if prefix = prefix && slices.Contains(s.Runs, req.RunID); prefix {
-				f.had.upTo = after
+				run.had = after
 			}
 			if s.due(req) {
 				out.add(candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s})
@@ -546,14 +564,11 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 
 // idle looks harder, once per run, when there are too few fresh traces.
 func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
-	if out.fresh() >= n || f.idleRun == req.RunID {
+	run := f.notes(req.RunID)
+	if out.fresh() >= n || run.idle {
 		return nil
 	}
-	f.idleRun = req.RunID
-	swept, err := f.sweep(ctx, req, idleSweep, out)
-	if err != nil {
-		return err
-	}
+	run.idle = true
 	if err := f.findOrphans(ctx, req, out); err != nil {
 		return err
 	}
@@ -564,8 +579,8 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 	untracked += len(out.orphans)
 	out.pos.idleRuns++
 	thorough := out.pos.idleRuns%rotateEvery == 0
-	for (thorough || len(out.track) < untracked) && swept < lateSweep {
-		k, err := f.sweep(ctx, req, 2*idleSweep, out)
+	for swept := 0; (thorough || len(out.track) < untracked) && swept < lateSweep; {
+		k, err := f.sweep(ctx, req, idlePage, out)
 		if err != nil {
 			return err
 		}

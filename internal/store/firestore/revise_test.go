@@ -47,7 +47,7 @@ func TestGoldenMoney(t *testing.T) {
 		}
 		docs[ref.name] = typed(snap.Data())
 	}
-	golden(t, docs)
+	golden(t, "money", docs)
 }
 
 func commitPattern(t *testing.T, db *DB, id string, n int) {
