@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/evalforge/evalforge"
@@ -133,5 +134,36 @@ func tellMoney(ctx context.Context, db *DB, check func(string, error)) {
 	check("history", err)
 	if len(history) != 1 || !history[0].ExtractedAt.Equal(minute(2)) {
 		check("history", fmt.Errorf("got %d patterns", len(history)))
+	}
+}
+
+// BenchmarkLedger is the reservation and the settlement of one call, of many workers in
+// two processes. One operation is one call of each worker.
+func BenchmarkLedger(b *testing.B) {
+	for _, workers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			project := emulator.Project()
+			processes := []*DB{open(b, project), open(b, project)}
+			n := 0
+			for b.Loop() {
+				n++
+				var wg sync.WaitGroup
+				for w := range workers {
+					wg.Go(func() {
+						db := processes[w%len(processes)]
+						r := extract.Reservation{ID: fmt.Sprintf("%d-%d", n, w), At: t0, Most: extract.Amount{NanoUSD: 9, Tokens: 9},
+							Windows: []extract.Window{{Name: fmt.Sprintf("run/run_%d", w%len(processes))}, {Name: "day/2026-01-02", Limit: extract.Amount{NanoUSD: 1 << 50}}}}
+						if err := db.Reserve(b.Context(), r); err != nil {
+							b.Error(err)
+						}
+						if err := db.Settle(b.Context(), r, extract.Amount{NanoUSD: 1}); err != nil {
+							b.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			b.ReportMetric(float64(b.N*workers)/b.Elapsed().Seconds(), "calls/s")
+		})
 	}
 }
