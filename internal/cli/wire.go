@@ -193,7 +193,7 @@ func (c *call) engine(s extract.Store, p *extract.Pipeline) *extract.Engine {
 	limits.Concurrency = c.cfg.engine.Concurrency
 	return &extract.Engine{
 		Queue: s, Ledger: s, Pipeline: p, Pace: pace.NewLimiter(limits),
-		Log: c.log, Options: c.cfg.engine, Owner: owner(),
+		Log: c.log, Options: c.cfg.engine, Observer: c.observer, Owner: owner(),
 	}
 }
 
