@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -125,26 +124,13 @@ func (s *Server) limit(rt route.Route) http.Handler {
 			defer cancel()
 		}
 		if rt.Role == route.Viewer && !rt.Stream {
-			if err := s.takeTurn(ctx); err != nil {
+			leave, err := s.turns.take(ctx, s.o.Runner.Busy())
+			if err != nil {
 				return err
 			}
-			defer func() { <-s.turns }()
+			defer leave()
 		}
 		rt.Handler.ServeHTTP(w, r.WithContext(ctx))
 		return nil
 	})
-}
-
-// takeTurn waits until few enough others read. More at once would not be served sooner, and a run that is under
-// way would have to queue behind all of them for each of its steps.
-func (s *Server) takeTurn(ctx context.Context) error {
-	select {
-	case s.turns <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return problem.New(problem.Busy, "too many others are reading")
-	}
-	return ctx.Err()
 }

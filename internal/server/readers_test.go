@@ -1,53 +1,70 @@
 package server_test
 
 import (
-	"context"
+	"bufio"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini/geminitest"
 )
 
-// BenchmarkReadersDuringRun measures what 500 readers and a run do to each other: the readers ask again as soon as
-// they are answered, from within the same process, and the run asks a model that takes a quarter of a second. It reports
-// the 99th percentiles of reading without and with a run, and what a run takes without and with readers.
+// readersEnv makes this test binary the readers of [BenchmarkReadersDuringRun]: it holds the service's address.
+const readersEnv = "EVALFORGE_TEST_READERS_OF"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(readersEnv); url != "" {
+		readAlways(url)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// readers is how many there are.
+const readers = 500
+
+// modelTime is what the model takes for an answer; real ones take longer.
+const modelTime = 500 * time.Millisecond
+
+// BenchmarkReadersDuringRun measures what 500 readers and a run do to each other. The readers are another process
+// on the same machine, and ask again as soon as they are answered. It reports the 99th percentiles of reading without
+// and with a run, and what a run takes without and with readers.
 func BenchmarkReadersDuringRun(b *testing.B) {
-	const readers, batch = 500, 40
-	reply := geminitest.Well()
-	release := func(w http.ResponseWriter, r *geminitest.Request) {
-		t := time.NewTimer(250 * time.Millisecond)
+	const batch = 20
+	well := geminitest.Well()
+	late := func(w http.ResponseWriter, r *geminitest.Request) {
+		t := time.NewTimer(modelTime)
 		defer t.Stop()
 		<-t.C
-		reply(w, r)
+		well(w, r)
 	}
 	for b.Loop() {
-		var gemini func(*service) = withGemini(release)
 		s, _ := serve(b, inFile)
 		s.fill(500)
-		gemini(s) // the runs from here on ask the model
-		s.traces(3 * batch)
+		withGemini(late)(s) // the runs from here on ask the model
+		s.traces(2 * batch)
 		run := func() time.Duration {
 			began := time.Now()
-			rec, err := s.runner.Run(b.Context(), extract.RunRequest{BatchSize: batch, Trigger: evalforge.Manual})
+			rec, err := s.runner.Run(b.Context(), extract.RunRequest{BatchSize: batch})
 			if err != nil || rec.StoredCount != batch {
 				b.Fatalf("the run did %+v, %v", rec, err)
 			}
 			return time.Since(began)
 		}
 		alone := run()
-		ctx, stop := context.WithCancel(b.Context())
-		r := readWith(ctx, s, readers)
+		r := readFrom(b, s.url)
 		idle := r.during(func() { <-time.After(alone) })
 		var with time.Duration
 		busy := r.during(func() { with = run() })
-		stop()
-		r.wg.Wait()
+		r.stop()
 		b.ReportMetric(float64(percentile(idle, 99).Milliseconds()), "idle-p99-ms")
 		b.ReportMetric(float64(percentile(busy, 99).Milliseconds()), "busy-p99-ms")
 		b.ReportMetric(float64(percentile(busy, 99))/float64(percentile(idle, 99)), "p99-ratio")
@@ -59,47 +76,75 @@ func BenchmarkReadersDuringRun(b *testing.B) {
 	}
 }
 
-// A readership reads until it is told to stop, and notes what each read took.
+// readAlways reads from a service with many readers, and prints what each read took in nanoseconds, until it is killed.
+func readAlways(url string) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: readers}}
+	paths := []string{"/api/v1/patterns?limit=20", "/api/v1/patterns/more-00001", "/api/v1/runs?limit=5", "/health"}
+	took := make(chan time.Duration, readers)
+	for i := range readers {
+		go func() {
+			for n := i; ; n++ {
+				began := time.Now()
+				resp, err := client.Get(url + paths[n%len(paths)])
+				if err != nil {
+					continue // the service has ended, and so will this process
+				}
+				if resp.StatusCode != http.StatusOK {
+					fmt.Fprintln(os.Stderr, resp.Status)
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				took <- time.Since(began)
+			}
+		}()
+	}
+	for out := json.NewEncoder(os.Stdout); ; {
+		if err := out.Encode(<-took); err != nil {
+			return
+		}
+	}
+}
+
+// A readership is a process that reads.
 type readership struct {
-	wg   sync.WaitGroup
+	cmd  *exec.Cmd
 	mu   sync.Mutex
 	took []time.Duration
 }
 
-func readWith(ctx context.Context, s *service, readers int) *readership {
-	r := new(readership)
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: readers}}
-	paths := []string{"/api/v1/patterns?limit=20", "/api/v1/patterns/more-00001", "/api/v1/runs?limit=5", "/health"}
-	for i := range readers {
-		r.wg.Go(func() {
-			for n := i; ctx.Err() == nil; n++ {
-				began := time.Now()
-				req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+paths[n%len(paths)], nil)
-				if err != nil {
-					s.t.Error(err)
-					return
-				}
-				resp, err := client.Do(req)
-				if err != nil {
-					if ctx.Err() == nil {
-						s.t.Error(err)
-					}
-					return
-				}
-				_, err = io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if resp.StatusCode != http.StatusOK {
-					s.t.Errorf("GET %s: %s", req.URL.Path, resp.Status)
-				}
-				if err == nil {
-					r.mu.Lock()
-					r.took = append(r.took, time.Since(began))
-					r.mu.Unlock()
-				}
-			}
-		})
+func readFrom(b *testing.B, url string) *readership {
+	b.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
 	}
+	r := &readership{cmd: exec.Command(exe)}
+	r.cmd.Env = append(os.Environ(), readersEnv+"="+url)
+	r.cmd.Stderr = os.Stderr
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(r.stop)
+	go func() {
+		for in := bufio.NewScanner(out); in.Scan(); {
+			var d time.Duration
+			if json.Unmarshal(in.Bytes(), &d) == nil {
+				r.mu.Lock()
+				r.took = append(r.took, d)
+				r.mu.Unlock()
+			}
+		}
+	}()
 	return r
+}
+
+func (r *readership) stop() {
+	_ = r.cmd.Process.Kill() // it does not end by itself
+	_ = r.cmd.Wait()
 }
 
 // during returns what the reads took that ended while f ran.

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/clean"
@@ -73,7 +72,7 @@ type Server struct {
 	health  *health
 	receive *receiving
 	imports chan struct{} // a place for each import under way
-	turns   chan struct{} // a place for each request that reads
+	turns   *turns
 	replays *replays
 	started time.Time
 	routes  []route.Route
@@ -96,7 +95,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
-	s.turns = make(chan struct{}, 2*runtime.GOMAXPROCS(0))
+	s.turns = newTurns()
 	s.routes = append(s.apiRoutes(), o.Pages...)
 	handler, err := s.chain(s.routes)
 	if err != nil {
