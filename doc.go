@@ -16,7 +16,7 @@
 //
 // "evalforge run" (internal/cli) opens a store and an analyzer and calls
 // [internal/extract.Engine.Run], the one engine function behind every way to start a
-// run. The engine claims due traces one after the other, oldest first, under leases, and
+// run. The engine claims due traces one after the other, fresh ones first, under leases, and
 // takes each through a Pipeline:
 //
 //   - internal/redact replaces secrets and personal data in the whole document, before

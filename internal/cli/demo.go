@@ -55,7 +55,7 @@ The environment does not choose the store or the analyzer here.`,
 
 func runDemo(ctx context.Context, c *call, store string) (err error) {
 	if c.cfg.logLevel >= slog.LevelWarn {
-		c.log = slog.New(slog.DiscardHandler) // the malformed samples are expected, and shown below
+		c.logTo = slog.DiscardHandler // the malformed samples are expected, and shown below
 	}
 	dir, err := os.MkdirTemp("", "evalforge-demo-*")
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/auth"
@@ -33,6 +34,8 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	reuse     bool        // keep answers, and use them again
+	pace      pace.Limits // without the concurrency, which is the engine's
 	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
 
@@ -40,7 +43,9 @@ type config struct {
 	redactionRules *redact.Rules
 	phoneRegions   []string
 
-	service serviceConfig
+	service   serviceConfig
+	logFormat string // "auto", "json" or "text"
+	telemetry telemetryConfig
 	// given lists the settings that a flag or a variable set, for doctor to show.
 	given []givenSetting
 }
@@ -118,11 +123,12 @@ const (
 	groupRun       group = "Runs"
 	groupRedaction group = "Redaction"
 	groupAccess    group = "Access"
+	groupTelemetry group = "Telemetry"
 	groupService   group = "Service"
 )
 
 func groups() []group {
-	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupGeneral}
+	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupTelemetry, groupGeneral}
 }
 
 // A setting is one thing that can be set. A flag beats the environment, which beats the
@@ -246,9 +252,44 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setInt(&c.engine.Concurrency, v, 1, 64) },
 		},
 		{
+			group: groupPace, vars: []string{"EVALFORGE_REQUESTS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many calls of the model are made per minute at most, by this process: its share of the quota. They are spread evenly.",
+			set: func(c *config, v string) error { return setInt(&c.pace.RequestsPerMinute, v, 1, 1_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_TOKENS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many tokens of prompts are sent per minute at most, by this process: its share of the quota.",
+			set: func(c *config, v string) error { return setInt(&c.pace.TokensPerMinute, v, 1000, 1_000_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What one run may spend on calls of a model. A run that has no room for the next call, at its worst case, ends early; what is left waits for the next run.",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What all runs on one store together may spend in a day (UTC).",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Day, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, one run may use.",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, all runs on one store together may use in a day (UTC).",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_REUSE"}, value: "true|false", def: "true",
+			doc: "Whether answers of a model are kept and used again: after a crash, and for copies of one failure that differ only in ids, times and the like. Such a pattern says in provenance.derived_from which trace was analyzed.",
+			set: func(c *config, v string) (err error) { c.reuse, err = parseBool(v); return err },
+		},
+		{
 			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
 			def: strconv.Itoa(int(extract.DefaultTraceTimeout / time.Second)),
-			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds.",
+			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds. Waiting for a turn within quotas is not counted.",
 			set: func(c *config, v string) error {
 				f, err := parseFloat(v, 0.1, 3600)
 				c.engine.TraceTimeout = time.Duration(f * float64(time.Second))
@@ -351,15 +392,30 @@ func settings() []setting {
 			},
 		},
 		{
+			group: groupTelemetry, vars: []string{"OTEL_EXPORTER_OTLP_ENDPOINT"}, value: "URL", shown: "none",
+			doc: "Where OpenTelemetry traces and metrics are sent, such as http://localhost:4318. The other variables of OpenTelemetry's exporters and SDK work as well.",
+			set: func(c *config, v string) error { return setURL(&c.telemetry.endpoint, v) },
+		},
+		{
+			group: groupTelemetry, vars: []string{"OTEL_EXPORTER_OTLP_HEADERS"}, value: "NAME=VALUE,…", shown: "none", secret: true,
+			doc: "Headers that are sent with them, such as a key of the receiver.",
+			set: func(c *config, v string) error { c.telemetry.headers = newSecret(v); return nil },
+		},
+		{
 			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",
 			def: "warn", cloudDef: "info",
-			doc: "What is logged to stderr: debug, info, warn, error. On Cloud Run logs are JSON.",
+			doc: "What is logged to stderr: debug, info, warn, error. A service that logs JSON logs from info.",
 			set: func(c *config, v string) error {
 				if err := c.logLevel.UnmarshalText([]byte(v)); err != nil {
 					return fmt.Errorf("must be debug, info, warn or error")
 				}
 				return nil
 			},
+		},
+		{
+			group: groupGeneral, vars: []string{"EVALFORGE_LOG_FORMAT"}, value: "FORMAT", def: "auto",
+			doc: "How logs are written: json, as Cloud Logging reads them, or text. auto is json on Cloud Run, and for a service whose stderr is no terminal.",
+			set: func(c *config, v string) error { return setOneOf(&c.logFormat, v, "auto", "json", "text") },
 		},
 		{
 			group: groupGeneral, vars: []string{"NO_COLOR"}, value: "1", shown: "none",
@@ -476,6 +532,27 @@ func setURL(p *string, v string) error {
 		return fmt.Errorf("is not an address that begins with http:// or https://")
 	}
 	*p = v
+	return nil
+}
+
+// setMoney reads a budget in US dollars.
+func setMoney(a *extract.Amount, v string) error {
+	usd, err := parseFloat(strings.TrimPrefix(v, "$"), 0.000001, 1_000_000)
+	if err != nil {
+		return fmt.Errorf("is not an amount in US dollars from 0.000001 to 1000000, such as 5 or 0.25; leave it out for no limit")
+	}
+	a.NanoUSD = int64(usd * 1e9) // rounded down: a budget is not exceeded
+	return nil
+}
+
+// setTokens reads a budget in tokens.
+func setTokens(a *extract.Amount, v string) error {
+	const most = 1_000_000_000_000
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("is not a whole number from 1 to %d; leave it out for no limit", int64(most))
+	}
+	a.Tokens = n
 	return nil
 }
 

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/store/memory"
@@ -140,6 +142,7 @@ func (c *call) openSpec(ctx context.Context, spec storeSpec, mode openMode) (*se
 		return nil, s.close(err)
 	}
 	s.clean = clean.New(s.redactor)
+	c.log = slog.New(s.redactor.Handler(c.logTo)) // placeholders are the store's own from now on
 	return s, nil
 }
 
@@ -182,8 +185,16 @@ func (c *call) pipeline(a extract.Analyzer, r *redact.Redactor) *extract.Pipelin
 }
 
 // engine returns the engine of a run.
-func (c *call) engine(q extract.Queue, p *extract.Pipeline) *extract.Engine {
-	return &extract.Engine{Queue: q, Pipeline: p, Log: c.log, Options: c.cfg.engine, Owner: owner()}
+func (c *call) engine(s extract.Store, p *extract.Pipeline) *extract.Engine {
+	if c.cfg.reuse {
+		p.Reuse = extract.NewReuse(s, c.log)
+	}
+	limits := c.cfg.pace
+	limits.Concurrency = c.cfg.engine.Concurrency
+	return &extract.Engine{
+		Queue: s, Ledger: s, Pipeline: p, Pace: pace.NewLimiter(limits),
+		Log: c.log, Options: c.cfg.engine, Observer: c.observer, Owner: owner(),
+	}
 }
 
 // owner names this process in leases.

@@ -44,6 +44,8 @@ type Input struct {
 	BytesBefore int    // of the redacted payload
 	// Repair is nil, or makes this the second question about the trace.
 	Repair *Repair
+
+	stages *evalforge.Stages // how long it took so far; one for both questions
 }
 
 // An Answer is what an analyzer found, and what it took.

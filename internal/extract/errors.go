@@ -28,6 +28,7 @@ const (
 	KindEvidence     Kind = "evidence"      // no quote of the answer occurs in the trace
 	KindStore        Kind = "store"         // the store failed
 	KindInternal     Kind = "internal"      // a bug, recovered
+	KindHalted       Kind = "halted"        // the run makes no more calls: the trace is given back, nothing is recorded
 )
 
 // An Error is a failure of a known kind.
@@ -107,6 +108,7 @@ var kinds = map[Kind]kindInfo{
 	KindEvidence:     {evalforge.ValidationFailed, evalforge.SchemaValidation, false, ""},
 	KindStore:        {evalforge.Errored, evalforge.Unknown, false, ""},
 	KindInternal:     {evalforge.Errored, evalforge.Unknown, false, ""},
+	KindHalted:       {evalforge.Errored, evalforge.Unknown, false, ""},
 }
 
 // isFinal reports whether err says that asking again cannot help.

@@ -32,6 +32,8 @@ type Pipeline struct {
 	// between 1 KiB and [trace.MaxBytes].
 	Budget int
 	Now    func() time.Time
+	// Reuse keeps the answers of an analyzer that is [Versioned]; nil: none are kept.
+	Reuse *Reuse
 }
 
 // An Extraction is the result of one trace.
@@ -41,6 +43,8 @@ type Extraction struct {
 	// Redactions counts, by kind, the values that are replaced in the trace, whenever that
 	// was done, and those that were replaced in the answer.
 	Redactions redact.Counts
+	// Stages is how long it took; what it waited for turns is not taken out of Analyze.
+	Stages evalforge.Stages
 }
 
 // Prepare decodes, redacts and compacts a raw trace and finds its signals. Its errors
@@ -102,20 +106,47 @@ func (p *Pipeline) budget() int {
 // The pattern's run id is left to the caller. Errors are [*Error]; what failed attempts
 // cost is in them.
 func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extraction, error) {
+	start := p.Now()
 	in, err := p.Prepare(raw)
+	stages := evalforge.Stages{Prepare: p.since(start)}
 	if err != nil {
-		return Extraction{}, err
+		return Extraction{Stages: stages}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return Extraction{}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
+		return Extraction{Stages: stages}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
 	}
-	f, err := p.answer(ctx, in)
+	in.stages = &stages
+	f, err := p.answerOnce(ctx, in)
 	if err != nil {
-		return Extraction{}, err
+		return Extraction{Stages: stages}, p.redactError(asError(ctx, err))
 	}
 	f.redactions.Add(in.Redactions)
-	return Extraction{Pattern: f.pattern, Spent: f.spent, Redactions: f.redactions}, nil
+	return Extraction{Pattern: f.pattern, Spent: f.spent, Redactions: f.redactions, Stages: stages}, nil
 }
+
+// redactError returns e with its text redacted: what a service says about a request may quote
+// it, and errors are printed, logged and stored.
+func (p *Pipeline) redactError(e *Error) *Error {
+	text, counts := p.Redactor.Text(e.Err.Error())
+	if counts.Total() == 0 {
+		return e
+	}
+	c := *e
+	c.Err = &cleanError{text, e.Err}
+	return &c
+}
+
+// A cleanError is an error with a redacted text.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string { return e.text }
+func (e *cleanError) Unwrap() error { return e.err }
+
+// since returns the milliseconds since a time.
+func (p *Pipeline) since(start time.Time) int64 { return p.Now().Sub(start).Milliseconds() }
 
 // asError gives err a kind. An analyzer that failed because the trace's time was up is
 // a timeout, whatever it made of it.
@@ -124,7 +155,7 @@ func asError(ctx context.Context, err error) *Error {
 	if !errors.As(err, &e) {
 		e = &Error{Kind: KindOf(err), Err: err}
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout && e.Kind != KindHalted {
 		e = &Error{Kind: KindTimeout, Err: fmt.Errorf("the trace's time budget ran out: %w", e.Err), Response: e.Response, Spent: e.Spent}
 	}
 	return e
@@ -135,6 +166,8 @@ type finished struct {
 	pattern    evalforge.Pattern
 	spent      Spent
 	redactions redact.Counts // in the answer
+	answer     *Answer
+	repaired   Kind // why an answer before it was refused, or ""
 }
 
 // finish turns an answer into a pattern: tidy, validate, verify, weigh, redact, disarm,
@@ -173,13 +206,13 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 	if err := pat.Validate(); err != nil {
 		return fail(KindSchema, fmt.Errorf("the answer is not a valid pattern: %w", inOneLine(err)))
 	}
-	return &finished{pat, ans.spent(), counts}, nil
+	return &finished{pat, ans.spent(), counts, ans, repaired}, nil
 }
 
 // provenance says how an answer came about.
 func (p *Pipeline) provenance(in *Input, ans *Answer) evalforge.Provenance {
 	return evalforge.Provenance{
-		ServiceName:      in.ServiceName,
+		ServiceName:      name(in.ServiceName),
 		Analyzer:         p.Analyzer.Name(),
 		Model:            ans.Model,
 		ModelVersion:     name(ans.ModelVersion),

@@ -68,11 +68,15 @@ func (p *Pipeline) answer(ctx context.Context, in *Input) (*finished, error) {
 
 // ask asks the analyzer once, and checks its answer. Refusals carry what it cost.
 func (p *Pipeline) ask(ctx context.Context, in *Input, repaired Kind) (*finished, *Error) {
+	start := p.Now()
 	ans, err := p.Analyzer.Analyze(ctx, in)
+	in.stages.Analyze += p.since(start)
 	if err != nil {
 		return nil, asError(ctx, err)
 	}
+	start = p.Now()
 	f, refused := p.finish(in, ans, repaired)
+	in.stages.Finish += p.since(start)
 	if refused != nil {
 		refused.Spent, refused.Response = ans.spent(), ans.Raw
 	}

@@ -253,11 +253,19 @@ func deadLinks(s string) string {
 		case !ok:
 			return linkRemoved
 		}
-		host, path, _ := strings.Cut(rest, "/")
-		if path != "" {
+		host, path, slash := strings.Cut(strings.ReplaceAll(rest, "://", "[:]//"), "/")
+		if slash {
 			path = "/" + path
 		}
-		return strings.Replace(strings.ToLower(scheme), "tt", "xx", 1) + "://" + strings.ReplaceAll(host, ".", "[.]") + path
+		switch lower := strings.ToLower(scheme); lower {
+		case "http", "https":
+			scheme = "hxxp" + lower[4:] + "://"
+		case "hxxp", "hxxps":
+			scheme += "://"
+		default:
+			scheme += "[:]//"
+		}
+		return scheme + strings.ReplaceAll(host, ".", "[.]") + path
 	})
 }
 

@@ -69,7 +69,7 @@ func verify(a *evalforge.Analysis, in *Input) (finding, error) {
 	a.ReproductionContext.ToolsInvolved = slices.DeleteFunc(a.ReproductionContext.ToolsInvolved, func(tool string) bool {
 		return !s.holds(tool) && !named(in.Trace, tool)
 	})
-	return f, namedSteps(a, in.Trace, s)
+	return f, namedSteps(a, in.Trace)
 }
 
 // ref returns the evidence that a quote is, and whether it is any.
@@ -146,14 +146,14 @@ func named(t *trace.Trace, name string) bool {
 var stepName = regexp.MustCompile(`(?i)\bsteps? (\d{1,9})\b`)
 
 // namedSteps reports the steps that the prose names and the trace does not have. Words of
-// the trace itself ("step 12 of the recipe") are not meant.
-func namedSteps(a *evalforge.Analysis, t *trace.Trace, s *sent) error {
+// the trace itself ("step 12 of the recipe") are no excuse: a trace could plant them.
+func namedSteps(a *evalforge.Analysis, t *trace.Trace) error {
 	var errs []error
 	check := func(field, text string) {
 		for _, m := range stepName.FindAllStringSubmatch(text, -1) {
 			n, err := strconv.Atoi(m[1])
-			if err != nil || position(t, n) < 0 && !s.holds(m[0]) && !s.holds(strings.ToLower(m[0])) {
-				errs = append(errs, fmt.Errorf("%s names step %s, which does not exist", field, m[1]))
+			if err != nil || position(t, n) < 0 {
+				errs = append(errs, fmt.Errorf("%s names step %s, which does not exist; name steps by their index i, and nothing else \"step\" with a number", field, m[1]))
 			}
 		}
 	}

@@ -64,7 +64,7 @@ func problems(s *jsonschema.Schema, v any, path string) []string {
 	if got := jsonType(v); len(types) > 0 && !slices.Contains(types, got) && !(got == "integer" && slices.Contains(types, "number")) {
 		return []string{fmt.Sprintf("%s is of type %s, want %s", name(path), got, strings.Join(types, " or "))}
 	}
-	if s.Enum != nil && !slices.Contains(s.Enum, v) {
+	if s.Enum != nil && !slices.ContainsFunc(s.Enum, func(e any) bool { return fmt.Sprint(e) == v }) { // typed strings
 		return []string{fmt.Sprintf("%s is none of the %d allowed values", name(path), len(s.Enum))}
 	}
 	var list []string

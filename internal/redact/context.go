@@ -78,10 +78,22 @@ func (sc *scanner) near(s string, i, n int) hint {
 		if start == end {
 			break
 		}
-		all |= hints[string(text[start:end])]
+		all |= hints[string(text[wordStart(text, start, end):end])]
 		end = start
 	}
 	return all
+}
+
+// wordStart returns start, or the position behind it when the first letter of the word
+// text[start:end] is that of an escape that was not decoded: \nphone, \\tphone.
+func wordStart(text []byte, start, end int) int {
+	if start > 0 && text[start-1] == '\\' && end-start > 1 {
+		switch text[start] {
+		case 'n', 't', 'r':
+			return start + 1
+		}
+	}
+	return start
 }
 
 // has reports whether h has one of the hints in other.

@@ -100,7 +100,7 @@ func (sc *scanner) national(s string, i int) (span, bool) {
 		if start == end {
 			break
 		}
-		near[n] = view(text[start:end])
+		near[n] = view(text[wordStart(text, start, end):end])
 		known = known || nationalHints[near[n]]
 		end = start
 	}

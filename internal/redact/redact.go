@@ -203,7 +203,13 @@ func encodings(secrets []string) []string {
 // Text returns s with every finding replaced, and how many there were. A text that is
 // JSON is treated as [Redactor.JSON] treats a document. Should redaction itself fail,
 // the whole text is replaced by one placeholder of kind [Dropped].
-func (r *Redactor) Text(s string) (out string, counts Counts) {
+func (r *Redactor) Text(s string) (out string, counts Counts) { return r.member("", s) }
+
+// Member is Text for the value of a member called key: an attribute of a log record, a
+// header, a field of a form. What the policy says about the key counts.
+func (r *Redactor) Member(key, value string) (out string, counts Counts) { return r.member(key, value) }
+
+func (r *Redactor) member(key, s string) (out string, counts Counts) {
 	st := r.states.Get().(*state)
 	defer func() {
 		if p := recover(); p != nil {
@@ -212,13 +218,17 @@ func (r *Redactor) Text(s string) (out string, counts Counts) {
 		}
 	}()
 	st.reset()
-	out, changed := st.value(s, keyInfo{}, 0)
+	info := keyInfo{}
+	if key != "" {
+		info = r.policy.key(info, key)
+	}
+	out, changed := st.value(s, info, 0)
 	if changed {
 		out = strings.Clone(out)
 	}
 	if st.namesIn(out) {
 		st.settled = true
-		if again, changed := st.value(out, keyInfo{}, 0); changed {
+		if again, changed := st.value(out, info, 0); changed {
 			out = strings.Clone(again)
 		}
 	}

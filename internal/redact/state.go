@@ -159,7 +159,7 @@ func (st *state) memberKey(key string) *memberKey {
 // it, or nil.
 func (st *state) key(parent keyInfo, key string, k *memberKey) keyInfo {
 	if k == nil {
-		return st.r.policy.key(parent, key)
+		return st.askPolicy(parent, key)
 	}
 	i := 0
 	if parent.person {
@@ -169,9 +169,25 @@ func (st *state) key(parent keyInfo, key string, k *memberKey) keyInfo {
 		i |= 2
 	}
 	if !k.known[i] {
-		k.info[i], k.known[i] = st.r.policy.key(parent, key), true
+		k.info[i], k.known[i] = st.askPolicy(parent, key), true
 	}
 	return k.info[i]
+}
+
+func (st *state) askPolicy(parent keyInfo, key string) keyInfo {
+	info := st.r.policy.key(parent, key)
+	if info.treatment != always && st.r.shapes.namesVendor(key) {
+		info.vendor = strings.Clone(key)
+	}
+	return info
+}
+
+// vendorValue reports whether a string is a key of the vendor that its name names.
+func (st *state) vendorValue(s string, info keyInfo) (Kind, bool) {
+	if info.vendor == "" {
+		return "", false
+	}
+	return st.scan.vendorValue(info.vendor, strings.TrimSpace(s))
 }
 
 // value redacts a decoded string that belongs to a key with info and stands inside
@@ -186,13 +202,18 @@ func (st *state) value(s string, info keyInfo, depth int) (string, bool) {
 	return st.settle(s, info, depth)
 }
 
-// name redacts the key of an object.
-func (st *state) name(key string) (string, bool) {
+// name redacts the key of an object that stands inside depth-1 strings. A key can hold
+// JSON, too.
+func (st *state) name(key string, depth int) (string, bool) {
 	names := st.names
 	st.names = nil // keys are the document's form, and do not change with its content
-	clean, changed := st.settle(key, keyInfo{}, nameLevel)
-	st.names = append(names, st.names...)
-	return clean, changed
+	defer func() { st.names = append(names, st.names...) }()
+	if depth < maxStringDepth && looksLikeJSON(key) {
+		if clean, changed, ok := st.nested(key, depth); ok {
+			return clean, changed
+		}
+	}
+	return st.settle(key, keyInfo{}, nameLevel)
 }
 
 // settle redacts s until nothing more is found in it.
@@ -290,7 +311,7 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 	if len(s) < minFindingBytes {
 		return s, false
 	}
-	if info.treatment == identifier && len(s) > maxIdentifierBytes {
+	if info.treatment == identifier && (len(s) > maxIdentifierBytes || !info.spared && isProse(s)) {
 		info = keyInfo{}
 	}
 	spans := st.spans[:0]
@@ -298,6 +319,8 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 	for pos := 0; pos < len(s); {
 		start, end := nextPlaceholder(s, pos)
 		if kind, ok := wholeValue(s[pos:start], info); ok {
+			spans = append(spans, span{pos, start, kind})
+		} else if kind, ok := st.vendorValue(s[pos:start], info); ok {
 			spans = append(spans, span{pos, start, kind})
 		} else {
 			spans = st.scan.segment(spans, s, pos, start)
@@ -315,6 +338,20 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 		return s, false
 	}
 	return st.cut(s, spans, buf), true
+}
+
+// isProse reports whether s is words rather than an id, a time or a count.
+func isProse(s string) bool {
+	letters := 0
+	for i := 0; i < len(s); i++ {
+		if s[i] == ' ' && letters >= 3 {
+			return true
+		}
+		if letters++; !isAlpha(s[i]) {
+			letters = 0
+		}
+	}
+	return false
 }
 
 // own replaces the service's own secrets in s, outside placeholders, and nothing else.
@@ -376,7 +413,7 @@ func wholeValue(s string, info keyInfo) (Kind, bool) {
 			return Secret, true
 		}
 	case opaqueOnly:
-		if isOpaque(strings.TrimSpace(s), 20) {
+		if v := strings.TrimSpace(s); isOpaque(v, 20) || isBasic(v) {
 			return Secret, true
 		}
 	case phoneLike:

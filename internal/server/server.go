@@ -45,6 +45,8 @@ type Options struct {
 	// LocalOnly refuses requests under a name that is not this machine's, which a browser
 	// sends when a page of another site has had its name point here.
 	LocalOnly bool
+	// Observe, if not nil, is put around each route, outside of Auth: spans, metrics, access log.
+	Observe func(route.Route, http.Handler) http.Handler
 	// Pages are further routes.
 	Pages []route.Route
 	Log   *slog.Logger // nil: none

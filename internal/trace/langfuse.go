@@ -142,6 +142,14 @@ func readLangfuse(sp *span, r *reading, m map[string]any) {
 	if tools := parseTools(first(m, "tools", "toolDefinitions")); tools != nil {
 		r.tools = tools
 	}
+	if ms, tools, ok := sp.memo.request(m["input"], "user"); ok && r.kind != KindTool {
+		r.in, r.input = ms, ""
+		if r.tools == nil {
+			r.tools = tools
+		}
+		readLangfuseOutput(sp, r, sp.memo.embedded(m["output"]))
+		return
+	}
 	input, output := sp.memo.embedded(m["input"]), sp.memo.embedded(m["output"])
 	if r.kind == KindTool {
 		sp.input, sp.output = input, output
@@ -156,6 +164,10 @@ func readLangfuse(sp *span, r *reading, m map[string]any) {
 			r.tools = sp.memo.parseTools(first(o, "tools", "functions"))
 		}
 	}
+	readLangfuseOutput(sp, r, output)
+}
+
+func readLangfuseOutput(sp *span, r *reading, output any) {
 	if output != nil {
 		out, other := sp.memo.inOut(output, "assistant", r.kind)
 		if len(out) > 0 || r.out == nil {

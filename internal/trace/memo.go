@@ -127,6 +127,36 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 	}
 }
 
+// request reads the text of a request to a model, {"messages": […], "tools": […], …}. It
+// reports false where v is none that it knows how to take apart.
+func (c *memo) request(v any, role string) (ms []Message, tools []Tool, ok bool) {
+	s, _ := v.(string)
+	if s = strings.TrimSpace(s); c == nil || len(s) < shortText || s[0] != '{' {
+		return nil, nil, false
+	}
+	m, ok := fields(s)
+	if !ok || !strings.HasPrefix(m["messages"], "[") {
+		return nil, nil, false
+	}
+	for _, k := range [...]string{
+		"choices", "candidates", "generations", "output", // it is a response
+		"system", "system_instruction", "systemInstruction", "instructions", // the system prompt is not among the messages
+	} {
+		if m[k] != "" {
+			return nil, nil, false
+		}
+	}
+	if ms, ok = c.list(m["messages"], role); !ok || ms == nil {
+		return nil, nil, false
+	}
+	for _, k := range [...]string{"tools", "functions"} {
+		if t := m[k]; t != "" && tools == nil {
+			tools = c.parseTools(t)
+		}
+	}
+	return ms, tools, true
+}
+
 // fields returns the texts of the fields of s, a JSON object, as long as nothing is odd
 // about it.
 func fields(s string) (map[string]string, bool) {

@@ -50,17 +50,9 @@ func readOpenInferenceModel(sp *span, r *reading) {
 // readOpenInferenceRequest reads messages and tools of the request.
 func readOpenInferenceRequest(sp *span, r *reading) {
 	v := sp.get("input.value")
-	if s, ok := v.(string); ok {
-		s = strings.TrimSpace(s)
-		if request, ok := fields(s); ok && request["messages"] != "" && request["system"] == "" && request["system_instruction"] == "" && request["instructions"] == "" {
-			if ms, ok := sp.memo.list(request["messages"], "user"); ok {
-				r.in = ms
-				if t := request["tools"]; t != "" {
-					r.tools = sp.memo.parseTools(t)
-				}
-				return
-			}
-		}
+	if ms, tools, ok := sp.memo.request(v, "user"); ok {
+		r.in, r.tools = ms, tools
+		return
 	}
 	request := sp.memo.embedded(v)
 	r.in = parseMessages(request, "user")

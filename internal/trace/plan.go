@@ -206,45 +206,114 @@ func (p *plan) findFolds() {
 }
 
 // stepKeys returns a digest of what each step says, without times and ids. Messages
-// count where they are first seen: a growing history makes no step different.
+// count where they are first seen: a growing history makes no step different. A step that
+// cannot be in a cycle, because none near it has its shape, gets a digest of its own
+// without being read.
 func (p *plan) stepKeys() []uint64 {
 	t := p.t
-	seed := maphash.MakeSeed()
-	seen := make([]bool, len(t.Messages))
+	shapes := make([]int, len(t.Steps))
+	for i := range t.Steps {
+		shapes[i] = p.shape(&t.Steps[i])
+	}
+	recurs := func(i int) bool {
+		for w := 1; w <= maxFoldWidth; w++ {
+			if i >= w && shapes[i-w] == shapes[i] || i+w < len(shapes) && shapes[i+w] == shapes[i] {
+				return true
+			}
+		}
+		return false
+	}
+	d := digester{t: t, seed: maphash.MakeSeed(), seen: make([]bool, len(t.Messages))}
 	keys := make([]uint64, len(t.Steps))
 	for i := range t.Steps {
-		s := &t.Steps[i]
-		var h maphash.Hash
-		h.SetSeed(seed)
-		put := func(ss ...string) {
-			for _, v := range ss {
-				h.WriteString(v)
-				h.WriteByte(0xff) // not in valid UTF-8
-			}
+		if s := &t.Steps[i]; recurs(i) {
+			keys[i] = d.digest(s)
+		} else {
+			d.see(s)
+			keys[i] = ^uint64(i)
 		}
-		put(string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output)
-		h.WriteByte(byte(s.Depth))
-		if s.Err != nil {
-			put("err", s.Err.Type, s.Err.Code, s.Err.Message)
-		}
-		if s.Tool != nil {
-			put("tool", s.Tool.Name, s.Tool.Args, s.Tool.Result)
-		}
-		for n, ms := range [...][]int{s.In, s.Out} {
-			put([...]string{"in", "out"}[n])
-			for _, m := range ms {
-				if m < 0 || m >= len(t.Messages) || n == 0 && seen[m] {
-					continue
-				}
-				seen[m] = true
-				msg := &t.Messages[m]
-				put(msg.Role, msg.Name, msg.Text, msg.Refusal)
-				for _, c := range msg.Calls {
-					put(c.Name, c.Args)
-				}
-			}
-		}
-		keys[i] = h.Sum64()
 	}
 	return keys
+}
+
+// shape returns a number that is the same for steps that say the same.
+func (p *plan) shape(s *Step) int {
+	const prime = 31 // any mix does: an equal shape only costs time
+	n := len(s.Name)
+	for _, v := range [...]int{len(s.Kind), len(s.Agent), len(s.Input), len(s.Output), len(s.Finish), s.Depth} {
+		n = n*prime + v
+	}
+	if s.Err != nil {
+		n = n*prime + len(s.Err.Message)
+	}
+	if s.Tool != nil {
+		n = (n*prime+len(s.Tool.Args))*prime + len(s.Tool.Result)
+	}
+	for _, m := range s.Out {
+		if msg := p.t.message(m); msg != nil {
+			n = n*prime + len(msg.Text)
+		}
+	}
+	return n
+}
+
+// A digester makes the keys of steps, in their order.
+type digester struct {
+	t    *Trace
+	seed maphash.Seed
+	h    maphash.Hash
+	seen []bool // by message
+}
+
+func (d *digester) put(ss ...string) {
+	for _, v := range ss {
+		d.h.WriteString(v)
+		d.h.WriteByte(0xff) // not in valid UTF-8
+	}
+}
+
+func (d *digester) digest(s *Step) uint64 {
+	d.h.SetSeed(d.seed)
+	d.put(string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output)
+	d.h.WriteByte(byte(s.Depth))
+	if s.Err != nil {
+		d.put("err", s.Err.Type, s.Err.Code, s.Err.Message)
+	}
+	if s.Tool != nil {
+		d.put("tool", s.Tool.Name, s.Tool.Args, s.Tool.Result)
+	}
+	d.put("in")
+	for _, m := range s.In {
+		if d.t.message(m) != nil && !d.seen[m] {
+			d.message(m)
+		}
+	}
+	d.put("out")
+	for _, m := range s.Out {
+		if d.t.message(m) != nil {
+			d.message(m)
+		}
+	}
+	return d.h.Sum64()
+}
+
+// message takes message m in.
+func (d *digester) message(m int) {
+	d.seen[m] = true
+	msg := &d.t.Messages[m]
+	d.put(msg.Role, msg.Name, msg.Text, msg.Refusal)
+	for _, c := range msg.Calls {
+		d.put(c.Name, c.Args)
+	}
+}
+
+// see notes that the messages of s were seen.
+func (d *digester) see(s *Step) {
+	for _, ms := range [...][]int{s.In, s.Out} {
+		for _, m := range ms {
+			if d.t.message(m) != nil {
+				d.seen[m] = true
+			}
+		}
+	}
 }

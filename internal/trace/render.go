@@ -35,6 +35,7 @@ type scratch struct {
 	rendered []bool            // by message: written in full, or part of a fold
 	where    map[string]place  // long content that was written, with its place
 	calls    map[string]string // arguments of the calls that were written, by id
+	lastCall map[string]string // arguments of the last call that was written, by name
 	lastName map[Kind]string   // the name of the last step of each kind
 }
 
@@ -71,6 +72,7 @@ func (p *plan) write(v view, w *water) renderer {
 			rendered: make([]bool, len(p.t.Messages)),
 			where:    make(map[string]place),
 			calls:    make(map[string]string),
+			lastCall: make(map[string]string),
 			lastName: make(map[Kind]string),
 		}
 	}
@@ -82,6 +84,7 @@ func (p *plan) write(v view, w *water) renderer {
 	clear(r.rendered)
 	clear(r.where)
 	clear(r.calls)
+	clear(r.lastCall)
 	clear(r.lastName)
 	r.header()
 	r.key("steps")

@@ -41,13 +41,15 @@ func (r *renderer) step(i int) {
 		r.key("tokens")
 		r.str(strconv.Itoa(s.Tokens.In) + "/" + strconv.Itoa(s.Tokens.Out))
 	}
-	r.name("finish", s.Finish)
+	if !endedAsUsual(s.Finish) {
+		r.name("finish", s.Finish)
+	}
 	if len(s.Declared) > 0 && len(s.Declared) < len(r.t.Tools) {
 		r.key("tools")
 		r.list(len(s.Declared), func(n int) { r.buf = strconv.AppendInt(r.buf, int64(s.Declared[n]), 10) })
 	}
 	if s.ID != "" || !r.allRendered(s.In) {
-		r.messages("in", s.In)
+		r.messages("in", s.In, "")
 	}
 	if s.Kind == KindOpaque {
 		r.opaque(s.Input)
@@ -57,7 +59,7 @@ func (r *renderer) step(i int) {
 	if s.Tool != nil {
 		r.tool(s)
 	} else {
-		r.messages("out", s.Out)
+		r.messages("out", s.Out, spokenBy(s.Kind))
 	}
 	r.content("output", s.Output, place{stepOutput, s.Index})
 	if len(s.Attrs) > 0 {
@@ -111,7 +113,7 @@ func (r *renderer) tool(s *Step) {
 	r.open()
 	r.name("name", io.Name)
 	r.name("id", io.CallID)
-	if args, ok := r.calls[io.CallID]; !ok || io.CallID == "" || args != io.Args {
+	if !r.asked(io) {
 		r.content("args", io.Args, place{stepArgs, s.Index})
 	}
 	r.content("args_error", io.ArgsErr, place{})
@@ -133,11 +135,41 @@ func (r *renderer) tool(s *Step) {
 			return
 		}
 	}
-	r.messages("out", s.Out)
+	r.messages("out", s.Out, spokenBy(s.Kind))
+}
+
+// asked reports whether the call of io was written, with its arguments: the one with its
+// id, or for a tool that was told none, the last one of its name.
+func (r *renderer) asked(io *ToolIO) bool {
+	calls, key := r.calls, io.CallID
+	if key == "" {
+		calls, key = r.lastCall, io.Name
+	}
+	args, ok := calls[key]
+	return ok && args == io.Args
+}
+
+// endedAsUsual reports whether a finish reason says no more than that the model came to
+// the end of its turn: with an answer, or with the calls that stand beside it.
+func endedAsUsual(reason string) bool {
+	switch strings.ToLower(reason) {
+	case "stop", "end_turn", "tool_calls", "tool-calls", "tool_use", "function_call", "completed":
+		return true
+	}
+	return false
+}
+
+// spokenBy returns the role of the messages that a step of that kind produces as a rule.
+func spokenBy(k Kind) string {
+	if k == KindLLM || k == KindAgent {
+		return "assistant"
+	}
+	return ""
 }
 
 // messages writes messages: in full where they come first, later as ranges of numbers.
-func (r *renderer) messages(key string, ms []int) {
+// The role is left out where it is the given one, or told by the call that is answered.
+func (r *renderer) messages(key string, ms []int, role string) {
 	if len(ms) == 0 {
 		return
 	}
@@ -170,7 +202,7 @@ func (r *renderer) messages(key string, ms []int) {
 		}
 		if !r.rendered[m] {
 			r.rendered[m] = true
-			r.message(m)
+			r.message(m, role)
 			i++
 			continue
 		}
@@ -189,11 +221,13 @@ func (r *renderer) messages(key string, ms []int) {
 	r.buf = append(r.buf, ']')
 }
 
-func (r *renderer) message(n int) {
+func (r *renderer) message(n int, role string) {
 	m := &r.t.Messages[n]
 	r.open()
 	r.int("m", n)
-	r.name("role", m.Role)
+	if m.Role != role && (m.Role != "tool" || m.ToolID == "") {
+		r.name("role", m.Role)
+	}
 	r.name("name", m.Name)
 	r.name("call", m.ToolID)
 	r.content("text", m.Text, place{messageText, n})
@@ -214,6 +248,7 @@ func (r *renderer) message(n int) {
 			if c.ID != "" {
 				r.calls[c.ID] = c.Args
 			}
+			r.lastCall[c.Name] = c.Args
 		})
 	}
 	r.close()
@@ -232,7 +267,7 @@ func (r *renderer) attrs(attrs map[string]string) {
 			break
 		}
 		if r.names == 0 || len(k) <= r.names {
-			r.content(k, attrs[k], place{})
+			r.content(string(appendEscaped(nil, k)), attrs[k], place{})
 		}
 	}
 	r.close()

@@ -20,9 +20,10 @@ func (r *renderer) comma() {
 	}
 }
 
+// key writes the name of a field, which must need no escapes.
 func (r *renderer) key(k string) {
 	r.comma()
-	r.buf = append(appendString(r.buf, k), ':')
+	r.buf = append(append(append(r.buf, '"'), k...), '"', ':')
 }
 
 func (r *renderer) str(s string) { r.buf = appendString(r.buf, s) }

@@ -17,6 +17,8 @@ type Kind string
 // The kinds.
 const (
 	BadRequest       Kind = "bad-request"
+	Unauthenticated  Kind = "unauthenticated"
+	Forbidden        Kind = "forbidden"
 	NotFound         Kind = "not-found"
 	MethodNotAllowed Kind = "method-not-allowed"
 	RequestTimeout   Kind = "request-timeout"
@@ -31,6 +33,7 @@ const (
 	RunFailed        Kind = "run-failed"
 	Busy             Kind = "busy"
 	Stopping         Kind = "stopping"
+	KeysUnavailable  Kind = "keys-unavailable"
 )
 
 // A Meaning is what follows from a kind.
@@ -50,6 +53,8 @@ const statusClientGone = 499
 func Kinds() map[Kind]Meaning {
 	return map[Kind]Meaning{
 		BadRequest:       {http.StatusBadRequest, "The request cannot be understood", "", 0},
+		Unauthenticated:  {http.StatusUnauthorized, "The caller is not known", "send a token that docs/security.md describes", 0},
+		Forbidden:        {http.StatusForbidden, "The caller may not do this", "ask whoever operates the service for the role", 0},
 		NotFound:         {http.StatusNotFound, "There is nothing here", "", 0},
 		MethodNotAllowed: {http.StatusMethodNotAllowed, "The method does not apply here", "the header Allow says which do", 0},
 		RequestTimeout:   {http.StatusRequestTimeout, "The request came too slowly", "send it again, faster or in smaller parts", 0},
@@ -63,6 +68,7 @@ func Kinds() map[Kind]Meaning {
 		StoreSlow:        {http.StatusServiceUnavailable, "The store did not answer in time", "try again, with a smaller limit", 5},
 		RunFailed:        {http.StatusServiceUnavailable, "The run could not do its work", "nothing is lost: traces it did not finish are due again. \"evalforge doctor\" checks the settings, the store and the access to the model", 60},
 		Busy:             {http.StatusServiceUnavailable, "The service is doing as much as it may", "try again later", 30},
+		KeysUnavailable:  {http.StatusServiceUnavailable, "The token cannot be checked now", "try again in a moment; if it stays so, the service cannot reach the address of its issuer's keys (EVALFORGE_JWKS_URL)", 10},
 		Stopping:         {http.StatusServiceUnavailable, "The service is shutting down", "try again: another instance takes over", 1},
 	}
 }

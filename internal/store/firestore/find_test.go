@@ -139,7 +139,7 @@ func TestPayloadsStayUnread(t *testing.T) {
 	if err != nil || len(claims) != 2 {
 		t.Fatalf("%d claims, error %v", len(claims), err)
 	}
-	if got, limit := m.bytes.Load(), int64(len(claims)*len(payload)+100_000); got > limit {
+	if got, limit := m.bytes.Load(), int64(len(claims)*len(payload)+2*sweepPage*1000); got > limit {
 		t.Errorf("%d bytes were read, want at most %d", got, limit)
 	}
 }
@@ -149,7 +149,7 @@ func TestPayloadsStayUnread(t *testing.T) {
 func TestOrphans(t *testing.T) {
 	project := emulator.Project()
 	db := open(t, project)
-	const stuck = 3 * idleSweep
+	const stuck = 4 * sweepPage
 	list := make([]evalforge.RawTrace, stuck)
 	for i := range list {
 		list[i] = raw(fmt.Sprintf("stuck-%03d", i), 100+i)

@@ -5,7 +5,7 @@
 // What is written goes in one atomic commit whose preconditions are the versions of the
 // documents that were read for it, so no lock is ever held: not across a model's call, nor
 // when a worker dies. A commit that lost a race is repeated on fresh documents; one whose
-// acknowledgement was lost is recognised by a mark that it left, and not repeated.
+// acknowledgement was lost is recognised by what it left, and not repeated.
 package firestore
 
 import (
@@ -71,7 +71,6 @@ type DB struct {
 
 	patience time.Duration // attemptTimeout
 	finder   finder
-	unsure   unsure
 	ledgers  chan struct{} // held by whoever changes the ledger: see inLedger
 
 	keyMu sync.Mutex

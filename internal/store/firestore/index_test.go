@@ -30,6 +30,7 @@ type indexFile struct {
 	}
 	FieldOverrides []struct {
 		CollectionGroup, FieldPath string
+		TTL                        bool
 		Indexes                    []any
 	}
 }
@@ -195,8 +196,10 @@ func shapes(db *DB) map[string]firestore.Query {
 		"pending by id": db.pendingByID("", 1), "pending by id after": db.pendingByID("a", 1),
 		"flags":  db.flags([]*firestore.DocumentRef{db.raw("a"), db.raw("b")}),
 		"oldest": db.oldestUnprocessed(1),
-		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", 1),
-		"pending": db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
+		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", nil, 1), "due after": db.dueStates("x", &turn{"x", "a"}, 1),
+		"oldest parked": db.oldestParked(1), "errors of": byID(db.errorsOf("t")), "answers for": byID(db.answersFor("t")),
+		"revisions": byID(db.revisions("t").Query),
+		"pending":   db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
 		"history":     db.historyOf("a", 1),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}
@@ -293,19 +296,16 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 	}
 }
 
-// TestDeployFile: the Firebase tools find the indexes by firebase.json.
-func TestDeployFile(t *testing.T) {
-	text, err := os.ReadFile("../../../firebase.json")
-	if err != nil {
-		t.Fatal(err)
+// TestRecordsExpire: what is deleted by its age is so by a policy of exactly these.
+func TestRecordsExpire(t *testing.T) {
+	var got []string
+	for _, o := range readIndexes(t).FieldOverrides {
+		if o.TTL {
+			got = append(got, o.CollectionGroup+"."+o.FieldPath)
+		}
 	}
-	var f struct {
-		Firestore []struct{ Database, Indexes string }
-	}
-	if err := json.Unmarshal(text, &f); err != nil {
-		t.Fatal(err)
-	}
-	if len(f.Firestore) != 1 || f.Firestore[0].Database != DefaultDatabase || f.Firestore[0].Indexes != "firestore.indexes.json" {
-		t.Errorf("firebase.json: %s", text)
+	slices.Sort(got)
+	if want := []string{DefaultPrefix + answers + "." + expiryField, DefaultPrefix + errorDocs + "." + expiryField, DefaultPrefix + runs + "." + expiryField}; !slices.Equal(got, want) {
+		t.Errorf("these expire: %q, want %q", got, want)
 	}
 }

@@ -170,6 +170,36 @@ func TestNoRoomForTheFlag(t *testing.T) {
 	}
 }
 
+// TestWhatPutTakesCanBeCommitted: the longest trace that PutTrace takes has room for what
+// the end of its extraction adds; one byte more is refused.
+func TestWhatPutTakesCanBeCommitted(t *testing.T) {
+	db := open(t, emulator.Project())
+	put := func(n int) error {
+		tr := raw("edge", 0)
+		tr.Payload = fmt.Appendf(nil, `{"prompt":%q,"response":"r"}`, strings.Repeat("x", n))
+		_, err := db.PutTrace(t.Context(), tr)
+		return err
+	}
+	fits, over := maxDocument-4096, maxDocument
+	for over-fits > 1 {
+		if mid := (fits + over) / 2; put(mid) == nil {
+			fits = mid
+		} else {
+			over = mid
+		}
+	}
+	if err := put(over); extract.KindOf(err) != extract.KindOversize {
+		t.Errorf("a byte more than fits: %v, want a failure for its size", err)
+	}
+	if err := put(fits); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, engine(t, db, &script{}, extract.Options{}), 1)
+	if tr, err := db.Trace(t.Context(), "edge"); err != nil || r.StoredCount != 1 || !tr.Processed {
+		t.Errorf("stored %d, processed %v, error %v: %+v", r.StoredCount, tr.Processed, err, r.TraceOutcomes)
+	}
+}
+
 func TestRefusedWritesArePermanent(t *testing.T) {
 	for msg, want := range map[string]extract.Kind{
 		"Document 'x' cannot be written because its size (1,048,600 bytes) exceeds the maximum allowed size of 1,048,576 bytes.": extract.KindOversize,

@@ -89,8 +89,18 @@ func (db *DB) readyStates(after *sortKey, limit int) firestore.Query {
 	return q
 }
 
-func (db *DB) dueStates(now string, limit int) firestore.Query {
-	return db.collection(states).Where("due_at", "<=", now).OrderBy("due_at", firestore.Asc).Limit(limit)
+// dueStates lists states of traces that were tried before and are due, in their order.
+func (db *DB) dueStates(now string, after *turn, limit int) firestore.Query {
+	q := db.collection(states).Where("due_at", "<=", now).OrderBy("due_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if after != nil {
+		q = q.StartAfter(after.dueAt, after.id)
+	}
+	return q
+}
+
+// oldestParked lists states of traces that were tried before by the age of the traces.
+func (db *DB) oldestParked(limit int) firestore.Query {
+	return db.collection(states).Where("queue", "==", parked).OrderBy("fetched_at", firestore.Asc).Limit(limit)
 }
 
 func (db *DB) pendingStates() firestore.Query {
@@ -131,6 +141,15 @@ func (db *DB) countUntracked(ctx context.Context) (int, error) {
 	}
 	tracked, err := count(ctx, db.pendingStates())
 	return raw - tracked, err
+}
+
+// errorsOf and answersFor are of one trace, in any order.
+func (db *DB) errorsOf(traceID string) firestore.Query {
+	return db.collection(errorDocs).Where("source_trace_id", "==", traceID)
+}
+
+func (db *DB) answersFor(traceID string) firestore.Query {
+	return db.answerDocs().Where("trace_id", "==", traceID)
 }
 
 // A listQuery is a list, newest first.

@@ -47,13 +47,13 @@ func TestGoldenMoney(t *testing.T) {
 		}
 		docs[ref.name] = typed(snap.Data())
 	}
-	golden(t, docs)
+	golden(t, "money", docs)
 }
 
 func commitPattern(t *testing.T, db *DB, id string, n int) {
 	t.Helper()
 	claims, err := db.Claim(t.Context(), extract.ClaimRequest{RunID: "run_" + strings.Repeat("x", n+1), Owner: "o", Limit: 1,
-		Now: minute(n + 1), LeaseUntil: minute(n + 5), NewToken: func() string { return "token" }})
+		Now: minute(n + 1), LeaseUntil: minute(n + 5), NewToken: func() string { return "token" + strings.Repeat("x", n+1) }})
 	if err != nil || len(claims) != 1 {
 		t.Fatalf("got %d claims and error %v", len(claims), err)
 	}

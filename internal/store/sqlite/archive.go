@@ -23,12 +23,11 @@ const (
 	sqlReplaceTrace = `UPDATE raw_traces SET digest = ?2, processed_at = '', doc = ?3 WHERE trace_id = ?1`
 
 	// A live lease stays: its holder's commit finds the changed digest.
-	sqlRequeueChanged = `UPDATE extraction_state SET fetched_at = ?2, attempts = 0, retry_at = '', quarantined_at = '',
-			status = CASE WHEN lease_token <> '' THEN 'parked' ELSE 'ready' END
+	sqlRequeueChanged = `UPDATE extraction_state SET fetched_at = ?2, attempts = 0, retry_at = '', quarantined_at = '', status = 'ready'
 		WHERE trace_id = ?1`
 
 	sqlRequeueUnchanged = `UPDATE extraction_state SET fetched_at = ?2,
-			status = CASE WHEN quarantined_at <> '' THEN 'quarantined' WHEN due_at <> '' THEN 'parked' ELSE 'ready' END
+			status = CASE WHEN quarantined_at <> '' THEN 'quarantined' WHEN attempts > 0 THEN 'parked' ELSE 'ready' END
 		WHERE trace_id = ?1`
 
 	sqlTrace   = `SELECT doc, processed_at FROM raw_traces WHERE trace_id = ?1`

@@ -19,8 +19,8 @@ import (
 func TestQueryPlans(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "x.db"))
 	statements := map[string]string{
-		"unpark": sqlUnpark, "ready": sqlReady, "peek": sqlPeek, "named": sqlNamed, "lease": sqlLease, "renew": sqlRenew,
-		"claimed digest": sqlClaimedDigest, "commit state": sqlCommitState, "commit trace": sqlCommitTrace,
+		"fresh": sqlFresh, "tried": sqlTried, "named": sqlNamed, "lease": sqlLease, "renew": sqlRenew,
+		"leased": sqlLeased, "commit state": sqlCommitState, "commit trace": sqlCommitTrace,
 		"put pattern": sqlPutPattern, "fail": sqlFail, "release": sqlRelease, "save run": sqlSaveRun, "put error": sqlPutError,
 		"digest": sqlDigest, "insert trace": sqlInsertTrace, "insert state": sqlInsertState, "replace trace": sqlReplaceTrace,
 		"requeue changed": sqlRequeueChanged, "requeue unchanged": sqlRequeueUnchanged, "trace": sqlTrace,
@@ -29,7 +29,8 @@ func TestQueryPlans(t *testing.T) {
 		"window": sqlWindow, "count": sqlCount, "open reservation": sqlOpenReservation, "settle window": sqlSettleWindow,
 		"close reservation": sqlCloseReservation, "spend": sqlSpend, "answer": sqlAnswer, "save answer": sqlSaveAnswer,
 		"list history": sqlHistory, "reopen trace": sqlReopenTrace, "reopen state": sqlReopenState,
-		"remove": "DELETE FROM raw_traces WHERE trace_id = ?1",
+		"forget state": sqlForgetState, "forget runs": sqlForgetRuns, "forget trace": sqlForgetTrace, "forget pattern": sqlForgetPattern,
+		"forget history": sqlForgetHistory, "forget errors": sqlForgetErrors, "forget answers": sqlForgetAnswers, "forget reasons": sqlForgetReasons,
 	}
 	lists := map[string]listQuery{
 		"runs": runsQuery(), "states": statesQuery(extract.StateQuery{}),
@@ -67,7 +68,7 @@ func TestQueryPlans(t *testing.T) {
 			list := strings.HasPrefix(name, "list ")
 			full := strings.HasPrefix(step, "SCAN ") && !small.MatchString(step) &&
 				!(list && strings.Contains(step, "USING INDEX")) // walks in order until its limit
-			sorts := strings.Contains(step, "TEMP B-TREE") && (name == "ready" || list)
+			sorts := strings.Contains(step, "TEMP B-TREE") && (name == "fresh" || name == "tried" || list)
 			if full || sorts {
 				t.Errorf("%s: %q in the plan\n\t%s\nof\n%s", name, step, strings.Join(plan, "\n\t"), query)
 			}
