@@ -109,6 +109,7 @@ func commands() []command {
 		runsListCommand(), runsShowCommand(),
 		errorsListCommand(),
 		retryCommand(),
+		rerunCommand(),
 		evalCommand(),
 		redactCommand(),
 		doctorCommand(),

@@ -19,6 +19,7 @@ import (
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/auth"
+	"github.com/evalforge/evalforge/internal/server/pages"
 	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
@@ -34,6 +35,7 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	reuse     bool        // keep answers, and use them again
 	pace      pace.Limits // without the concurrency, which is the engine's
 	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
@@ -71,6 +73,7 @@ type serviceConfig struct {
 	port           int
 	every          time.Duration // 0: no schedule of its own
 	requestTimeout time.Duration
+	sources        pages.Sources
 }
 
 // A givenSetting is a setting that has not its default.
@@ -281,6 +284,11 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
 		},
 		{
+			group: groupPace, vars: []string{"EVALFORGE_REUSE"}, value: "true|false", def: "true",
+			doc: "Whether answers of a model are kept and used again: after a crash, and for copies of one failure that differ only in ids, times and the like. Such a pattern says in provenance.derived_from which trace was analyzed.",
+			set: func(c *config, v string) (err error) { c.reuse, err = parseBool(v); return err },
+		},
+		{
 			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
 			def: strconv.Itoa(int(extract.DefaultTraceTimeout / time.Second)),
 			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds. Waiting for a turn within quotas is not counted.",
@@ -301,6 +309,11 @@ func settings() []setting {
 			def: extract.DefaultBackoff.String(),
 			doc: "How long a trace waits after its first failed run, such as 90s or 5m; it doubles with each failure, up to an hour. 0 is no wait.",
 			set: setBackoff,
+		},
+		{
+			group: groupService, vars: []string{"EVALFORGE_SOURCE_URLS"}, value: "JSON", shown: "none",
+			doc: `Where traces can be looked at in the systems they come from, as a JSON object of addresses with {trace_id} and, where it helps, {span_id} in them: {"langfuse": "https://cloud.langfuse.com/project/P/traces/{trace_id}"}. Systems are datadog, langfuse, langsmith, phoenix, and other for all the rest. Pages link to them.`,
+			set: func(c *config, v string) (err error) { c.service.sources, err = pages.ParseSources(v); return err },
 		},
 		{
 			group: groupRedaction, vars: []string{"EVALFORGE_REDACTION_KEY"}, value: "KEY", secret: true,

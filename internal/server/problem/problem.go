@@ -26,6 +26,7 @@ const (
 	TooLarge         Kind = "too-large"
 	UnsupportedMedia Kind = "unsupported-media-type"
 	Invalid          Kind = "invalid"
+	ClientGone       Kind = "client-gone"
 	Internal         Kind = "internal"
 	StoreUnavailable Kind = "store-unavailable"
 	StoreSlow        Kind = "store-slow"
@@ -44,6 +45,10 @@ type Meaning struct {
 	RetryAfter int
 }
 
+// statusClientGone is what nginx logs for it. Only a caller that closes half of its connection
+// sees it; it is no fault of the service.
+const statusClientGone = 499
+
 // Kinds returns every kind with its meaning.
 func Kinds() map[Kind]Meaning {
 	return map[Kind]Meaning{
@@ -57,6 +62,7 @@ func Kinds() map[Kind]Meaning {
 		TooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large", "", 0},
 		UnsupportedMedia: {http.StatusUnsupportedMediaType, "The body is of a kind that is not read here", "", 0},
 		Invalid:          {http.StatusUnprocessableEntity, "The request has values that are not allowed", "", 0},
+		ClientGone:       {statusClientGone, "The caller hung up before the answer", "", 0},
 		Internal:         {http.StatusInternalServerError, "The service has a bug", "the log has the details under the id that \"instance\" names; please report it", 0},
 		StoreUnavailable: {http.StatusServiceUnavailable, "The store cannot be used", "try again in a moment; if it stays so, run \"evalforge doctor\" with the service's settings: it says what is broken and how to fix it", 5},
 		StoreSlow:        {http.StatusServiceUnavailable, "The store did not answer in time", "try again, with a smaller limit", 5},

@@ -14,9 +14,11 @@ import (
 	"github.com/evalforge/evalforge/internal/store"
 )
 
-func (db *DB) answerDoc(key string) *firestore.DocumentRef {
-	return db.collection(states).Doc("-").Collection(db.prefix + answers).Doc(key)
+func (db *DB) answerDocs() *firestore.CollectionRef {
+	return db.collection(states).Doc("-").Collection(db.prefix + answers)
 }
+
+func (db *DB) answerDoc(key string) *firestore.DocumentRef { return db.answerDocs().Doc(key) }
 
 // Answer implements [extract.Answers].
 func (db *DB) Answer(ctx context.Context, key string) (extract.KeptAnswer, error) {
