@@ -6,11 +6,11 @@ locals {
 
   # Counted from the service's own log lines: the message and its fields are part of its contract.
   log_metrics = {
-    runs_finished = "${local.service_logs} AND jsonPayload.message=\"run finished\""
-    runs_failed   = "${local.service_logs} AND jsonPayload.message=\"run failed\""
-    quarantined   = "${local.service_logs} AND jsonPayload.message=\"trace failed\" AND jsonPayload.quarantined=true"
-    throttled     = "${local.service_logs} AND jsonPayload.message=\"run finished\" AND jsonPayload.throttled=true"
-    denied        = "${local.service_logs} AND jsonPayload.message=\"request denied\""
+    runs_ended  = "${local.service_logs} AND jsonPayload.message=\"run ended\" AND severity<ERROR"
+    runs_failed = "${local.service_logs} AND ((jsonPayload.message=\"run ended\" AND severity>=ERROR) OR jsonPayload.message=\"the store cannot be used yet; trying again\")"
+    quarantined = "${local.service_logs} AND jsonPayload.message=\"trace failed\" AND jsonPayload.quarantined=true"
+    throttled   = "${local.service_logs} AND jsonPayload.message=\"run ended\" AND jsonPayload.throttled=true"
+    denied      = "${local.service_logs} AND jsonPayload.message=\"access denied\""
   }
 }
 
@@ -101,9 +101,9 @@ resource "google_monitoring_alert_policy" "no_runs" {
   notification_channels = values(google_monitoring_notification_channel.email)[*].id
 
   conditions {
-    display_name = "no run was finished for 3 hours"
+    display_name = "no run ended well for 3 hours"
     condition_absent {
-      filter   = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.evalforge["runs_finished"].name}\""
+      filter   = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.evalforge["runs_ended"].name}\""
       duration = "10800s"
       aggregations {
         alignment_period     = "600s"

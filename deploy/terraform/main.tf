@@ -19,6 +19,7 @@ locals {
     PER_TRACE_TIMEOUT_SEC       = tostring(var.per_trace_timeout_sec)
     EVALFORGE_RUN_BUDGET_USD    = tostring(var.run_budget_usd)
     EVALFORGE_DAILY_BUDGET_USD  = tostring(var.daily_budget_usd)
+    EVALFORGE_REQUEST_TIMEOUT   = "${local.request_timeout}s"
     EVALFORGE_LOG_LEVEL         = "info"
   }
 

@@ -166,6 +166,7 @@ type Archive interface {
 	Retry(ctx context.Context, traceID string, now time.Time) error
 	// Backlog counts without reading documents one by one.
 	Backlog(ctx context.Context, now time.Time) (Backlog, error)
+	Forgetter
 	Insights
 }
 

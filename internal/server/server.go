@@ -46,6 +46,8 @@ type Options struct {
 	// LocalOnly refuses requests under a name that is not this machine's, which a browser
 	// sends when a page of another site has had its name point here.
 	LocalOnly bool
+	// Observe, if not nil, is put around each route, outside of Auth: spans, metrics, access log.
+	Observe func(route.Route, http.Handler) http.Handler
 	// Pages are further routes.
 	Pages []route.Route
 	Log   *slog.Logger // nil: none
@@ -150,6 +152,7 @@ func (s *Server) apiRoutes() []route.Route {
 		post(runPath, route.Invoker, maxRunBody, s.stored(s.runOnce)),
 		get("/health", route.Public, s.getHealth),
 		get("/ready", route.Public, s.getReady),
+		get("/api/v1/openapi.yaml", route.Public, s.getOpenAPI),
 		get("/api/v1/patterns", route.Viewer, s.stored(s.listPatterns)),
 		get("/api/v1/patterns/{id}", route.Viewer, s.stored(s.getPattern)),
 		get("/api/v1/runs", route.Viewer, s.stored(s.listRuns)),

@@ -205,6 +205,7 @@ func (db *DB) SaveRun(ctx context.Context, r evalforge.Run) error {
 	if err != nil {
 		return fmt.Errorf("save run %s: %w", r.RunID, err)
 	}
+	expire(fields, r.StartedAt)
 	if err := checkSize(db.path(runs, r.RunID), fields); err != nil {
 		return fmt.Errorf("save run: %w", err)
 	}
@@ -236,5 +237,6 @@ func (db *DB) errorDocument(e evalforge.ExtractionError) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
+	expire(fields, e.RecordedAt)
 	return fields, checkSize(db.path(errorDocs, e.ID()), fields)
 }

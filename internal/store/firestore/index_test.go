@@ -30,6 +30,7 @@ type indexFile struct {
 	}
 	FieldOverrides []struct {
 		CollectionGroup, FieldPath string
+		TTL                        bool
 		Indexes                    []any
 	}
 }
@@ -196,8 +197,9 @@ func shapes(db *DB) map[string]firestore.Query {
 		"flags":  db.flags([]*firestore.DocumentRef{db.raw("a"), db.raw("b")}),
 		"oldest": db.oldestUnprocessed(1),
 		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", nil, 1), "due after": db.dueStates("x", &turn{"x", "a"}, 1),
-		"oldest parked": db.oldestParked(1),
-		"pending":       db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
+		"oldest parked": db.oldestParked(1), "errors of": byID(db.errorsOf("t")), "answers for": byID(db.answersFor("t")),
+		"revisions": byID(db.revisions("t").Query),
+		"pending":   db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
 		"history":     db.historyOf("a", 1),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}
@@ -291,5 +293,19 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 				t.Errorf("%s: %s is indexed", collection, f)
 			}
 		}
+	}
+}
+
+// TestRecordsExpire: what is deleted by its age is so by a policy of exactly these.
+func TestRecordsExpire(t *testing.T) {
+	var got []string
+	for _, o := range readIndexes(t).FieldOverrides {
+		if o.TTL {
+			got = append(got, o.CollectionGroup+"."+o.FieldPath)
+		}
+	}
+	slices.Sort(got)
+	if want := []string{DefaultPrefix + answers + "." + expiryField, DefaultPrefix + errorDocs + "." + expiryField, DefaultPrefix + runs + "." + expiryField}; !slices.Equal(got, want) {
+		t.Errorf("these expire: %q, want %q", got, want)
 	}
 }

@@ -143,6 +143,15 @@ func (db *DB) countUntracked(ctx context.Context) (int, error) {
 	return raw - tracked, err
 }
 
+// errorsOf and answersFor are of one trace, in any order.
+func (db *DB) errorsOf(traceID string) firestore.Query {
+	return db.collection(errorDocs).Where("source_trace_id", "==", traceID)
+}
+
+func (db *DB) answersFor(traceID string) firestore.Query {
+	return db.answerDocs().Where("trace_id", "==", traceID)
+}
+
 // A listQuery is a list, newest first.
 type listQuery struct {
 	collection, time string

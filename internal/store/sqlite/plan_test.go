@@ -29,7 +29,8 @@ func TestQueryPlans(t *testing.T) {
 		"window": sqlWindow, "count": sqlCount, "open reservation": sqlOpenReservation, "settle window": sqlSettleWindow,
 		"close reservation": sqlCloseReservation, "spend": sqlSpend, "answer": sqlAnswer, "save answer": sqlSaveAnswer,
 		"list history": sqlHistory, "reopen trace": sqlReopenTrace, "reopen state": sqlReopenState,
-		"remove": "DELETE FROM raw_traces WHERE trace_id = ?1",
+		"forget state": sqlForgetState, "forget runs": sqlForgetRuns, "forget trace": sqlForgetTrace, "forget pattern": sqlForgetPattern,
+		"forget history": sqlForgetHistory, "forget errors": sqlForgetErrors, "forget answers": sqlForgetAnswers, "forget reasons": sqlForgetReasons,
 	}
 	lists := map[string]listQuery{
 		"runs": runsQuery(), "states": statesQuery(extract.StateQuery{}),
