@@ -16,7 +16,7 @@
 //
 // "evalforge run" (internal/cli) opens a store and an analyzer and calls
 // [internal/extract.Engine.Run], the one engine function behind every way to start a
-// run. The engine claims due traces one after the other, oldest first, under leases, and
+// run. The engine claims due traces one after the other, fresh ones first, under leases, and
 // takes each through a Pipeline:
 //
 //   - internal/redact replaces secrets and personal data in the whole document, before
@@ -36,6 +36,10 @@
 // back later, or is quarantined. internal/extract/store.go is the contract, with
 // internal/store/sqlite, internal/store/firestore and internal/store/memory behind it, held to it by one
 // conformance suite, internal/store/storetest.
+//
+// "evalforge serve" is internal/server: the same engine behind HTTP. Its table of routes is in
+// server.go, what holds for all of them in chain.go; internal/server/runner makes the runs,
+// internal/server/otlp takes spans in, and internal/server/auth decides who may do what.
 //
 // internal/eval scores all this on labelled cases; [Samples] has some.
 package evalforge

@@ -35,14 +35,16 @@ type Evidence struct {
 	Refs []EvidenceRef `json:"refs" jsonschema:"verbatim quotes with the step they stand in"`
 }
 
-// An EvidenceRef is one quote and where it stands. Verified, SpanID and Match are
+// An EvidenceRef is one quote and where it stands. Verified, SpanID, Match and Offset are
 // set by the engine, never taken from a model.
 type EvidenceRef struct {
 	Step     *int   `json:"step" jsonschema:"index i of the step that the quote is from, or null"`
 	SpanID   string `json:"span_id"`
 	Quote    string `json:"quote" jsonschema:"verbatim text from that step, 8 to 300 characters, never containing a [REDACTED:…] placeholder alone"`
 	Verified bool   `json:"verified"`
-	Match    string `json:"match"` // exact, whitespace, absent
+	Match    string `json:"match"` // exact, or whitespace: equal but for white space and invisible characters
+	// Offset is where the quote begins, in bytes of the text that was sent, or null.
+	Offset *int `json:"offset,omitempty"`
 }
 
 // ReproductionContext is what it takes to make the failure happen again. Downstream
@@ -80,10 +82,12 @@ func PatternID(traceID string) string { return "pattern_" + traceID }
 // it must be extracted anew.
 type Provenance struct {
 	RunID            string         `json:"run_id"`
+	ServiceName      string         `json:"service_name"` // of the raw trace, redacted
 	Analyzer         string         `json:"analyzer"`
 	Model            string         `json:"model"`         // as requested, or "" for an analyzer without a model
 	ModelVersion     string         `json:"model_version"` // as the service named the model that answered
 	PromptSHA256     string         `json:"prompt_sha256"`
+	Temperature      *float64       `json:"temperature,omitempty"` // absent: the model takes none
 	SchemaSHA256     string         `json:"schema_sha256"`
 	RedactionVersion string         `json:"redaction_version"`
 	Redactions       map[string]int `json:"redactions"`   // values replaced before analysis, by kind
@@ -98,9 +102,25 @@ type Provenance struct {
 	CostUSD          float64        `json:"cost_usd"`
 	Attempts         int            `json:"attempts"`   // calls of the model for this pattern
 	LatencyMS        int64          `json:"latency_ms"` // of the analysis
+	// ModelConfidence is the analyzer's own number; null in patterns that are older than
+	// the field. ConfidenceMoves lead from it to the pattern's confidence.
+	ModelConfidence *float64         `json:"model_confidence,omitempty"`
+	ConfidenceMoves []ConfidenceMove `json:"confidence_moves,omitempty"`
+	// QuotesDropped counts quotes that the analyzer gave and the trace does not hold. They
+	// are not stored.
+	QuotesDropped int `json:"quotes_dropped,omitempty"`
+	// Repaired is why a first answer was refused, if this is the second: a kind of error.
+	Repaired string `json:"repaired,omitempty"`
 	// DerivedFrom is the trace whose analysis this one repeats, because both show the same
 	// failure; such a pattern took no call. "" for all others.
 	DerivedFrom string `json:"derived_from,omitempty"`
+}
+
+// A ConfidenceMove is one reason why a pattern's confidence is not its analyzer's.
+type ConfidenceMove struct {
+	Name   string  `json:"name"`   // evidence, step, signals, cut, finish, repair, no_failure, bound
+	By     float64 `json:"by"`     // what it added; negative where it took away
+	Reason string  `json:"reason"` // a clause for people
 }
 
 // Tokens counts what a model was given and gave.

@@ -34,6 +34,17 @@ type Run struct {
 
 	// WouldProcess lists, after a dry run, the traces that a run would have picked up.
 	WouldProcess []string `json:"-"`
+	// Estimate is what they would take, nil where the analyzer asks no model.
+	Estimate *RunEstimate `json:"-"`
+}
+
+// A RunEstimate is what a run would take, by the sizes of its traces. No model is asked.
+type RunEstimate struct {
+	Calls   int     `json:"calls"`   // of the model, if each is answered at once
+	Tokens  int64   `json:"tokens"`  // likely, prompts and answers
+	CostUSD float64 `json:"costUsd"` // likely
+	// MostCostUSD is the worst case of these calls, as budgets reserve it.
+	MostCostUSD float64 `json:"mostCostUsd"`
 }
 
 // A TraceOutcome is how one trace ended in a run.
@@ -116,6 +127,7 @@ type RunSummary struct {
 
 	TraceOutcomes []TraceOutcomeSummary `json:"traceOutcomes"`
 	WouldProcess  []string              `json:"wouldProcess,omitempty"` // after a dry run
+	Estimate      *RunEstimate          `json:"estimate,omitempty"`     // after a dry run
 }
 
 // A TraceOutcomeSummary is a [TraceOutcome] in camelCase.
@@ -139,7 +151,7 @@ func (r *Run) Summary() RunSummary {
 		SkippedCount: r.SkippedCount, ValidationFailedCount: r.ValidationFailedCount, ErrorCount: r.ErrorCount,
 		TimedOutCount: r.TimedOutCount, NotStartedCount: r.NotStartedCount, Throttled: r.Throttled,
 		ThrottleReason: r.ThrottleReason, Analyzer: r.Analyzer, Model: r.Model, CostUSD: r.CostUSD,
-		Tokens: r.Tokens, Redactions: r.Redactions, WouldProcess: r.WouldProcess,
+		Tokens: r.Tokens, Redactions: r.Redactions, WouldProcess: r.WouldProcess, Estimate: r.Estimate,
 		TraceOutcomes: make([]TraceOutcomeSummary, 0, len(r.TraceOutcomes)),
 	}
 	if s.Redactions == nil {

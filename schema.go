@@ -18,7 +18,7 @@ import (
 // [Analysis.Validate] checks what it cannot say. The caller may change the result.
 func AnalysisSchema() *jsonschema.Schema {
 	s := inferSchema(reflect.TypeFor[Analysis]())
-	for _, name := range []string{"span_id", "verified", "match"} {
+	for _, name := range []string{"span_id", "verified", "match", "offset"} {
 		remove(s.Properties["evidence"].Properties["refs"].Items, name)
 	}
 	for _, name := range []string{"span_id", "name", "agent"} {

@@ -79,14 +79,14 @@ func patternRow(p evalforge.Pattern) []string {
 
 // patterns yields the patterns of the store, redacted, page by page.
 func (s *session) patterns(ctx context.Context, q extract.PatternQuery) iter.Seq2[evalforge.Pattern, error] {
-	list := pages(q.PageQuery, func(p extract.PageQuery) ([]evalforge.Pattern, string, error) {
+	list := pageByPage(q.PageQuery, func(p extract.PageQuery) ([]evalforge.Pattern, string, error) {
 		q.PageQuery = p
 		return s.store.Patterns(ctx, q)
 	})
 	return func(yield func(evalforge.Pattern, error) bool) {
 		for p, err := range list {
 			if err == nil {
-				p, err = s.clean.pattern(p)
+				p, err = s.clean.Pattern(p)
 			}
 			if !yield(p, err) || err != nil {
 				return
@@ -163,7 +163,7 @@ func patternsShowCommand() command {
 			if err != nil {
 				return err
 			}
-			if p, err = s.clean.pattern(p); err != nil {
+			if p, err = s.clean.Pattern(p); err != nil {
 				return err
 			}
 			if c.format != formatTable {

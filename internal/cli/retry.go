@@ -44,7 +44,7 @@ func retry(ctx context.Context, c *call) (err error) {
 		case errors.Is(err, evalforge.ErrNotFound):
 			r.Result, r.Reason = "unknown", "there is no such trace"
 		case errors.Is(err, extract.ErrNotRetryable):
-			r.Result, r.Reason = "nothing_to_retry", s.clean.text(retryReason(err))
+			r.Result, r.Reason = "nothing_to_retry", s.clean.Text(retryReason(err))
 		default:
 			return fmt.Errorf("retry %s: %w", id, err)
 		}

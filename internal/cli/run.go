@@ -18,7 +18,7 @@ func runCommand() command {
 	return command{
 		name: "run", maxArgs: 0,
 		short: "extract failure patterns from the traces that are waiting",
-		long: `Makes one extraction run: takes the oldest unprocessed traces, extracts a failure pattern from each, and prints what became of them. A trace that fails is tried again by later runs, with growing waits, and quarantined after the last attempt; "evalforge retry" brings it back.
+		long: `Makes one extraction run: takes unprocessed traces, fresh ones before those that failed and the oldest first, extracts a failure pattern from each, and prints what became of them. A trace that fails is tried again by later runs, with growing waits, and quarantined after the last attempt; "evalforge retry" brings it back.
 Exit status 1: some traces failed, or one that -trace names was not worked on; stderr says why.
 Ctrl-C stops the run in an orderly way: what is under way is finished or given back, and the summary is printed.`,
 		examples: []string{
@@ -27,7 +27,7 @@ Ctrl-C stops the run in an orderly way: what is under way is finished or given b
 			"evalforge run -analyzer gemini -batch 10",
 			"evalforge run -trace checkout-4711 -trace checkout-4712",
 		},
-		uses:    []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction},
+		uses:    []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupTelemetry},
 		formats: anyFormat(),
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&dry, "dry-run", false, "Say which traces would be picked up. Nothing is analyzed, paid for or written.")
@@ -51,13 +51,18 @@ Ctrl-C stops the run in an orderly way: what is under way is finished or given b
 }
 
 func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err error) {
-	analyzer, free := c.unaskedAnalyzer(), func() {}
-	if !req.DryRun {
-		if analyzer, free, err = c.analyzer(ctx); err != nil {
-			return err
-		}
+	analyzer, free, err := c.analyzerFor(ctx, req.DryRun)
+	if err != nil {
+		return err
 	}
 	defer free()
+	if c.cfg.telemetry.endpoint != "" {
+		_, stop, err := c.startTelemetry(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	s, err := c.open(ctx, mustExist)
 	if err != nil {
 		return err
@@ -66,7 +71,7 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 	c.term.note("store %s, analyzer %s", c.cfg.store, c.describeAnalyzer())
 	rec, runErr := c.extract(ctx, s, c.pipeline(analyzer, s.redactor), req)
 	if rec.RunID != "" {
-		rec = s.clean.run(rec)
+		rec = s.clean.Run(rec)
 		if err := c.writeRun(&rec); err != nil {
 			return err
 		}
@@ -86,6 +91,15 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 		return somef("", "%s would not be picked up; the reasons are above", count(missed, "named trace", "named traces"))
 	}
 	return somef("", "%s not worked on; the reasons are above", were(missed, "named trace", "named traces"))
+}
+
+// analyzerFor returns the analyzer of a run, or a stand-in for that of a dry run.
+func (c *call) analyzerFor(ctx context.Context, dry bool) (extract.Analyzer, func(), error) {
+	if !dry {
+		return c.analyzer(ctx)
+	}
+	a, err := c.unaskedAnalyzer()
+	return a, func() {}, err
 }
 
 // extract makes one run with a progress bar.
@@ -128,6 +142,9 @@ func (c *call) writeRun(r *evalforge.Run) error {
 func writeRunTable(t *terminal, r *evalforge.Run) {
 	if r.DryRun {
 		fmt.Fprintf(t.out, "A run would pick up %s. Nothing was analyzed or written.\n", count(len(r.WouldProcess), "trace", "traces"))
+		if e := r.Estimate; e != nil {
+			fmt.Fprintf(t.out, "It would take about $%.4f and %d tokens in %s of %s; at most $%.4f.\n", e.CostUSD, e.Tokens, count(e.Calls, "call", "calls"), r.Model, e.MostCostUSD)
+		}
 		for _, id := range r.WouldProcess {
 			fmt.Fprintf(t.out, "  %s\n", printable(id))
 		}

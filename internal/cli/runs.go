@@ -28,11 +28,11 @@ func runsListCommand() command {
 				return err
 			}
 			defer func() { err = s.close(err) }()
-			runs := pages(extract.PageQuery{}, func(q extract.PageQuery) ([]evalforge.RunSummary, string, error) {
+			runs := pageByPage(extract.PageQuery{}, func(q extract.PageQuery) ([]evalforge.RunSummary, string, error) {
 				list, next, err := s.store.Runs(ctx, q)
 				out := make([]evalforge.RunSummary, len(list))
 				for i, r := range list {
-					r = s.clean.run(r)
+					r = s.clean.Run(r)
 					out[i] = r.Summary()
 				}
 				return out, next, err
@@ -74,7 +74,7 @@ func runsShowCommand() command {
 			if err != nil {
 				return err
 			}
-			r = s.clean.run(r)
+			r = s.clean.Run(r)
 			return c.writeRun(&r)
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -14,7 +15,12 @@ import (
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/server"
+	"github.com/evalforge/evalforge/internal/server/auth"
+	"github.com/evalforge/evalforge/internal/server/pages"
+	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -29,11 +35,18 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	reuse     bool        // keep answers, and use them again
+	pace      pace.Limits // without the concurrency, which is the engine's
+	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
 
 	redactionKey   []byte // nil: the store's
 	redactionRules *redact.Rules
 	phoneRegions   []string
+
+	service   serviceConfig
+	logFormat string // "auto", "json" or "text"
+	telemetry telemetryConfig
 	// given lists the settings that a flag or a variable set, for doctor to show.
 	given []givenSetting
 }
@@ -48,10 +61,23 @@ type geminiConfig struct {
 	model             string
 	temperature       *float64 // nil: the model family's
 	maxOutputTokens   int      // 0: the model family's
+	successors        []string
+	tier              gemini.Tier
+	prices            *gemini.Prices // nil: the built-in table
+	record, replay    string         // folders of recorded answers, or ""
 	apiKey            secret
 	useVertexAI       *bool // nil: follows from the other settings
 	geminiURL         string
 	vertexURL         string
+}
+
+// A serviceConfig says where "evalforge serve" is reached, and what bounds it.
+type serviceConfig struct {
+	addr           string // host:port, or "": follows from port and where it runs
+	port           int
+	every          time.Duration // 0: no schedule of its own
+	requestTimeout time.Duration
+	sources        pages.Sources
 }
 
 // A givenSetting is a setting that has not its default.
@@ -102,10 +128,13 @@ const (
 	groupPace      group = "Pace"
 	groupRun       group = "Runs"
 	groupRedaction group = "Redaction"
+	groupAccess    group = "Access"
+	groupTelemetry group = "Telemetry"
+	groupService   group = "Service"
 )
 
 func groups() []group {
-	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupGeneral}
+	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupTelemetry, groupGeneral}
 }
 
 // A setting is one thing that can be set. A flag beats the environment, which beats the
@@ -155,6 +184,42 @@ func settings() []setting {
 			group: groupAnalyzer, flag: "model", vars: []string{"GEMINI_MODEL"}, value: "MODEL", def: gemini.DefaultModel,
 			doc: "The Gemini model. When the service no longer has it, a successor takes over with a warning.",
 			set: func(c *config, v string) error { c.gemini.model = v; return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_MODEL_SUCCESSORS"}, value: "MODEL,MODEL",
+			def: strings.Join(gemini.DefaultSuccessors(), ","),
+			doc: "The models that take over, in this order, from one that is retired, unknown or blocked; none for none. Each is warned of once, and not asked again.",
+			set: func(c *config, v string) error {
+				c.gemini.successors = []string{}
+				if v != "none" {
+					c.gemini.successors = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+				}
+				return nil
+			},
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_SERVICE_TIER"}, value: "standard|flex", def: string(gemini.Standard),
+			doc: "How Gemini is served and billed: flex costs half, takes longer, and is refused more often when the service is busy; raise PER_TRACE_TIMEOUT_SEC with it. Vertex AI has it at the location global only.",
+			set: func(c *config, v string) error {
+				c.gemini.tier = gemini.Tier(v)
+				return setOneOf((*string)(&c.gemini.tier), v, string(gemini.Standard), string(gemini.Flex))
+			},
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_PRICES"}, value: "FILE",
+			shown: "list prices of " + gemini.DefaultPrices().AsOf,
+			doc:   "A JSON file with prices of your own, in USD per million tokens: {\"as_of\": \"2026-11-23\", \"models\": [{\"prefix\": \"gemini-2.5-flash\", \"input\": 0.3, \"cached\": 0.03, \"output\": 2.5}]}. Its rows replace the built-in ones with the same prefix; from adds a first day of validity.",
+			set:   setPrices,
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_RECORD"}, value: "DIR", shown: "none",
+			doc: "An existing folder in which answers of the real Gemini service are kept, redacted and without keys and project, for EVALFORGE_REPLAY.",
+			set: func(c *config, v string) error { c.gemini.record = v; return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_REPLAY"}, value: "DIR", shown: "none",
+			doc: "A folder of recorded answers that Gemini is played from, without network or key. What was not recorded fails.",
+			set: func(c *config, v string) error { c.gemini.replay = v; return nil },
 		},
 		{
 			group: groupAnalyzer, vars: []string{"GOOGLE_API_KEY", "GEMINI_API_KEY"}, value: "KEY", secret: true,
@@ -229,9 +294,44 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setInt(&c.engine.Concurrency, v, 1, 64) },
 		},
 		{
+			group: groupPace, vars: []string{"EVALFORGE_REQUESTS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many calls of the model are made per minute at most, by this process: its share of the quota. They are spread evenly.",
+			set: func(c *config, v string) error { return setInt(&c.pace.RequestsPerMinute, v, 1, 1_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_TOKENS_PER_MINUTE"}, value: "N", shown: "no limit",
+			doc: "How many tokens of prompts are sent per minute at most, by this process: its share of the quota.",
+			set: func(c *config, v string) error { return setInt(&c.pace.TokensPerMinute, v, 1000, 1_000_000_000) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What one run may spend on calls of a model. A run that has no room for the next call, at its worst case, ends early; what is left waits for the next run.",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_USD"}, value: "USD", shown: "no limit",
+			doc: "What all runs on one store together may spend in a day (UTC).",
+			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Day, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, one run may use.",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Run, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_TOKENS"}, value: "N", shown: "no limit",
+			doc: "How many tokens, in and out, all runs on one store together may use in a day (UTC).",
+			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
+		},
+		{
+			group: groupPace, vars: []string{"EVALFORGE_REUSE"}, value: "true|false", def: "true",
+			doc: "Whether answers of a model are kept and used again: after a crash, and for copies of one failure that differ only in ids, times and the like. Such a pattern says in provenance.derived_from which trace was analyzed.",
+			set: func(c *config, v string) (err error) { c.reuse, err = parseBool(v); return err },
+		},
+		{
 			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
 			def: strconv.Itoa(int(extract.DefaultTraceTimeout / time.Second)),
-			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds.",
+			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds. Waiting for a turn within quotas is not counted.",
 			set: func(c *config, v string) error {
 				f, err := parseFloat(v, 0.1, 3600)
 				c.engine.TraceTimeout = time.Duration(f * float64(time.Second))
@@ -249,6 +349,11 @@ func settings() []setting {
 			def: extract.DefaultBackoff.String(),
 			doc: "How long a trace waits after its first failed run, such as 90s or 5m; it doubles with each failure, up to an hour. 0 is no wait.",
 			set: setBackoff,
+		},
+		{
+			group: groupService, vars: []string{"EVALFORGE_SOURCE_URLS"}, value: "JSON", shown: "none",
+			doc: `Where traces can be looked at in the systems they come from, as a JSON object of addresses with {trace_id} and, where it helps, {span_id} in them: {"langfuse": "https://cloud.langfuse.com/project/P/traces/{trace_id}"}. Systems are datadog, langfuse, langsmith, phoenix, and other for all the rest. Pages link to them.`,
+			set: func(c *config, v string) (err error) { c.service.sources, err = pages.ParseSources(v); return err },
 		},
 		{
 			group: groupRedaction, vars: []string{"EVALFORGE_REDACTION_KEY"}, value: "KEY", secret: true,
@@ -269,15 +374,95 @@ func settings() []setting {
 			set:   setPhoneRegions,
 		},
 		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUTH"}, value: "MODE",
+			shown: "none; on Cloud Run iam",
+			doc:   "Who checks callers of the service, as docs/security.md explains: iam (Cloud Run), oidc (the service verifies ID tokens), iap (it verifies the header of Identity-Aware Proxy), or none (only on a loopback address).",
+			set:   func(c *config, v string) (err error) { c.access.mode, err = auth.ParseMode(v); return err },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_AUDIENCE"}, value: "AUD,AUD", shown: "none",
+			doc: "What tokens must be made out for: with oidc the service's URL, with iap the audience that its page shows. One of several is enough.",
+			set: func(c *config, v string) error { c.access.audiences = fieldsOf(v); return nil },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_ISSUER"}, value: "URL", shown: "Google",
+			doc: "Whose ID tokens oidc accepts.",
+			set: func(c *config, v string) error { return setURL(&c.access.issuer, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_JWKS_URL"}, value: "URL", shown: "Google's",
+			doc: "Where the issuer publishes its keys. Another issuer than Google needs it.",
+			set: func(c *config, v string) error { return setURL(&c.access.keysURL, v) },
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_INVOKERS"}, value: "WHO,WHO", shown: "nobody; with iam, as long as nobody has any role, everybody whom Cloud Run lets in",
+			doc: "Who may start runs: e-mail addresses, @DOMAIN, sub:SUBJECT, or * for everybody who is authenticated. The scheduler's service account is one.",
+			set: setRole(route.Invoker),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_VIEWERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read patterns, runs and errors.",
+			set: setRole(route.Viewer),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_OPERATORS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may read, retry, extract again and import.",
+			set: setRole(route.Operator),
+		},
+		{
+			group: groupAccess, vars: []string{"EVALFORGE_SENDERS"}, value: "WHO,WHO", shown: "nobody",
+			doc: "Who may deliver traces over OTLP.",
+			set: setRole(route.Sender),
+		},
+		{
+			group: groupService, flag: "addr", vars: []string{"EVALFORGE_ADDR"}, value: "HOST:PORT",
+			shown: "127.0.0.1:8080, only for this machine; on Cloud Run all addresses",
+			doc:   "Where the service listens. Port 0 takes a free one, which is printed.",
+			set:   setAddr,
+		},
+		{
+			group: groupService, vars: []string{"PORT"}, value: "PORT", def: "8080",
+			doc: "The port to listen on, where -addr does not say.",
+			set: func(c *config, v string) error { return setInt(&c.service.port, v, 0, 65535) },
+		},
+		{
+			group: groupService, flag: "every", vars: []string{"EVALFORGE_EVERY"}, value: "DURATION",
+			shown: "never: runs are started by requests",
+			doc:   "Makes a run at once and then one this often, such as 30m, where nothing else calls the service on a schedule. These runs never overlap each other. From 1s to 24h.",
+			set:   func(c *config, v string) error { return setDuration(&c.service.every, v, time.Second, 24*time.Hour) },
+		},
+		{
+			group: groupService, vars: []string{"EVALFORGE_REQUEST_TIMEOUT"}, value: "DURATION", def: server.DefaultRunTimeout.String(),
+			doc: "How long a request that makes a run may take. The run stops claiming traces early enough to be answered in this time. Set it to the request timeout of the Cloud Run service, or to the scheduler's attempt deadline if that is shorter. From 10s to 1h.",
+			set: func(c *config, v string) error {
+				return setDuration(&c.service.requestTimeout, v, 10*time.Second, time.Hour)
+			},
+		},
+		{
+			group: groupTelemetry, vars: []string{"OTEL_EXPORTER_OTLP_ENDPOINT"}, value: "URL", shown: "none",
+			doc: "Where OpenTelemetry traces and metrics are sent, such as http://localhost:4318. The other variables of OpenTelemetry's exporters and SDK work as well.",
+			set: func(c *config, v string) error { return setURL(&c.telemetry.endpoint, v) },
+		},
+		{
+			group: groupTelemetry, vars: []string{"OTEL_EXPORTER_OTLP_HEADERS"}, value: "NAME=VALUE,…", shown: "none", secret: true,
+			doc: "Headers that are sent with them, such as a key of the receiver.",
+			set: func(c *config, v string) error { c.telemetry.headers = newSecret(v); return nil },
+		},
+		{
 			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",
 			def: "warn", cloudDef: "info",
-			doc: "What is logged to stderr: debug, info, warn, error. On Cloud Run logs are JSON.",
+			doc: "What is logged to stderr: debug, info, warn, error. A service that logs JSON logs from info.",
 			set: func(c *config, v string) error {
 				if err := c.logLevel.UnmarshalText([]byte(v)); err != nil {
 					return fmt.Errorf("must be debug, info, warn or error")
 				}
 				return nil
 			},
+		},
+		{
+			group: groupGeneral, vars: []string{"EVALFORGE_LOG_FORMAT"}, value: "FORMAT", def: "auto",
+			doc: "How logs are written: json, as Cloud Logging reads them, or text. auto is json on Cloud Run, and for a service whose stderr is no terminal.",
+			set: func(c *config, v string) error { return setOneOf(&c.logFormat, v, "auto", "json", "text") },
 		},
 		{
 			group: groupGeneral, vars: []string{"NO_COLOR"}, value: "1", shown: "none",
@@ -397,6 +582,53 @@ func setURL(p *string, v string) error {
 	return nil
 }
 
+// setMoney reads a budget in US dollars.
+func setMoney(a *extract.Amount, v string) error {
+	usd, err := parseFloat(strings.TrimPrefix(v, "$"), 0.000001, 1_000_000)
+	if err != nil {
+		return fmt.Errorf("is not an amount in US dollars from 0.000001 to 1000000, such as 5 or 0.25; leave it out for no limit")
+	}
+	a.NanoUSD = int64(usd * 1e9) // rounded down: a budget is not exceeded
+	return nil
+}
+
+// setTokens reads a budget in tokens.
+func setTokens(a *extract.Amount, v string) error {
+	const most = 1_000_000_000_000
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 || n > most {
+		return fmt.Errorf("is not a whole number from 1 to %d; leave it out for no limit", int64(most))
+	}
+	a.Tokens = n
+	return nil
+}
+
+func setDuration(p *time.Duration, v string, lo, hi time.Duration) error {
+	d, err := time.ParseDuration(v)
+	if err != nil || d < lo || d > hi {
+		return fmt.Errorf("is not a duration from %s to %s, such as 30m", lo, hi)
+	}
+	*p = d
+	return nil
+}
+
+// setAddr checks an address to listen on.
+func setAddr(c *config, v string) error {
+	host, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return fmt.Errorf("is no address; write HOST:PORT, such as 127.0.0.1:8080")
+	}
+	var n int
+	if err := setInt(&n, port, 0, 65535); err != nil {
+		return fmt.Errorf("has a port that %w", err)
+	}
+	if strings.ContainsAny(host, "/ ") {
+		return fmt.Errorf("has no name of a host before the port; write HOST:PORT, such as 127.0.0.1:8080")
+	}
+	c.service.addr = v
+	return nil
+}
+
 func setBackoff(c *config, v string) error {
 	d, err := time.ParseDuration(v)
 	if err != nil || d < 0 || d > time.Hour {
@@ -439,11 +671,28 @@ func setRedactionRules(c *config, v string) error {
 	return nil
 }
 
+// setPrices reads the operator's own prices.
+func setPrices(c *config, v string) error {
+	data, err := os.ReadFile(v)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if c.gemini.prices, err = gemini.ParsePrices(data); err != nil {
+		return fmt.Errorf("is refused: %w", err)
+	}
+	return nil
+}
+
 func setPhoneRegions(c *config, v string) error {
-	regions := strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+	regions := fieldsOf(v)
 	if err := redact.CheckRegions(regions); err != nil {
 		return fmt.Errorf("is refused: %w", err)
 	}
 	c.phoneRegions = regions
 	return nil
+}
+
+// fieldsOf splits a list that is separated by commas or spaces.
+func fieldsOf(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
 }

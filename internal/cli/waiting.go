@@ -65,7 +65,7 @@ func at(text string, t time.Time) string {
 func (c *call) nextDue(ctx context.Context, s *session, b extract.Backlog) (retry, free time.Time) {
 	now := c.Now()
 	q := extract.StateQuery{PageQuery: extract.PageQuery{Limit: extract.MaxPage}}
-	states := pages(q.PageQuery, func(p extract.PageQuery) ([]extract.State, string, error) {
+	states := pageByPage(q.PageQuery, func(p extract.PageQuery) ([]extract.State, string, error) {
 		q.PageQuery = p
 		return s.store.States(ctx, q)
 	})
@@ -135,7 +135,7 @@ func (c *call) whyMissed(ctx context.Context, s *session, id string) (string, er
 	}
 	switch {
 	case !st.QuarantinedAt.IsZero():
-		return fmt.Sprintf("quarantined%s; bring it back with %s", strings.TrimSuffix(": "+s.clean.text(st.LastError), ": "), c.command("retry", id)), nil
+		return fmt.Sprintf("quarantined%s; bring it back with %s", strings.TrimSuffix(": "+s.clean.Text(st.LastError), ": "), c.command("retry", id)), nil
 	case isLeased(st, c.Now()):
 		return fmt.Sprintf("leased by %s until %s", st.LeaseOwner, st.LeaseUntil), nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/memory"
@@ -34,7 +35,7 @@ func waitingCall(t *testing.T, now time.Time, ids ...string) (*call, *session, *
 	var out, errs bytes.Buffer
 	env := Env{Getenv: func(string) string { return "" }, Stdout: &out, Stderr: &errs, Now: func() time.Time { return now }}
 	cfg := &config{store: storeSpec{"sqlite", "a.db"}, given: []givenSetting{{"-store", "sqlite:a.db"}}}
-	return &call{Env: env, term: newTerminal(env), cfg: cfg}, &session{store, r, cleaner{r}}, &errs
+	return &call{Env: env, term: newTerminal(env), cfg: cfg}, &session{store, r, clean.New(r)}, &errs
 }
 
 func claim(t *testing.T, s *session, now time.Time, id string) extract.Lease {

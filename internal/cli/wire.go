@@ -12,7 +12,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/store/memory"
@@ -115,7 +117,7 @@ func (c *call) firestoreOptions(spec storeSpec) firestore.Options {
 type session struct {
 	store    extract.Store
 	redactor *redact.Redactor
-	clean    cleaner
+	clean    clean.Cleaner
 }
 
 // open opens the call's store.
@@ -139,7 +141,7 @@ func (c *call) openSpec(ctx context.Context, spec storeSpec, mode openMode) (*se
 	if s.redactor, err = c.newRedactor(key); err != nil {
 		return nil, s.close(err)
 	}
-	s.clean = cleaner{s.redactor}
+	s.clean = clean.New(s.redactor)
 	c.log = slog.New(s.redactor.Handler(c.logTo)) // placeholders are the store's own from now on
 	return s, nil
 }
@@ -183,8 +185,16 @@ func (c *call) pipeline(a extract.Analyzer, r *redact.Redactor) *extract.Pipelin
 }
 
 // engine returns the engine of a run.
-func (c *call) engine(q extract.Queue, p *extract.Pipeline) *extract.Engine {
-	return &extract.Engine{Queue: q, Pipeline: p, Log: c.log, Options: c.cfg.engine, Owner: owner()}
+func (c *call) engine(s extract.Store, p *extract.Pipeline) *extract.Engine {
+	if c.cfg.reuse {
+		p.Reuse = extract.NewReuse(s, c.log)
+	}
+	limits := c.cfg.pace
+	limits.Concurrency = c.cfg.engine.Concurrency
+	return &extract.Engine{
+		Queue: s, Ledger: s, Pipeline: p, Pace: pace.NewLimiter(limits),
+		Log: c.log, Options: c.cfg.engine, Observer: c.observer, Owner: owner(),
+	}
 }
 
 // owner names this process in leases.

@@ -42,6 +42,10 @@ type Input struct {
 	Redactions  redact.Counts
 	Digest      string // of the raw trace
 	BytesBefore int    // of the redacted payload
+	// Repair is nil, or makes this the second question about the trace.
+	Repair *Repair
+
+	stages *evalforge.Stages // how long it took so far; one for both questions
 }
 
 // An Answer is what an analyzer found, and what it took.
@@ -50,10 +54,23 @@ type Answer struct {
 	Model        string // as requested; may differ from the configured one after a fallback
 	ModelVersion string // as the service named it
 	PromptSHA256 string
+	Temperature  *float64 // nil: the model takes none
 	Tokens       evalforge.Tokens
 	CostUSD      float64
 	Attempts     int
+	Unsure       Unsure // of attempts before the one that was answered
 	Latency      time.Duration
 	// Raw is the answer's text as it came, or nil. It is never stored.
 	Raw []byte
+	// Finish is why the service ended the answer, where that is not the usual "the
+	// answer is complete"; else "".
+	Finish string
+	// Computed says that the confidence is computed from the signals of the whole trace,
+	// and is not a model's own estimate.
+	Computed bool
+}
+
+// spent returns what the answer took.
+func (a *Answer) spent() Spent {
+	return Spent{Tokens: a.Tokens, CostUSD: a.CostUSD, Attempts: a.Attempts, Unsure: a.Unsure}
 }

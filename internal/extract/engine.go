@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 )
 
@@ -30,6 +32,13 @@ const (
 	// instance 10 seconds after SIGTERM, and the summary has to be written after them.
 	DefaultGrace = 6 * time.Second
 )
+
+// ClockSkew is how far apart the clocks of two workers may be, at least: each lease ends so
+// much later than its worker needs, so that one whose clock is ahead does not take a trace
+// from one that is alive. (Renewed at a third of its time, a lease tolerates two thirds of
+// that beyond it.) A greater skew costs money, not results: the trace is worked on twice,
+// and the lease's token lets one commit.
+const ClockSkew = 10 * time.Second
 
 const (
 	maxBackoff = time.Hour
@@ -56,8 +65,9 @@ type Options struct {
 	Concurrency  int           // traces worked on at once; 1 by default
 	MaxAttempts  int           // failed runs after which a trace is quarantined
 	Backoff      time.Duration // wait after a first failure; doubles with each, up to an hour. Negative: none
-	Lease        time.Duration // how long a crashed worker keeps its trace; renewed while working
+	Lease        time.Duration // how long a crashed worker keeps its trace, but for [ClockSkew]; renewed while working
 	Grace        time.Duration // how long a stopped run lets the traces in flight finish
+	Budgets      Budgets       // what calls of models may take; needs [Engine.Ledger]
 }
 
 func (o Options) withDefaults() Options {
@@ -78,6 +88,11 @@ type Engine struct {
 	Pipeline *Pipeline
 	Log      *slog.Logger
 	Options  Options
+	Observer Observer // nil: none
+	// Ledger counts what calls of models take; nil if there are no budgets.
+	Ledger Ledger
+	// Pace spreads the calls of all runs; nil: each run goes as fast as it can.
+	Pace *pace.Limiter
 	// Owner names this process in leases, for people to read.
 	Owner string
 }
@@ -87,7 +102,15 @@ type RunRequest struct {
 	BatchSize int      // 0 means the engine's
 	DryRun    bool     // no model call, no write
 	TraceIDs  []string // only these, if not empty
+	// KeptSince excludes answers that were kept before: they are not used again. The zero
+	// time excludes none.
+	KeptSince time.Time
 	Trigger   evalforge.Trigger
+	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
+	RunID string
+	// ClaimUntil is when the run stops claiming; what is in flight then is finished. The
+	// zero time is no bound.
+	ClaimUntil time.Time
 	// Progress, if not nil, is called after each trace, never concurrently.
 	Progress func(Progress)
 }
@@ -102,8 +125,8 @@ type Progress struct {
 // errStopped is the cause with which a stopping run cancels what is still in flight.
 var errStopped = errors.New("the run was stopped")
 
-// Run makes one extraction run: it claims due traces one after the other, oldest first,
-// takes each through the pipeline in isolation, and stores the record of the run.
+// Run makes one extraction run: it claims due traces one after the other, fresh ones
+// before those tried before, which have a small share of their own, takes each through the pipeline in isolation, and stores the record of the run.
 //
 // Canceling ctx stops it in an orderly way: nothing more is claimed, traces in flight
 // get [Options.Grace] to finish and are then released, and the record is still written.
@@ -117,13 +140,15 @@ func (e *Engine) Run(ctx context.Context, req RunRequest) (evalforge.Run, error)
 	if size < 1 || size > MaxBatchSize {
 		return evalforge.Run{}, fmt.Errorf("batch size %d is not between 1 and %d", size, MaxBatchSize)
 	}
+	if e.Ledger == nil && !o.Budgets.none() {
+		return evalforge.Run{}, errors.New("there are budgets, but no ledger to count in: the engine is wired wrongly")
+	}
 	now := e.Pipeline.Now()
 	r := &run{
 		Engine: e, o: o, req: req, size: size,
-		queue:    e.Queue,
-		stopping: func() bool { return ctx.Err() != nil },
+		queue: e.Queue, asked: ctx,
 		rec: evalforge.Run{
-			RunID:         NewRunID("run", now),
+			RunID:         cmp.Or(req.RunID, NewRunID("run", now)),
 			StartedAt:     evalforge.At(now),
 			TriggeredBy:   cmp.Or(req.Trigger, evalforge.Manual),
 			BatchSize:     size,
@@ -135,10 +160,19 @@ func (e *Engine) Run(ctx context.Context, req RunRequest) (evalforge.Run, error)
 		},
 	}
 	r.log = e.Log.With("run_id", r.rec.RunID)
-	if req.DryRun {
-		return r.dry(ctx)
+	limiter := e.Pace
+	if limiter == nil {
+		limiter = pace.NewLimiter(pace.Limits{Concurrency: o.Concurrency})
 	}
-	return r.run(ctx)
+	r.turns = newTurns(r, limiter)
+	work := r.run
+	if req.DryRun {
+		work = r.dry
+	}
+	ctx, ended := r.observe(ctx)
+	rec, err := work(ctx)
+	ended(rec, err)
+	return rec, err
 }
 
 // NewRunID returns an id of the form run_YYYYMMDD_HHMMSS_<8 hex>; prefix is "run" in it.
@@ -156,33 +190,84 @@ type run struct {
 	size  int
 	queue Queue
 	log   *slog.Logger
-	// stopping reports whether the run was told to stop.
-	stopping func() bool
+	asked context.Context // done when the run is told to stop
+	turns *turns
 
-	mu      sync.Mutex
-	rec     evalforge.Run
-	claimed int   // claims made or under way
-	fatal   error // why the run ends early
+	mu       sync.Mutex
+	rec      evalforge.Run
+	claimed  int   // claims made or under way
+	early    bool  // the run ends early
+	fatal    error // why, if that is an error
+	suspects []*job
 }
 
-func (r *run) claimRequest(limit int) ClaimRequest {
+// stopping reports whether the run was told to stop.
+func (r *run) stopping() bool { return r.asked.Err() != nil }
+
+// A job is a trace that the run picked up.
+type job struct {
+	Claim
+	*watch
+	x   Extraction
+	err error // of a suspect
+}
+
+// retryEvery is the share of a run that retries have before fresh traces: every tenth
+// claim, and the last of a batch. Without one, a stream of fresh traces that fills each run
+// would keep every trace that failed once from its next try for ever.
+const retryEvery = 10
+
+// forRetry reports whether the nth claim of the run, from 1, is of that share.
+func (r *run) forRetry(nth int) bool {
+	return nth%retryEvery == 0 || nth == r.size && r.size > 1
+}
+
+func (r *run) claimRequest(limit int, retries bool) ClaimRequest {
 	now := r.Pipeline.Now()
 	return ClaimRequest{
-		RunID: r.rec.RunID, Owner: r.Owner, Limit: limit, TraceIDs: r.req.TraceIDs,
-		Now: now, LeaseUntil: now.Add(r.o.Lease), NewToken: rand.Text,
+		RunID: r.rec.RunID, Owner: r.Owner, Limit: limit, TraceIDs: r.req.TraceIDs, Retries: retries,
+		Now: now, LeaseUntil: now.Add(r.o.Lease + ClockSkew), NewToken: rand.Text,
 	}
 }
 
 func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
-	claims, err := r.queue.Peek(ctx, r.claimRequest(r.size))
-	for _, c := range claims {
-		r.rec.WouldProcess = append(r.rec.WouldProcess, c.Trace.TraceID)
+	picked, err := r.peek(ctx)
+	for _, c := range picked {
+		r.rec.WouldProcess = append(r.rec.WouldProcess, c.TraceID)
 	}
+	r.rec.Estimate = r.estimate(ctx, picked)
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
 	if err != nil {
 		err = fmt.Errorf("looking at the backlog: %w", err)
 	}
 	return r.rec, err
+}
+
+// peek returns what the run would claim, in its order.
+func (r *run) peek(ctx context.Context) ([]Claim, error) {
+	fresh, err := r.queue.Peek(ctx, r.claimRequest(r.size, false))
+	if err != nil {
+		return nil, err
+	}
+	retries, err := r.queue.Peek(ctx, r.claimRequest(r.size, true))
+	if err != nil {
+		return nil, err
+	}
+	var picked []Claim
+	taken := map[string]bool{}
+	for nth := 1; nth <= len(fresh); nth++ {
+		list := fresh
+		if r.forRetry(nth) {
+			list = retries
+		}
+		i := slices.IndexFunc(list, func(c Claim) bool { return !taken[c.TraceID] })
+		if i < 0 {
+			break
+		}
+		taken[list[i].TraceID] = true
+		picked = append(picked, list[i])
+	}
+	return picked, nil
 }
 
 func (r *run) run(ctx context.Context) (evalforge.Run, error) {
@@ -219,23 +304,30 @@ func (r *run) run(ctx context.Context) (evalforge.Run, error) {
 		})
 	}
 	wg.Wait()
+	r.endSuspects(work)
 	return r.end(ctx)
 }
 
 // next claims one trace. It reports false when the run is to claim no more.
 func (r *run) next(ctx, work context.Context) (Claim, bool) {
 	r.mu.Lock()
-	if ctx.Err() != nil || r.fatal != nil || r.claimed >= r.size {
+	if ctx.Err() != nil || r.early || r.claimed >= r.size {
+		r.mu.Unlock()
+		return Claim{}, false
+	}
+	if u := r.req.ClaimUntil; !u.IsZero() && !r.Pipeline.Now().Before(u) {
+		r.rec.Throttled, r.rec.ThrottleReason = true, "the time for the run was up"
 		r.mu.Unlock()
 		return Claim{}, false
 	}
 	r.claimed++
+	nth := r.claimed
 	r.mu.Unlock()
 
 	// A claim is not broken off by a stop: it could have taken a lease that nobody holds.
 	cctx, cancel := r.storeContext(ctx)
 	defer cancel()
-	claims, err := r.queue.Claim(cctx, r.claimRequest(1))
+	claims, err := r.queue.Claim(cctx, r.claimRequest(1, r.forRetry(nth)))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil || len(claims) == 0 {
@@ -251,8 +343,8 @@ func (r *run) next(ctx, work context.Context) (Claim, bool) {
 
 // endEarly makes the run claim no more. r.mu is held.
 func (r *run) endEarly(reason string, err error) {
-	if r.fatal == nil {
-		r.fatal, r.rec.Throttled, r.rec.ThrottleReason = err, true, reason
+	if !r.early {
+		r.early, r.fatal, r.rec.Throttled, r.rec.ThrottleReason = true, err, true, reason
 	}
 }
 
@@ -266,50 +358,58 @@ func (r *run) storeContext(ctx context.Context) (context.Context, context.Cancel
 	return context.WithTimeout(context.WithoutCancel(ctx), d)
 }
 
-// work takes one claimed trace to its outcome. Exactly one of settle and release
-// is called for it.
+// work takes one claimed trace to its outcome. Exactly one of settle, release and
+// suspect is called for it.
 func (r *run) work(ctx context.Context, c Claim) {
-	log := r.log.With("source_trace_id", c.TraceID, "attempt", c.Attempt)
-	log.DebugContext(ctx, "trace picked up", "outcome", "picked_up")
-	start := r.Pipeline.Now()
-	x, err := r.extract(ctx, &c)
-	elapsed := r.Pipeline.Now().Sub(start)
+	ctx, w := r.watch(ctx, c)
+	j := &job{Claim: c, watch: w}
+	err := r.extract(ctx, j)
 
-	if err != nil && context.Cause(ctx) == errStopped && KindOf(err) != KindInvalidTrace {
-		r.release(ctx, c, err, log)
+	var h *halt
+	switch {
+	case err != nil && context.Cause(ctx) == errStopped && KindOf(err) != KindInvalidTrace:
+		r.release(ctx, j, err)
 		return
+	case KindOf(err) == KindConfig:
+		h = &halt{"the analyzer's configuration is wrong", err}
+	case KindOf(err) == KindHalted && !errors.As(err, &h):
+		h = &halt{reason: errStopped.Error()}
 	}
-	if KindOf(err) == KindConfig {
+	if h != nil {
 		r.mu.Lock()
-		r.endEarly("the analyzer's configuration is wrong", err)
+		r.endEarly(h.reason, h.err)
 		r.mu.Unlock()
-		r.release(ctx, c, err, log)
+		r.release(ctx, j, err)
 		return
 	}
 	if err == nil {
-		err = r.commit(ctx, c, &x)
+		start := r.Pipeline.Now()
+		err = r.commit(ctx, j)
+		j.x.Stages.Commit = r.Pipeline.since(start)
 	}
 	switch {
 	case err == nil:
-		id := x.Pattern.PatternID
-		r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: evalforge.Stored, PatternID: &id}, x.Spent, x.Redactions)
-		log.InfoContext(ctx, "pattern stored", "outcome", "pattern_stored", "pattern_id", id,
-			"failure_type", x.Pattern.FailureType, "confidence", x.Pattern.Confidence, "elapsed_ms", elapsed.Milliseconds(),
-			"model", x.Pattern.Provenance.ModelVersion, "cost_usd", x.Spent.CostUSD)
+		id := j.x.Pattern.PatternID
+		r.settle(j, evalforge.TraceOutcome{Status: evalforge.Stored, PatternID: &id}, j.x.Spent)
+		w.stored(ctx, &j.x)
 	case errors.Is(err, errUnchanged):
 		reason := err.Error()
-		r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: evalforge.Skipped, ErrorReason: &reason}, Spent{}, nil)
-		log.InfoContext(ctx, "trace skipped", "outcome", "skipped", "reason", reason)
+		r.settle(j, evalforge.TraceOutcome{Status: evalforge.Skipped, ErrorReason: &reason}, Spent{})
+		w.unchanged(ctx)
+	case modelFailed(err) && r.turns.breaker.Silent():
+		r.suspect(ctx, j, err)
 	default:
-		r.fail(ctx, c, err, x, log)
+		r.fail(ctx, j, err)
 	}
+	r.judgeSuspects(ctx)
 }
 
 var errUnchanged = errors.New("unchanged since its pattern was extracted")
 
 // extract runs the pipeline under the trace's deadline and lease. Nothing a trace does
 // to the code below leaves it: a panic is an error of this trace.
-func (r *run) extract(ctx context.Context, c *Claim) (x Extraction, err error) {
+func (r *run) extract(ctx context.Context, j *job) (err error) {
+	c := &j.Claim
 	defer func() {
 		if p := recover(); p != nil {
 			// The panic's value may hold trace content; the stack does not.
@@ -319,30 +419,31 @@ func (r *run) extract(ctx context.Context, c *Claim) (x Extraction, err error) {
 		}
 	}()
 	if c.Err != nil {
-		return x, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("the stored document could not be read: %w", c.Err)}
+		return &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("the stored document could not be read: %w", c.Err)}
 	}
 	if err := c.Trace.Validate(); err != nil {
-		return x, &Error{Kind: KindInvalidTrace, Err: err}
+		return &Error{Kind: KindInvalidTrace, Err: err}
 	}
 	if c.ExtractedDigest != "" && c.ExtractedDigest == c.Digest {
-		return x, r.markUnchanged(ctx, c)
+		return r.markUnchanged(ctx, c)
 	}
 	if c.Attempt > r.o.MaxAttempts {
-		return x, &Error{Kind: KindInternal, Err: fmt.Errorf("claimed %d times without coming to an end: the workers died over it", c.Attempt-1)}
+		return &Error{Kind: KindInternal, Err: fmt.Errorf("claimed %d times without coming to an end: the workers died over it", c.Attempt-1)}
 	}
-	tctx, cancel := context.WithTimeout(ctx, r.o.TraceTimeout)
-	defer cancel()
-	tctx, lost := context.WithCancelCause(tctx)
+	patience, done := withPatience(ctx, r.o.TraceTimeout)
+	defer done()
+	tctx, lost := context.WithCancelCause(WithGate(keptSince(patience, r.req.KeptSince), traceGate{r.turns, c.TraceID}))
 	defer lost(nil)
 	stop := r.keepLease(tctx, c.Lease, lost)
 	defer stop()
-	x, err = r.Pipeline.Extract(tctx, c.Trace)
+	j.x, err = r.Pipeline.Extract(tctx, c.Trace)
+	j.x.Stages.Analyze = max(0, j.x.Stages.Analyze-patience.suspendedFor().Milliseconds())
 	if err == nil {
-		x.Pattern.Provenance.RunID = r.rec.RunID
+		j.x.Pattern.Provenance.RunID = r.rec.RunID
 	} else if cause := context.Cause(tctx); errors.Is(cause, ErrLeaseLost) {
 		err = &Error{Kind: KindStore, Err: cause}
 	}
-	return x, err
+	return err
 }
 
 func (r *run) markUnchanged(ctx context.Context, c *Claim) error {
@@ -376,7 +477,7 @@ func (r *run) keepLease(ctx context.Context, l Lease, lost context.CancelCauseFu
 			case <-tick.C:
 			}
 			rctx, cancel := r.storeContext(ctx)
-			err := r.queue.Renew(rctx, l, r.Pipeline.Now().Add(r.o.Lease))
+			err := r.queue.Renew(rctx, l, r.Pipeline.Now().Add(r.o.Lease+ClockSkew))
 			cancel()
 			if errors.Is(err, ErrLeaseLost) {
 				lost(err)
@@ -392,9 +493,9 @@ func (r *run) keepLease(ctx context.Context, l Lease, lost context.CancelCauseFu
 }
 
 // commit stores a pattern.
-func (r *run) commit(ctx context.Context, c Claim, x *Extraction) error {
+func (r *run) commit(ctx context.Context, j *job) error {
 	err := r.persist(ctx, persistFor, func(ctx context.Context) error {
-		return r.queue.Commit(ctx, c.Lease, Result{Pattern: &x.Pattern, Digest: x.Pattern.Provenance.InputDigest, At: r.Pipeline.Now()})
+		return r.queue.Commit(ctx, j.Lease, Result{Pattern: &j.x.Pattern, Digest: j.x.Pattern.Provenance.InputDigest, At: r.Pipeline.Now()})
 	})
 	var known *Error
 	if err == nil || errors.As(err, &known) { // the store knows more, as of a document over its size limit
@@ -441,7 +542,8 @@ func (r *run) persist(ctx context.Context, patience time.Duration, write func(co
 // fail records why a trace did not become a pattern, and gives it back with a backoff or
 // quarantines it. When even that fails the outcome still counts; the lease then expires
 // by itself.
-func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, log *slog.Logger) {
+func (r *run) fail(ctx context.Context, j *job, err error) {
+	c, w, x := j.Claim, j.watch, j.x
 	kind := KindOf(err)
 	info := kinds[kind]
 	msg := r.redacted(err)
@@ -463,15 +565,15 @@ func (r *run) fail(ctx context.Context, c Claim, err error, x Extraction, log *s
 	f := Failure{
 		Error:      rec,
 		RetryAt:    r.Pipeline.Now().Add(r.backoff(c.Attempt)),
-		Quarantine: info.permanent || c.Attempt >= r.o.MaxAttempts,
+		Quarantine: info.permanent || isFinal(err) || c.Attempt >= r.o.MaxAttempts,
 	}
 	if !errors.Is(err, ErrLeaseLost) {
 		if ferr := r.persist(ctx, recordFor, func(ctx context.Context) error { return r.queue.Fail(ctx, c.Lease, f) }); ferr != nil {
-			log.ErrorContext(ctx, "the failure could not be recorded; the trace is due again when its lease expires", "error", r.redacted(ferr))
+			w.log.ErrorContext(ctx, "the failure could not be recorded; the trace is due again when its lease expires", "error", r.redacted(ferr))
 		}
 	}
-	r.settle(evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: info.outcome, ErrorReason: &msg}, spent, x.Redactions)
-	log.WarnContext(ctx, "trace failed", "outcome", string(info.outcome), "kind", string(kind), "quarantined", f.Quarantine, "error", msg)
+	r.settle(j, evalforge.TraceOutcome{Status: info.outcome, ErrorReason: &msg}, spent)
+	w.failed(ctx, err, msg, f.Quarantine, spent)
 }
 
 // backoff is the wait after the nth failure: it doubles, up to an hour.
@@ -489,11 +591,11 @@ func (r *run) backoff(attempt int) time.Duration {
 }
 
 // release gives a trace back unfinished.
-func (r *run) release(ctx context.Context, c Claim, why error, log *slog.Logger) {
+func (r *run) release(ctx context.Context, j *job, why error) {
 	rctx, cancel := r.storeContext(ctx)
 	defer cancel()
-	if err := r.queue.Release(rctx, c.Lease); err != nil {
-		log.ErrorContext(ctx, "a lease could not be released; the trace is due again when it expires", "error", r.redacted(err))
+	if err := r.queue.Release(rctx, j.Lease); err != nil {
+		j.log.ErrorContext(ctx, "a lease could not be released; the trace is due again when it expires", "error", r.redacted(err))
 	}
 	var spent Spent
 	var e *Error
@@ -504,15 +606,17 @@ func (r *run) release(ctx context.Context, c Claim, why error, log *slog.Logger)
 	defer r.mu.Unlock()
 	r.rec.NotStartedCount++
 	r.spend(spent, nil)
-	log.InfoContext(ctx, "trace released", "outcome", "not_started")
+	j.released(ctx, spent)
 }
 
-// settle counts an outcome and what it took.
-func (r *run) settle(o evalforge.TraceOutcome, s Spent, redactions redact.Counts) {
+// settle counts a trace's outcome and what it took.
+func (r *run) settle(j *job, o evalforge.TraceOutcome, s Spent) {
+	o.SourceTraceID, o.StartedAt, o.CostUSD = j.TraceID, evalforge.At(j.started), s.CostUSD
+	o.ElapsedMS, o.Stages = r.Pipeline.since(j.started), j.x.Stages
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rec.Count(o)
-	r.spend(s, redactions)
+	r.spend(s, j.x.Redactions)
 	if r.req.Progress != nil {
 		r.req.Progress(Progress{Done: len(r.rec.TraceOutcomes), Batch: r.size, Outcome: o})
 	}

@@ -407,7 +407,7 @@ func TestPoisonIsRetriedWithBackoffThenQuarantined(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New()
 		put(t, s, 1)
-		a := failing(&extract.Error{Kind: extract.KindSchema, Err: errors.New("scripted"), Response: []byte(`{"mail":"jo@example.com"}`)})
+		a := failing(&extract.Error{Kind: extract.KindTruncated, Err: errors.New("scripted"), Response: []byte(`{"mail":"jo@example.com"}`)})
 		e := engine(t, s, a, extract.Options{})
 		waits := []time.Duration{time.Minute, 2 * time.Minute}
 		for i := range 3 {

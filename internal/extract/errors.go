@@ -28,6 +28,7 @@ const (
 	KindEvidence     Kind = "evidence"      // no quote of the answer occurs in the trace
 	KindStore        Kind = "store"         // the store failed
 	KindInternal     Kind = "internal"      // a bug, recovered
+	KindHalted       Kind = "halted"        // the run makes no more calls: the trace is given back, nothing is recorded
 )
 
 // An Error is a failure of a known kind.
@@ -39,6 +40,9 @@ type Error struct {
 	Response []byte
 	// Spent is what the attempts cost although they failed.
 	Spent Spent
+	// Final says that asking again with the same input would only be paid for again. The
+	// trace is quarantined at once.
+	Final bool
 }
 
 // Spent is what calls of a model took.
@@ -46,6 +50,28 @@ type Spent struct {
 	Tokens   evalforge.Tokens
 	CostUSD  float64
 	Attempts int
+	// Unsure bounds what calls took beyond Tokens and CostUSD whose usage nobody reported.
+	Unsure Unsure
+}
+
+// Unsure is the most that calls may have taken that were sent, and then were cancelled,
+// ran out of time, broke off or came back unreadable: the service may bill them all the
+// same. Calls that it refused with an error status are not among them.
+type Unsure struct {
+	Calls   int
+	Tokens  evalforge.Tokens
+	CostUSD float64
+}
+
+// Add returns the sum of s and t.
+func (s Spent) Add(t Spent) Spent {
+	return Spent{
+		Tokens: s.Tokens.Add(t.Tokens), CostUSD: s.CostUSD + t.CostUSD, Attempts: s.Attempts + t.Attempts,
+		Unsure: Unsure{
+			Calls: s.Unsure.Calls + t.Unsure.Calls, Tokens: s.Unsure.Tokens.Add(t.Unsure.Tokens),
+			CostUSD: s.Unsure.CostUSD + t.Unsure.CostUSD,
+		},
+	}
 }
 
 func (e *Error) Error() string {
@@ -82,6 +108,13 @@ var kinds = map[Kind]kindInfo{
 	KindEvidence:     {evalforge.ValidationFailed, evalforge.SchemaValidation, false, ""},
 	KindStore:        {evalforge.Errored, evalforge.Unknown, false, ""},
 	KindInternal:     {evalforge.Errored, evalforge.Unknown, false, ""},
+	KindHalted:       {evalforge.Errored, evalforge.Unknown, false, ""},
+}
+
+// isFinal reports whether err says that asking again cannot help.
+func isFinal(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Final
 }
 
 // KindOf returns the kind of err: that of the [*Error] in its chain, else KindTimeout

@@ -3,6 +3,7 @@ package extract
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -73,6 +74,9 @@ func (a Amount) Sub(b Amount) Amount { return Amount{a.NanoUSD - b.NanoUSD, a.To
 func (a Amount) Over(limit Amount) bool {
 	return limit.NanoUSD > 0 && a.NanoUSD > limit.NanoUSD || limit.Tokens > 0 && a.Tokens > limit.Tokens
 }
+
+// NanoUSD returns dollars in billionths, rounded up.
+func NanoUSD(usd float64) int64 { return int64(math.Ceil(usd * 1e9)) }
 
 // USD returns the money in US dollars.
 func (a Amount) USD() float64 { return float64(a.NanoUSD) / 1e9 }

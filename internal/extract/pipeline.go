@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/redact"
@@ -33,6 +32,8 @@ type Pipeline struct {
 	// between 1 KiB and [trace.MaxBytes].
 	Budget int
 	Now    func() time.Time
+	// Reuse keeps the answers of an analyzer that is [Versioned]; nil: none are kept.
+	Reuse *Reuse
 }
 
 // An Extraction is the result of one trace.
@@ -42,6 +43,8 @@ type Extraction struct {
 	// Redactions counts, by kind, the values that are replaced in the trace, whenever that
 	// was done, and those that were replaced in the answer.
 	Redactions redact.Counts
+	// Stages is how long it took; what it waited for turns is not taken out of Analyze.
+	Stages evalforge.Stages
 }
 
 // Prepare decodes, redacts and compacts a raw trace and finds its signals. Its errors
@@ -99,33 +102,31 @@ func (p *Pipeline) budget() int {
 }
 
 // Extract takes one trace all the way: prepare, analyze, validate, verify the evidence,
-// redact the answer. The pattern's run id is left to the caller. Errors are [*Error];
-// what failed attempts cost is in them.
+// redact the answer. An answer that is refused is asked for once more, with the reasons.
+// The pattern's run id is left to the caller. Errors are [*Error]; what failed attempts
+// cost is in them.
 func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extraction, error) {
+	start := p.Now()
 	in, err := p.Prepare(raw)
+	stages := evalforge.Stages{Prepare: p.since(start)}
 	if err != nil {
-		return Extraction{}, err
+		return Extraction{Stages: stages}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return Extraction{}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
+		return Extraction{Stages: stages}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
 	}
-	ans, err := p.Analyzer.Analyze(ctx, in)
+	in.stages = &stages
+	f, err := p.answerOnce(ctx, in)
 	if err != nil {
-		return Extraction{}, p.clean(asError(ctx, err))
+		return Extraction{Stages: stages}, p.redactError(asError(ctx, err))
 	}
-	spent := Spent{Tokens: ans.Tokens, CostUSD: ans.CostUSD, Attempts: ans.Attempts}
-	pat, counts, refused := p.finish(in, ans)
-	if refused != nil {
-		refused.Spent, refused.Response = spent, ans.Raw
-		return Extraction{}, refused
-	}
-	counts.Add(in.Redactions)
-	return Extraction{Pattern: pat, Spent: spent, Redactions: counts}, nil
+	f.redactions.Add(in.Redactions)
+	return Extraction{Pattern: f.pattern, Spent: f.spent, Redactions: f.redactions, Stages: stages}, nil
 }
 
-// clean returns e with its text redacted: what a service says about a request may quote
+// redactError returns e with its text redacted: what a service says about a request may quote
 // it, and errors are printed, logged and stored.
-func (p *Pipeline) clean(e *Error) *Error {
+func (p *Pipeline) redactError(e *Error) *Error {
 	text, counts := p.Redactor.Text(e.Err.Error())
 	if counts.Total() == 0 {
 		return e
@@ -144,6 +145,9 @@ type cleanError struct {
 func (e *cleanError) Error() string { return e.text }
 func (e *cleanError) Unwrap() error { return e.err }
 
+// since returns the milliseconds since a time.
+func (p *Pipeline) since(start time.Time) int64 { return p.Now().Sub(start).Milliseconds() }
+
 // asError gives err a kind. An analyzer that failed because the trace's time was up is
 // a timeout, whatever it made of it.
 func asError(ctx context.Context, err error) *Error {
@@ -151,65 +155,96 @@ func asError(ctx context.Context, err error) *Error {
 	if !errors.As(err, &e) {
 		e = &Error{Kind: KindOf(err), Err: err}
 	}
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) && e.Kind != KindTimeout && e.Kind != KindHalted {
 		e = &Error{Kind: KindTimeout, Err: fmt.Errorf("the trace's time budget ran out: %w", e.Err), Response: e.Response, Spent: e.Spent}
 	}
 	return e
 }
 
-// finish turns an answer into a pattern: tidy, validate, verify, redact, validate again
-// (a placeholder can be longer than what it replaces).
-func (p *Pipeline) finish(in *Input, ans *Answer) (evalforge.Pattern, redact.Counts, *Error) {
-	fail := func(k Kind, err error) (evalforge.Pattern, redact.Counts, *Error) {
-		return evalforge.Pattern{}, nil, &Error{Kind: k, Err: err}
-	}
-	a := ans.Analysis
+// A finished is an answer that was accepted.
+type finished struct {
+	pattern    evalforge.Pattern
+	spent      Spent
+	redactions redact.Counts // in the answer
+	answer     *Answer
+	repaired   Kind // why an answer before it was refused, or ""
+}
+
+// finish turns an answer into a pattern: tidy, validate, verify, weigh, redact, disarm,
+// validate again (a placeholder can be longer than what it replaces). repaired is why an
+// earlier answer was refused, or "".
+func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Error) {
+	fail := func(k Kind, err error) (*finished, *Error) { return nil, &Error{Kind: k, Err: err} }
+	a := clone(ans.Analysis)
 	tidy(&a)
-	if err := a.Validate(); err != nil {
-		return fail(KindSchema, fmt.Errorf("the answer is not a valid analysis: %w", oneLine(err)))
+	if err := errors.Join(a.Validate(), checkLabel(a.TriggerCondition)); err != nil {
+		return fail(KindSchema, fmt.Errorf("the answer is not a valid analysis: %w", inOneLine(err)))
 	}
-	if err := verify(&a, in); err != nil {
-		return fail(KindEvidence, err)
+	found, err := verify(&a, in)
+	if err != nil {
+		return fail(KindEvidence, inOneLine(err))
 	}
+	given := a.Confidence
+	stored, moves := confidence(weigh(in, ans, &a, found, repaired))
+	a.Confidence, a.ConfidenceRationale = stored, explain(a.ConfidenceRationale, given, stored, moves)
 	counts, err := p.redactAnalysis(&a)
 	if err != nil {
 		return fail(KindInternal, err)
 	}
-	tidy(&a)
+	disarm(&a)
 	pat := evalforge.Pattern{
 		PatternID:     evalforge.PatternID(in.TraceID),
 		SourceTraceID: in.TraceID,
 		Analysis:      a,
 		ExtractedAt:   evalforge.At(p.Now()),
 		Fingerprint:   Fingerprint(&a),
-		Provenance: evalforge.Provenance{
-			Analyzer:         p.Analyzer.Name(),
-			Model:            ans.Model,
-			ModelVersion:     ans.ModelVersion,
-			PromptSHA256:     ans.PromptSHA256,
-			SchemaSHA256:     evalforge.AnalysisSchemaSHA256(),
-			RedactionVersion: redact.Version,
-			Redactions:       in.Redactions.Strings(),
-			InputDigest:      in.Digest,
-			BytesBefore:      in.BytesBefore,
-			BytesAfter:       len(in.Compacted.JSON),
-			BytesCut:         in.Compacted.BytesCut,
-			StepsOmitted:     in.Compacted.StepsOmitted,
-			Format:           in.Trace.Format,
-			Warnings:         append([]string{}, in.Trace.Warnings...),
-			Tokens:           ans.Tokens,
-			CostUSD:          ans.CostUSD,
-			Attempts:         ans.Attempts,
-			LatencyMS:        ans.Latency.Milliseconds(),
-		},
+		Provenance:    p.provenance(in, ans),
 	}
+	pv := &pat.Provenance
+	pv.ModelConfidence, pv.ConfidenceMoves = &given, moves
+	pv.QuotesDropped, pv.Repaired = found.quotes-found.verified, string(repaired)
 	if err := pat.Validate(); err != nil {
-		return fail(KindSchema, fmt.Errorf("the answer is not a valid pattern: %w", oneLine(err)))
+		return fail(KindSchema, fmt.Errorf("the answer is not a valid pattern: %w", inOneLine(err)))
 	}
-	return pat, counts, nil
+	return &finished{pat, ans.spent(), counts, ans, repaired}, nil
 }
 
-func oneLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
+// provenance says how an answer came about.
+func (p *Pipeline) provenance(in *Input, ans *Answer) evalforge.Provenance {
+	return evalforge.Provenance{
+		ServiceName:      name(in.ServiceName),
+		Analyzer:         p.Analyzer.Name(),
+		Model:            ans.Model,
+		ModelVersion:     name(ans.ModelVersion),
+		PromptSHA256:     ans.PromptSHA256,
+		Temperature:      ans.Temperature,
+		SchemaSHA256:     evalforge.AnalysisSchemaSHA256(),
+		RedactionVersion: redact.Version,
+		Redactions:       in.Redactions.Strings(),
+		InputDigest:      in.Digest,
+		BytesBefore:      in.BytesBefore,
+		BytesAfter:       len(in.Compacted.JSON),
+		BytesCut:         in.Compacted.BytesCut,
+		StepsOmitted:     in.Compacted.StepsOmitted,
+		Format:           in.Trace.Format,
+		Warnings:         names(in.Trace.Warnings),
+		Tokens:           ans.Tokens,
+		CostUSD:          ans.CostUSD,
+		Attempts:         ans.Attempts,
+		LatencyMS:        ans.Latency.Milliseconds(),
+	}
+}
+
+// names makes what decoding says of a trace fit to be stored: it may name parts of it.
+func names(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = name(s)
+	}
+	return out
+}
+
+func inOneLine(err error) error { return errors.New(strings.ReplaceAll(err.Error(), "\n", "; ")) }
 
 // redactAnalysis passes every string of a through the redactor.
 func (p *Pipeline) redactAnalysis(a *evalforge.Analysis) (redact.Counts, error) {
@@ -227,65 +262,6 @@ func (p *Pipeline) redactAnalysis(a *evalforge.Analysis) (redact.Counts, error) 
 	}
 	*a = r
 	return counts, nil
-}
-
-// tidy repairs what needs no second opinion: white space around text, null lists, an
-// excerpt over its bound, values from the trace in a label.
-func tidy(a *evalforge.Analysis) {
-	for _, s := range []*string{&a.Title, &a.TriggerCondition, &a.Summary, &a.RootCauseHypothesis,
-		&a.ReproductionContext.InputPattern, &a.ConfidenceRationale} {
-		*s = strings.TrimSpace(strings.ToValidUTF8(*s, "\uFFFD"))
-	}
-	a.TriggerCondition = tidyLabel(a.TriggerCondition)
-	a.Title = cutRunes(a.Title, evalforge.MaxTitleRunes)
-	for _, list := range []*[]string{&a.Evidence.Signals, &a.RecommendedActions, &a.ReproductionContext.ToolsInvolved} {
-		if *list == nil {
-			*list = []string{}
-		}
-		for i, s := range *list {
-			(*list)[i] = cutRunes(strings.TrimSpace(strings.ToValidUTF8(s, "\uFFFD")), evalforge.MaxItemRunes)
-		}
-	}
-	if a.Evidence.Refs == nil {
-		a.Evidence.Refs = []evalforge.EvidenceRef{}
-	}
-	a.Evidence.Excerpt = tidyOptional(a.Evidence.Excerpt, evalforge.MaxExcerptRunes)
-	a.ReproductionContext.RequiredState = tidyOptional(a.ReproductionContext.RequiredState, evalforge.MaxTextRunes)
-}
-
-func tidyOptional(s *string, max int) *string {
-	if s == nil || strings.TrimSpace(*s) == "" {
-		return nil
-	}
-	t := cutRunes(strings.TrimSpace(strings.ToValidUTF8(*s, "\uFFFD")), max)
-	return &t
-}
-
-// tidyLabel removes numbers, which belong to one trace and not to a label.
-func tidyLabel(s string) string {
-	words := strings.Fields(s)
-	kept := words[:0]
-	for _, w := range words {
-		if !strings.ContainsFunc(w, unicode.IsDigit) {
-			kept = append(kept, w)
-		}
-	}
-	return strings.Join(kept, " ")
-}
-
-// cutRunes returns s, or its first max-1 characters and an ellipsis.
-func cutRunes(s string, max int) string {
-	if utf8.RuneCountInString(s) <= max {
-		return s
-	}
-	n := 0
-	for i := range s {
-		if n == max-1 {
-			return s[:i] + "…"
-		}
-		n++
-	}
-	return s
 }
 
 // Fingerprint returns a stable digest of what failed where: failure type, trigger

@@ -40,7 +40,7 @@ func TestEvidenceIsCheckedAgainstWhatWasSent(t *testing.T) {
 		{name: "attributed to the wrong step", refs: []evalforge.EvidenceRef{ref(step(0), "the catalog service answered 503")}, match: []string{"exact"}, steps: []int{1}},
 		{name: "step does not exist", refs: []evalforge.EvidenceRef{ref(step(77), "the catalog service answered 503")}, match: []string{"exact"}, steps: []int{1}},
 		{name: "one of two is invented", refs: []evalforge.EvidenceRef{ref(step(1), "the catalog service answered 503"), ref(step(1), "the disk of the server is full")},
-			match: []string{"exact", "absent"}, steps: []int{1, 1}, lower: true},
+			match: []string{"exact"}, steps: []int{1}, lower: true},
 		{name: "all invented", refs: []evalforge.EvidenceRef{ref(step(1), "the disk of the server is full")}, kind: extract.KindEvidence},
 		{name: "invented excerpt alone", excerpt: "the disk of the server is full", kind: extract.KindEvidence},
 		{name: "too short to mean anything", refs: []evalforge.EvidenceRef{ref(step(1), "503")}, kind: extract.KindEvidence},
@@ -97,8 +97,8 @@ func TestModelCannotVouchForItsOwnEvidence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r := p.Evidence.Refs[1]; r.Verified || r.Match != "absent" || r.SpanID != "" {
-		t.Errorf("evidence = %+v, want the model's claims ignored", r)
+	if n := len(p.Evidence.Refs); n != 1 || p.Provenance.QuotesDropped != 1 {
+		t.Errorf("%d quotes are stored and %d counted as dropped, want one each: %+v", n, p.Provenance.QuotesDropped, p.Evidence.Refs)
 	}
 }
 
@@ -128,8 +128,7 @@ func TestAnswerIsRedacted(t *testing.T) {
 	x.Evidence.Signals = []string{with("a signal")}
 	x.RecommendedActions = []string{with("an action")}
 	state := with("some state")
-	x.ReproductionContext = evalforge.ReproductionContext{InputPattern: with("input"), RequiredState: &state, ToolsInvolved: []string{with("tool")}}
-	x.Evidence.Refs = append(x.Evidence.Refs, evalforge.EvidenceRef{Quote: with("invented")})
+	x.ReproductionContext = evalforge.ReproductionContext{InputPattern: with("input"), RequiredState: &state, ToolsInvolved: []string{}}
 	p, err := extractOne(t, a)
 	if err != nil {
 		t.Fatal(err)
@@ -141,8 +140,8 @@ func TestAnswerIsRedacted(t *testing.T) {
 	if strings.Contains(string(b), canary) {
 		t.Errorf("a canary survives in the pattern:\n%s", b)
 	}
-	if n := strings.Count(string(b), "[REDACTED:EMAIL:"); n != 10 {
-		t.Errorf("%d placeholders, want 10:\n%s", n, b)
+	if n := strings.Count(string(b), "[REDACTED:EMAIL:"); n != 8 {
+		t.Errorf("%d placeholders, want 8:\n%s", n, b)
 	}
 }
 
@@ -165,8 +164,8 @@ func TestAnswerThatBreaksTheRulesIsRefused(t *testing.T) {
 			t.Errorf("%s: got %v, want a schema error naming the field", name, err)
 			continue
 		}
-		if e.Spent.CostUSD != 0.25 || string(e.Response) != "raw answer" {
-			t.Errorf("%s: the error carries cost %v and response %q", name, e.Spent.CostUSD, e.Response)
+		if e.Spent.CostUSD != 0.5 || !e.Final || string(e.Response) != "raw answer" {
+			t.Errorf("%s: the error carries cost %v, response %q and final %v; want both calls', the answer's and true", name, e.Spent.CostUSD, e.Response, e.Final)
 		}
 	}
 }

@@ -36,10 +36,15 @@ type Store interface {
 // its backoff, and not yet claimed by the same run. Leases, attempts and backoff are
 // kept apart from the raw trace, which ingestion overwrites as a whole.
 type Queue interface {
-	// Claim leases up to req.Limit due traces, oldest FetchedAt first, ties by id, and
-	// counts an attempt on each. Two claims, in whatever processes, never lease the same
-	// trace at the same time. A lease that expired is taken over like a free trace; its
-	// old token is worthless from then on. An empty result means that nothing is due.
+	// Claim leases up to req.Limit due traces and counts an attempt on each. Fresh traces,
+	// without an attempt so far, come first: oldest FetchedAt first, ties by id. Then come
+	// those tried before, in the order in which they became due ([State.DueAt]), ties by
+	// id, so that each has its turn before any has another. Whatever fails again and
+	// again thus never stands before a fresh trace.
+	//
+	// Two claims, in whatever processes, never lease the same trace at the same time. A
+	// lease that expired is taken over as one that was tried before; its old token is
+	// worthless from then on. An empty result means that nothing is due.
 	Claim(ctx context.Context, req ClaimRequest) ([]Claim, error)
 	// Peek returns what Claim would lease, and leases nothing.
 	Peek(ctx context.Context, req ClaimRequest) ([]Claim, error)
@@ -51,16 +56,20 @@ type Queue interface {
 	// lease, all in one transaction, fenced by the lease's token. With a nil r.Pattern
 	// the trace is marked processed and its pattern is left as it is. A lease past its
 	// expiry that nobody took over still commits. It fails with [ErrLeaseLost], and
-	// writes nothing, when the lease was taken over, given up or committed, or when the
-	// raw trace is gone. A commit whose acknowledgement was lost and that is repeated by
-	// the store itself is no error.
+	// writes nothing, when the lease was taken over or given up, or when the raw trace is
+	// gone.
+	//
+	// A lease is committed once. A repeated commit, in whatever process and with whatever
+	// result, is no error and writes nothing: its acknowledgement may have been lost. It
+	// is known from what is stored, until another lease of the trace ends.
 	//
 	// When ingestion has replaced the trace by another payload since the claim (its
 	// digest is no longer the claimed one), the pattern is stored but the trace stays
 	// unprocessed, so that the new payload is extracted too.
 	Commit(ctx context.Context, l Lease, r Result) error
 	// Fail ends an attempt: it records f.Error, sets the backoff or the quarantine, and
-	// gives up the lease, in one transaction, fenced like Commit.
+	// gives up the lease, in one transaction, fenced like Commit. Repeated, it is no error
+	// and writes nothing, like Commit; after a commit it fails, and a commit after it.
 	Fail(ctx context.Context, l Lease, f Failure) error
 	// Release gives a claimed trace back untouched: it is due again at once for other
 	// runs, and the attempt is not counted. A lease already lost is no error.
@@ -79,6 +88,8 @@ type ClaimRequest struct {
 	RunID string // traces already claimed under this id are not claimed again
 	Owner string // who works on it, for people to read
 	Limit int    // at least 1
+	// Retries asks for traces tried before first, and for fresh ones after them.
+	Retries bool
 	// TraceIDs restricts the claim to these traces, if not empty. Named traces are
 	// claimed even while they back off, but not while quarantined, leased or processed.
 	TraceIDs   []string
@@ -141,8 +152,8 @@ type Archive interface {
 	Trace(ctx context.Context, id string) (evalforge.RawTrace, error)
 	Pattern(ctx context.Context, traceID string) (evalforge.Pattern, error)
 	// Patterns, Runs, Errors and States list newest first (by ExtractedAt, StartedAt,
-	// RecordedAt, UpdatedAt; ties by id), at most q.Limit, and return the cursor of the
-	// next page, or "" at the end.
+	// RecordedAt, UpdatedAt; ties by id) or, if they can, in the order of q.Sort; at most
+	// q.Limit, and return the cursor of the next page, or "" at the end.
 	Patterns(ctx context.Context, q PatternQuery) ([]evalforge.Pattern, string, error)
 	Run(ctx context.Context, runID string) (evalforge.Run, error)
 	Runs(ctx context.Context, q PageQuery) ([]evalforge.Run, string, error)
@@ -155,6 +166,8 @@ type Archive interface {
 	Retry(ctx context.Context, traceID string, now time.Time) error
 	// Backlog counts without reading documents one by one.
 	Backlog(ctx context.Context, now time.Time) (Backlog, error)
+	Forgetter
+	Insights
 }
 
 // ErrNotRetryable is returned, wrapped with the reason, by [Archive.Retry].
@@ -177,14 +190,6 @@ const MaxPage = 1000
 type PageQuery struct {
 	Limit int    // 1 to [MaxPage]; 0 means 100
 	After string // cursor from the previous page, or ""
-}
-
-// A PatternQuery filters patterns; empty fields do not.
-type PatternQuery struct {
-	PageQuery
-	FailureType evalforge.FailureType
-	Severity    evalforge.Severity
-	Fingerprint string
 }
 
 // An ErrorQuery filters error documents; empty fields do not.
@@ -215,6 +220,14 @@ type State struct {
 	LastErrorType   evalforge.ErrorType `json:"last_error_type"`
 	ExtractedDigest string              `json:"extracted_digest"`
 	UpdatedAt       evalforge.Timestamp `json:"updated_at"`
+}
+
+// DueAt is when the lease ends, or else the backoff; zero if there is neither.
+func (s State) DueAt() evalforge.Timestamp {
+	if s.LeaseToken != "" {
+		return s.LeaseUntil
+	}
+	return s.RetryAt
 }
 
 // A Backlog counts the traces by what they wait for.

@@ -1,13 +1,12 @@
 package extract
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/trace"
@@ -17,195 +16,171 @@ import (
 // placeholders, that make a quote evidence: shorter ones occur anywhere by chance.
 const MinQuoteRunes = 8
 
-// How a quote was found, as stored in evidence.refs.
+// How a quote was found, as stored in evidence.refs. Absent ones are not stored.
 const (
 	matchExact      = "exact"
-	matchWhitespace = "whitespace" // equal but for white space
+	matchWhitespace = "whitespace" // equal but for white space and invisible characters
 	matchAbsent     = "absent"
 )
 
-var placeholder = regexp.MustCompile(`\[REDACTED:([A-Z][A-Z0-9_]*):[0-9a-f]{4}\]`)
+// A finding is what verification found out about an analysis.
+type finding struct {
+	quotes, verified int
+	noStep           bool // the failing step does not exist
+}
 
-// verify checks a's quotes and step references against exactly what was sent, fills in
-// what only the engine knows (span ids, names, agents), and lowers the confidence of a
-// finding whose evidence is weak:
+// verify checks what a claims about the trace against exactly what was sent, and fills in
+// what only the engine knows (positions, span ids, names, agents):
 //
-//   - A quote that does not occur is kept, marked as absent; an excerpt that does not
-//     occur is removed.
-//   - A quote attributed to a step that does not hold it is attributed to one that does.
-//   - If there are quotes and none of them holds, the whole analysis is refused.
-//   - If there is no quote at all, confidence is halved and at most 0.4.
-//   - If some quotes do not hold, confidence falls in proportion, by up to a quarter.
-func verify(a *evalforge.Analysis, in *Input) error {
-	h := newHaystack(in.Compacted.JSON)
-	refs := slices.Clone(a.Evidence.Refs)
-	if e := a.Evidence.Excerpt; e != nil {
-		if !slices.ContainsFunc(refs, func(r evalforge.EvidenceRef) bool { return r.Quote == *e }) {
-			refs = append(refs, evalforge.EvidenceRef{Quote: *e})
-		}
-		if h.find(*e) == matchAbsent {
-			a.Evidence.Excerpt = nil
+//   - A quote that does not occur is dropped; an excerpt that does not is replaced by a
+//     quote that does.
+//   - A quote attributed to a step that does not hold it is attributed to the one in which
+//     it was found, or to none.
+//   - A failing step that does not exist is dropped, and so are tools that are not named
+//     in the trace.
+//   - If there are quotes and none of them holds, or the prose names a step that does not
+//     exist, the analysis is refused.
+func verify(a *evalforge.Analysis, in *Input) (finding, error) {
+	s := newSent(in.Compacted.JSON)
+	var f finding
+	quotes := slices.Clone(a.Evidence.Refs)
+	if e := a.Evidence.Excerpt; e != nil && !slices.ContainsFunc(quotes, func(r evalforge.EvidenceRef) bool { return r.Quote == *e }) {
+		quotes = append(quotes, evalforge.EvidenceRef{Quote: *e})
+	}
+	f.quotes = len(quotes)
+	refs := make([]evalforge.EvidenceRef, 0, len(quotes))
+	for _, q := range quotes {
+		if r, ok := s.ref(in.Trace, q.Quote, q.Step); ok {
+			refs = append(refs, r)
 		}
 	}
+	f.verified = len(refs)
+	if f.quotes > 0 && f.verified == 0 {
+		return f, fmt.Errorf("none of the %d quotes given as evidence occurs in the trace that was sent", f.quotes)
+	}
+	a.Evidence.Excerpt = excerpt(a.Evidence.Excerpt, refs)
 	if len(refs) > evalforge.MaxItems {
 		refs = refs[len(refs)-evalforge.MaxItems:] // the excerpt is last
 	}
-	verified := 0
-	for i := range refs {
-		r := &refs[i]
-		r.SpanID, r.Match = "", h.find(r.Quote)
-		r.Verified = r.Match != matchAbsent
-		pos := position(in.Trace, r.Step)
-		if r.Verified {
-			verified++
-			pos = locate(in.Trace, r.Quote, pos)
-		}
-		if pos < 0 {
-			r.Step = nil
-			continue
-		}
-		idx := in.Trace.Steps[pos].Index
-		r.Step, r.SpanID = &idx, in.Trace.Steps[pos].ID
-	}
 	a.Evidence.Refs = refs
-	if f := a.FailingStep; f != nil {
-		pos := position(in.Trace, &f.Index)
-		if pos < 0 {
-			a.FailingStep = nil
-			a.ConfidenceRationale += " The step that was named as failing does not exist in the trace."
-			a.Confidence *= 0.75
-		} else {
-			s := &in.Trace.Steps[pos]
-			a.FailingStep = &evalforge.FailingStep{Index: s.Index, SpanID: s.ID, Name: s.Name, Agent: s.Agent}
-		}
+	if n := a.FailingStep; n != nil {
+		f.noStep = !locate(a, in.Trace)
 	}
-	switch {
-	case len(refs) == 0:
-		a.Confidence = min(a.Confidence/2, 0.4)
-		a.ConfidenceRationale += " Lowered: no passage of the trace was quoted."
-	case verified == 0:
-		return fmt.Errorf("none of the %d quotes given as evidence occurs in the trace that was sent", len(refs))
-	case verified < len(refs):
-		a.Confidence *= 0.75 + 0.25*float64(verified)/float64(len(refs))
-		a.ConfidenceRationale += fmt.Sprintf(" Lowered: %d of %d quotes do not occur in the trace.", len(refs)-verified, len(refs))
+	a.ReproductionContext.ToolsInvolved = slices.DeleteFunc(a.ReproductionContext.ToolsInvolved, func(tool string) bool {
+		return !s.holds(tool) && !named(in.Trace, tool)
+	})
+	return f, namedSteps(a, in.Trace)
+}
+
+// ref returns the evidence that a quote is, and whether it is any.
+func (s *sent) ref(t *trace.Trace, quote string, step *int) (evalforge.EvidenceRef, bool) {
+	want := -1
+	if step != nil {
+		want = *step
+	}
+	p := s.find(quote, want)
+	if p.match == matchAbsent {
+		return evalforge.EvidenceRef{}, false
+	}
+	r := evalforge.EvidenceRef{Quote: quote, Verified: true, Match: p.match, Offset: &p.offset}
+	at := position(t, p.step)
+	// A message is sent once, in the step that has it first; every step that has it may be
+	// named.
+	if claimed := position(t, want); p.step != want && claimed >= 0 && holds(t, claimed, strings.TrimSpace(fold(quote).text)) {
+		at = claimed
+	}
+	if at >= 0 {
+		index := t.Steps[at].Index
+		r.Step, r.SpanID = &index, t.Steps[at].ID
+	}
+	return r, true
+}
+
+// excerpt returns the excerpt if it is among the verified quotes, else the first of them
+// that is short enough.
+func excerpt(given *string, refs []evalforge.EvidenceRef) *string {
+	if given == nil || slices.ContainsFunc(refs, func(r evalforge.EvidenceRef) bool { return r.Quote == *given }) {
+		return given
+	}
+	for _, r := range refs {
+		if s := r.Quote; cutRunes(s, evalforge.MaxExcerptRunes) == s {
+			return &s
+		}
 	}
 	return nil
 }
 
-// A haystack is the text that was sent, in the two forms in which a quote may reproduce
-// it: each JSON string decoded, and as it stands between its quotation marks. The JSON
-// around the strings is ours, and evidence of nothing.
-type haystack struct {
-	text   string
-	folded string // text with white space folded; made when first needed
+// locate replaces the failing step by the trace's step of that index, or by null if there
+// is none.
+func locate(a *evalforge.Analysis, t *trace.Trace) bool {
+	at := position(t, a.FailingStep.Index)
+	if at < 0 {
+		a.FailingStep = nil
+		return false
+	}
+	s := &t.Steps[at]
+	a.FailingStep = &evalforge.FailingStep{Index: s.Index, SpanID: s.ID, Name: s.Name, Agent: s.Agent}
+	return true
 }
 
-func newHaystack(doc []byte) *haystack {
-	var b strings.Builder
-	b.Grow(2 * len(doc))
-	for i := 0; i < len(doc); i++ {
-		if doc[i] != '"' {
-			continue
+// named reports whether a step, call or agent of the trace has this name.
+func named(t *trace.Trace, name string) bool {
+	is := func(s string) bool { return s != "" && strings.EqualFold(s, name) }
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		if is(s.Name) || is(s.Agent) || s.Tool != nil && is(s.Tool.Name) {
+			return true
 		}
-		end := i + 1
-		for end < len(doc) && doc[end] != '"' {
-			if doc[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		end = min(end, len(doc)) // doc is valid JSON by Compact's contract
-		literal := doc[i+1 : end]
-		b.Write(literal)
-		b.WriteByte(0) // no quote runs from one string into the next
-		if bytes.IndexByte(literal, '\\') >= 0 {
-			var decoded string
-			if json.Unmarshal(doc[i:min(end+1, len(doc))], &decoded) == nil {
-				b.WriteString(decoded)
-				b.WriteByte(0)
+	}
+	for i := range t.Messages {
+		for _, c := range t.Messages[i].Calls {
+			if is(c.Name) {
+				return true
 			}
 		}
-		i = end
 	}
-	return &haystack{text: b.String()}
+	return slices.ContainsFunc(t.Tools, func(t trace.Tool) bool { return is(t.Name) })
 }
 
-func (h *haystack) find(quote string) string {
-	switch {
-	case letters(placeholder.ReplaceAllString(quote, "")) < MinQuoteRunes:
-		return matchAbsent
-	case strings.Contains(h.text, quote):
-		return matchExact
-	}
-	if h.folded == "" {
-		h.folded = foldSpace(h.text)
-	}
-	if strings.Contains(h.folded, strings.TrimSpace(foldSpace(quote))) {
-		return matchWhitespace
-	}
-	return matchAbsent
-}
+// stepName is how analyses name steps; the prompt asks for it.
+var stepName = regexp.MustCompile(`(?i)\bsteps? (\d{1,9})\b`)
 
-// letters counts the letters and digits of s.
-func letters(s string) int {
-	n := 0
-	for _, r := range s {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) {
-			n++
-		}
-	}
-	return n
-}
-
-// foldSpace replaces every run of white space by one space.
-func foldSpace(s string) string {
-	var b strings.Builder
-	b.Grow(len(s))
-	in := false
-	for _, r := range s {
-		if unicode.IsSpace(r) {
-			if !in {
-				b.WriteByte(' ')
+// namedSteps reports the steps that the prose names and the trace does not have. Words of
+// the trace itself ("step 12 of the recipe") are no excuse: a trace could plant them.
+func namedSteps(a *evalforge.Analysis, t *trace.Trace) error {
+	var errs []error
+	check := func(field, text string) {
+		for _, m := range stepName.FindAllStringSubmatch(text, -1) {
+			n, err := strconv.Atoi(m[1])
+			if err != nil || position(t, n) < 0 {
+				errs = append(errs, fmt.Errorf("%s names step %s, which does not exist; name steps by their index i, and nothing else \"step\" with a number", field, m[1]))
 			}
-			in = true
-			continue
 		}
-		in = false
-		b.WriteRune(r)
 	}
-	return b.String()
+	check("title", a.Title)
+	check("summary", a.Summary)
+	check("root_cause_hypothesis", a.RootCauseHypothesis)
+	check("confidence_rationale", a.ConfidenceRationale)
+	for i, text := range a.Evidence.Signals {
+		check(fmt.Sprintf("evidence.signals[%d]", i), text)
+	}
+	for i, text := range a.RecommendedActions {
+		check(fmt.Sprintf("recommended_actions[%d]", i), text)
+	}
+	return errors.Join(errs...)
 }
 
-// position returns the position in t.Steps of the step whose source index is *index,
-// or -1.
-func position(t *trace.Trace, index *int) int {
-	if index == nil {
-		return -1
-	}
-	i, ok := slices.BinarySearchFunc(t.Steps, *index, func(s trace.Step, n int) int { return s.Index - n })
+// position returns the position in t.Steps of the step with this source index, or -1.
+func position(t *trace.Trace, index int) int {
+	i, ok := slices.BinarySearchFunc(t.Steps, index, func(s trace.Step, n int) int { return s.Index - n })
 	if !ok {
 		return -1
 	}
 	return i
 }
 
-// locate returns the position of the step that quote is from: claimed if that step
-// holds it or no step does, else the first that does.
-func locate(t *trace.Trace, quote string, claimed int) int {
-	folded := strings.TrimSpace(foldSpace(quote))
-	if claimed >= 0 && holds(t, claimed, folded) {
-		return claimed
-	}
-	for i := range t.Steps {
-		if holds(t, i, folded) {
-			return i
-		}
-	}
-	return claimed
-}
-
-// holds reports whether step i itself, its output first of all, contains the text.
-func holds(t *trace.Trace, i int, folded string) bool {
+// holds reports whether step i itself contains the folded text.
+func holds(t *trace.Trace, i int, text string) bool {
 	s := &t.Steps[i]
 	texts := []string{s.Output, s.Input, s.Name}
 	if s.Err != nil {
@@ -227,6 +202,6 @@ func holds(t *trace.Trace, i int, folded string) bool {
 		}
 	}
 	return slices.ContainsFunc(texts, func(s string) bool {
-		return len(s) >= len(folded)/2 && strings.Contains(foldSpace(s), folded)
+		return len(s) >= len(text) && (strings.Contains(s, text) || strings.Contains(fold(s).text, text))
 	})
 }

@@ -9,11 +9,12 @@ import (
 )
 
 func TestQuotesAreFound(t *testing.T) {
-	doc, err := json.Marshal(map[string]any{"a": "line one\nline \"two\" of the text", "b": []string{"mail [REDACTED:EMAIL:ab12] now", "1234567890"}})
+	doc, err := json.Marshal(map[string]any{"a": "line one\nline \"two\" of the text", "b": []string{"mail [REDACTED:EMAIL:ab12] now", "1234567890"},
+		"c": "the head…[4711 bytes cut]… and the tail", "identical_to": "x", "role": "assistant", "attrs": map[string]string{"customer_id": "c"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHaystack(doc)
+	h := newSent(doc)
 	for quote, want := range map[string]string{
 		`line "two" of the text`:         matchExact,
 		"line one\nline":                 matchExact,
@@ -28,10 +29,18 @@ func TestQuotesAreFound(t *testing.T) {
 		"mail [REDACTED:EMAIL:ab12] now": matchAbsent, // seven letters are left
 		"":                               matchAbsent,
 		"\x00":                           matchAbsent,
-		"1234567890":                     matchExact,
+		"EDACTED:EMAIL:ab12":             matchAbsent, // a part of a placeholder proves nothing either
+		"REDACTED:EMAIL":                 matchAbsent,
+		"…[4711 bytes cut]…":             matchAbsent, // neither does our mark where something was cut
+		"the head…[4711 bytes cut]… and the tail":  matchExact,
+		"bytes cut]… and the tail":                 matchExact,
+		"identical_to":                             matchAbsent, // a key is ours
+		"assistant":                                matchAbsent, // so is a role
+		"customer_id":                              matchExact,  // but in attrs, keys are the trace's
+		"1234567890":                               matchExact,
 		strings.Repeat("line one\nline ", 100_000): matchAbsent,
 	} {
-		if got := h.find(quote); got != want {
+		if got := h.find(quote, -1).match; got != want {
 			t.Errorf("find(%.60q) = %s, want %s", quote, got, want)
 		}
 	}
@@ -49,9 +58,50 @@ func TestEveryPassageIsFound(t *testing.T) {
 		from := rapid.IntRange(0, len(runes)-1).Draw(t, "from")
 		to := rapid.IntRange(from, len(runes)).Draw(t, "to")
 		quote := string(runes[from:to])
-		got := newHaystack(doc).find(quote)
-		if long := letters(quote) >= MinQuoteRunes; (got == matchExact) != long {
-			t.Fatalf("find(%q) = %s in %q", quote, got, text)
+		got := newSent(doc).find(quote, -1)
+		if long := letters(quote) >= MinQuoteRunes; (got.match == matchExact) != long {
+			t.Fatalf("find(%q) = %+v in %q", quote, got, text)
+		}
+	})
+}
+
+// The offset leads to the quote in the bytes that were sent, whatever is escaped there,
+// and the step is the one around it.
+func TestPlacesOfQuotes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		piece := rapid.StringMatching(`[a-zäö😀\x01 "\\\n]{0,12}`)
+		quote := rapid.StringMatching(`[a-z]{4} [a-zü"\n]{8}`).Draw(t, "quote")
+		type step struct {
+			I      int    `json:"i"`
+			Output string `json:"output"`
+		}
+		n := rapid.IntRange(1, 4).Draw(t, "steps")
+		at := rapid.IntRange(0, n-1).Draw(t, "at")
+		var steps []step
+		for i := range n {
+			s := step{I: 10 * i, Output: piece.Draw(t, "text")}
+			if i == at {
+				s.Output += "|" + quote + "|" + piece.Draw(t, "after")
+			}
+			steps = append(steps, s)
+		}
+		doc, err := json.Marshal(map[string]any{"steps": steps})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newSent(doc).find(quote, 10*at)
+		if letters(quote) < MinQuoteRunes {
+			return
+		}
+		if p.match != matchExact || p.step != 10*at {
+			t.Fatalf("find(%q) = %+v in %s", quote, p, doc)
+		}
+		literal, err := json.Marshal(quote)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rest := string(doc[p.offset:]); !strings.HasPrefix(rest, string(literal[1:len(literal)-1])) {
+			t.Fatalf("at offset %d stands %.40q, want %q", p.offset, rest, quote)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genai"
@@ -18,6 +19,10 @@ const (
 	// retries. A call that found its model gone does not count: it costs nothing, and no
 	// model is asked twice after that.
 	maxAttempts = 3
+	// maxRefusals bounds, in a run with a gate, the calls for one trace that the service
+	// refused for quota: they cost nothing, are no fault of the trace, and the gate does
+	// the waiting, for all traces at once.
+	maxRefusals = 10
 	// maxBackoff bounds one wait that the service did not ask for.
 	maxBackoff = 30 * time.Second
 	// minCall is the least time worth starting a call in: a call that is cancelled may be
@@ -46,10 +51,13 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 		Model:        c.model,
 		ModelVersion: c.modelVersion,
 		PromptSHA256: a.version,
+		Temperature:  a.temperature(c.model),
 		Tokens:       c.spent.Tokens,
 		CostUSD:      c.spent.CostUSD,
 		Attempts:     c.spent.Attempts,
-		Latency:      a.now().Sub(start),
+		Unsure:       c.spent.Unsure,
+		Finish:       c.finish,
+		Latency:      a.now().Sub(start) - c.waited,
 		Raw:          raw,
 	}, nil
 }
@@ -61,8 +69,12 @@ type call struct {
 	message      string
 	model        string // asked last
 	modelVersion string // answered last
+	finish       string // of the answer, where it was not complete
 	wider        bool   // the output cap was doubled
 	spent        extract.Spent
+	counted      bool          // the last response said what it took
+	refusals     int           // for quota
+	waited       time.Duration // for turns
 }
 
 // run makes attempts until one succeeds, the failure is one that a repetition cannot
@@ -81,6 +93,11 @@ func (c *call) run(ctx context.Context) (evalforge.Analysis, []byte, *failure) {
 			if !a.advance(ctx, c.model, f) {
 				return an, nil, noModel(f)
 			}
+			n--
+			continue
+		}
+		if f.kind == extract.KindRateLimited && f.retry && extract.Gated(ctx) && c.refusals < maxRefusals {
+			c.refusals++
 			n--
 			continue
 		}
@@ -116,18 +133,31 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 	if ctx.Err() != nil {
 		return evalforge.Analysis{}, nil, interrupted(ctx)
 	}
+	leave, refused := c.enter(ctx)
+	if refused != nil {
+		return evalforge.Analysis{}, nil, refused
+	}
 	ctx, ex := watch(ctx)
 	contents := []*genai.Content{genai.NewContentFromText(c.message, genai.RoleUser)}
 	c.spent.Attempts++
+	c.counted = false
 	resp, err := guard(func() (*genai.GenerateContentResponse, error) {
 		return a.client.Models.GenerateContent(ctx, c.model, contents, a.config(c.model, c.wider))
 	})
 	if err != nil {
-		return evalforge.Analysis{}, nil, a.classify(ctx, err, ex, c.in.Compacted.JSON)
+		f := a.classify(ctx, err, ex, c.in.Compacted.JSON)
+		leave(ex, f, err)
+		return evalforge.Analysis{}, nil, f
 	}
 	c.modelVersion = bareModel(resp.ModelVersion)
+	a.noteRouting(ctx, c.model, c.modelVersion)
 	c.count(resp.UsageMetadata)
-	return a.read(resp)
+	leave(ex, nil, nil)
+	an, raw, f := a.read(resp)
+	if f == nil {
+		c.finish = finishOf(resp)
+	}
+	return an, raw, f
 }
 
 // guard calls the SDK, which panics on JSON of another form than it expects (v1.77.0,
@@ -147,19 +177,36 @@ func (c *call) count(u *genai.GenerateContentResponseUsageMetadata) {
 	if u == nil {
 		return
 	}
+	c.counted = true
 	pos := func(n int32) int64 { return max(0, int64(n)) }
 	t := evalforge.Tokens{
 		Prompt: pos(u.PromptTokenCount),
 		Output: pos(u.CandidatesTokenCount) + pos(u.ThoughtsTokenCount),
 	}
 	t.Cached = min(pos(u.CachedContentTokenCount), t.Prompt)
-	price, ok := PriceOf(c.modelVersion, c.a.now())
+	price, ok := c.a.price(c.modelVersion)
 	if !ok {
-		price, _ = PriceOf(c.model, c.a.now())
+		price, _ = c.a.price(c.model)
+	}
+	if c.a.servedAsFlex(u) {
+		price = price.flex(c.a.opt.Prices.Flex)
 	}
 	c.spent.Tokens = c.spent.Tokens.Add(t)
 	c.spent.CostUSD += price.Cost(t.Prompt, t.Cached, t.Output)
 }
+
+// servedAsFlex reports a call that is billed in the Flex tier. Vertex AI says so in the
+// answer, and one that does not is counted in full. The Gemini API does not say, but
+// refuses what it cannot serve in that tier.
+func (a *Analyzer) servedAsFlex(u *genai.GenerateContentResponseUsageMetadata) bool {
+	if a.opt.Backend == Vertex {
+		return u.TrafficType == genai.TrafficTypeOnDemandFlex
+	}
+	return a.opt.Tier == Flex
+}
+
+// price returns the standard price of a model now.
+func (a *Analyzer) price(model string) (Price, bool) { return a.opt.Prices.Of(model, a.now()) }
 
 // config returns the settings of one request. It is made anew each time, because the
 // SDK writes into it, and never has HTTPOptions, which the SDK would share.
@@ -173,13 +220,24 @@ func (a *Analyzer) config(model string, wider bool) *genai.GenerateContentConfig
 		SafetySettings:        safetyOff(),
 		AutomaticContinuation: genai.Ptr(false), // it would send, and bill, again by itself
 	}
-	if f.sampling {
-		cfg.Temperature = genai.Ptr(float32(*a.opt.Temperature))
+	if a.opt.Backend == GeminiAPI && a.opt.Tier == Flex {
+		cfg.ServiceTier = genai.ServiceTierFlex
+	}
+	if t := a.temperature(model); t != nil {
+		cfg.Temperature = genai.Ptr(float32(*t))
 	}
 	if f.budget != nil || f.level != "" {
 		cfg.ThinkingConfig = &genai.ThinkingConfig{ThinkingBudget: f.budget, ThinkingLevel: f.level}
 	}
 	return cfg
+}
+
+// temperature returns what a model is sent, or nil if it takes none.
+func (a *Analyzer) temperature(model string) *float64 {
+	if !familyOf(model).sampling {
+		return nil
+	}
+	return a.opt.Temperature
 }
 
 // outputCap returns the output limit of a request, doubled on the second try.
@@ -216,12 +274,23 @@ func (a *Analyzer) advance(ctx context.Context, gone string, f *failure) bool {
 		return false
 	}
 	if replaced {
-		price, known := PriceOf(next, a.now())
+		price, known := a.price(next)
 		a.log.WarnContext(ctx, "model is not available; its successor takes over: set GEMINI_MODEL to choose another",
 			"model", gone, "successor", next, "usd_per_million_in", price.Input, "usd_per_million_out", price.Output,
 			"price_known", known, "reason", f.err)
 	}
 	return true
+}
+
+// noteRouting warns, once for each pair, when another model answered than the one that
+// was asked: the Gemini API routes requests for retired models to others, and bills those.
+func (a *Analyzer) noteRouting(ctx context.Context, asked, answered string) {
+	if answered == "" || strings.HasPrefix(answered, bareModel(asked)) || !a.lineup.reroute(asked, answered) {
+		return
+	}
+	price, known := a.price(answered)
+	a.log.WarnContext(ctx, "the service answers with another model than the one that is asked: set GEMINI_MODEL to choose one that is offered",
+		"model", asked, "answered", answered, "usd_per_million_in", price.Input, "usd_per_million_out", price.Output, "price_known", known)
 }
 
 func noModel(f *failure) *failure {

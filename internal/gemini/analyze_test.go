@@ -37,11 +37,13 @@ func TestAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		temperature := DefaultTemperature
 		want := &extract.Answer{
 			Analysis:     got.Analysis,
 			Model:        "gemini-2.5-flash",
 			ModelVersion: "gemini-2.5-flash-001",
 			PromptSHA256: prompts.Version(),
+			Temperature:  &temperature,
 			Tokens:       calls(1),
 			CostUSD:      oneCall,
 			Attempts:     1,

@@ -114,6 +114,14 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// A reason is also told to the model, so it names what is wrong and nothing else.
+func TestDecodeNamesOnlyWhatIsWrong(t *testing.T) {
+	_, f := decoder(t).decode(edited(t, "confidence", "0.9"))
+	if want := "the answer breaks the schema: confidence is of type string, want number"; f == nil || f.err.Error() != want {
+		t.Errorf("failure = %+v, want %q", f, want)
+	}
+}
+
 // Whatever a model writes: no panic, what is accepted meets the schema, and what breaks
 // it is explained.
 func FuzzDecode(f *testing.F) {

@@ -38,22 +38,36 @@ const maxMarkers = 8
 
 var errMarker = errors.New("no marker could be found that the trace does not contain: the random source repeats itself")
 
-// message returns the message that carries one trace, with the trace last. Hints and
-// trace stand between lines with a random marker that neither contains, so that nothing
-// in them can end the data or pose as instructions.
+// message returns the message that carries one trace, with the trace last, and behind it,
+// in a repair, the refused answer and the reasons. Each stands between lines with a random
+// marker that none contains, so that nothing in them can end the data or pose as
+// instructions.
+//
+// In a repair all that comes before is the first message but for the marker, so that the
+// instruction before it is still the cached one.
 func message(in *extract.Input, newMarker func() string) (string, error) {
 	hints, err := hintsJSON(in)
 	if err != nil {
 		return "", err
 	}
+	frame := prompts.Request()
+	refused, problems := "", ""
+	if r := in.Repair; r != nil {
+		frame += prompts.Repair()
+		refused = string(r.Previous)
+		if problems, err = encode(r.Problems); err != nil {
+			return "", err
+		}
+	}
 	for range maxMarkers {
 		m := newMarker()
-		if bytes.Contains(in.Compacted.JSON, []byte(m)) || strings.Contains(hints, m) {
+		if m == "" || bytes.Contains(in.Compacted.JSON, []byte(m)) || strings.Contains(hints, m) || strings.Contains(refused, m) || strings.Contains(problems, m) {
 			continue
 		}
 		// One pass: places that occur in the data are not replaced.
-		r := strings.NewReplacer("{{marker}}", m, "{{hints}}", hints, "{{trace}}", string(in.Compacted.JSON))
-		return r.Replace(prompts.Request()), nil
+		r := strings.NewReplacer("{{marker}}", m, "{{hints}}", hints, "{{trace}}", string(in.Compacted.JSON),
+			"{{refused}}", refused, "{{problems}}", problems)
+		return r.Replace(frame), nil
 	}
 	return "", errMarker
 }
@@ -103,10 +117,15 @@ func hintsJSON(in *extract.Input) (string, error) {
 	if c := in.Compacted; c.BytesCut > 0 || c.StepsOmitted > 0 {
 		h.Cut = &cutHint{Bytes: c.BytesCut, Steps: c.StepsOmitted}
 	}
+	return encode(h)
+}
+
+// encode writes v as JSON on one line, as traces are written.
+func encode(v any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(h); err != nil { // a weight that is no number
+	if err := enc.Encode(v); err != nil { // a weight that is no number
 		return "", err
 	}
 	return strings.TrimSpace(b.String()), nil

@@ -1,8 +1,6 @@
 package rules
 
 import (
-	"bytes"
-	"encoding/json"
 	"regexp"
 	"strings"
 	"unicode"
@@ -26,23 +24,14 @@ const maxRefs = 6
 // the compacted trace.
 type quoter struct{ text string }
 
-// newQuoter collects the strings of in.Compacted. Without a compacted trace it collects
-// those of the trace itself.
+// newQuoter collects the content of in.Compacted. Without a compacted trace it collects
+// the messages of the trace itself.
 func newQuoter(in *extract.Input) *quoter {
-	var b strings.Builder
 	if len(in.Compacted.JSON) > 0 {
-		d := json.NewDecoder(bytes.NewReader(in.Compacted.JSON))
-		for {
-			tok, err := d.Token()
-			if err != nil {
-				break
-			}
-			if s, ok := tok.(string); ok {
-				b.WriteString(s)
-				b.WriteByte(0)
-			}
-		}
-	} else if in.Trace != nil {
+		return &quoter{extract.Quotable(in.Compacted.JSON)}
+	}
+	var b strings.Builder
+	if in.Trace != nil {
 		for _, m := range in.Trace.Messages {
 			b.WriteString(m.Text)
 			b.WriteByte(0)

@@ -50,7 +50,7 @@ func (*Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Answe
 	a := write(in, signals)
 	return &extract.Answer{
 		Analysis: a, ModelVersion: Version, PromptSHA256: prompts.Version(),
-		Attempts: 1, Latency: time.Since(start),
+		Attempts: 1, Latency: time.Since(start), Computed: true,
 	}, nil
 }
 

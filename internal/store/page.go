@@ -15,6 +15,7 @@ const defaultPage = 100
 // the greater id first among equals: exactly the reverse of (time, id). The zero value
 // is the place before the first document.
 type Cursor struct {
+	Rank string // what the list is ordered by before the time, greatest first; mostly ""
 	Time string // in [evalforge.TimestampLayout]
 	ID   string
 }
@@ -38,7 +39,11 @@ func Page(list string, q extract.PageQuery) (limit int, after Cursor, err error)
 // Encode returns c as the opaque text that callers pass back to get the page after it.
 // It is valid for the named list only.
 func (c Cursor) Encode(list string) string {
-	b, err := json.Marshal([]string{list, c.Time, c.ID})
+	parts := []string{list, c.Time, c.ID}
+	if c.Rank != "" {
+		parts = append(parts, c.Rank)
+	}
+	b, err := json.Marshal(parts)
 	if err != nil {
 		return "" // strings always encode
 	}
@@ -47,6 +52,9 @@ func (c Cursor) Encode(list string) string {
 
 // Before reports whether c comes before d in the list.
 func (c Cursor) Before(d Cursor) bool {
+	if c.Rank != d.Rank {
+		return c.Rank > d.Rank
+	}
 	if c.Time != d.Time {
 		return c.Time > d.Time
 	}
@@ -54,14 +62,22 @@ func (c Cursor) Before(d Cursor) bool {
 }
 
 func parseCursor(list, s string) (Cursor, error) {
-	bad := &evalforge.FieldError{Field: "after", Problem: "is not a cursor of the list of " + list + "; pass the cursor of the previous page as it was given, or none for the first page"}
+	bad := badCursor(list)
 	b, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
 		return Cursor{}, bad
 	}
 	var parts []string
-	if err := json.Unmarshal(b, &parts); err != nil || len(parts) != 3 || parts[0] != list {
+	if err := json.Unmarshal(b, &parts); err != nil || len(parts) != 3 && len(parts) != 4 || parts[0] != list {
 		return Cursor{}, bad
 	}
-	return Cursor{Time: parts[1], ID: parts[2]}, nil
+	c := Cursor{Time: parts[1], ID: parts[2]}
+	if len(parts) == 4 {
+		c.Rank = parts[3]
+	}
+	return c, nil
+}
+
+func badCursor(list string) error {
+	return &evalforge.FieldError{Field: "after", Problem: "is not a cursor of the list of " + list + "; pass the cursor of the previous page as it was given, or none for the first page"}
 }

@@ -17,7 +17,7 @@ import (
 
 func TestCursorSurvivesItsText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := Cursor{Time: rapid.String().Draw(t, "time"), ID: rapid.String().Draw(t, "id")}
+		want := Cursor{Rank: rapid.String().Draw(t, "rank"), Time: rapid.String().Draw(t, "time"), ID: rapid.String().Draw(t, "id")}
 		limit, got, err := Page("runs", extract.PageQuery{After: want.Encode("runs")})
 		if err != nil || got != want || limit != 100 {
 			t.Errorf("got limit %d, cursor %+v and error %v, want 100 and %+v", limit, got, err, want)
@@ -29,7 +29,7 @@ func TestCursorSurvivesItsText(t *testing.T) {
 }
 
 func TestCursorOrder(t *testing.T) {
-	list := []Cursor{{"2026", "b"}, {"2026", "a"}, {"2025", "z"}, {"", "a"}, {"", ""}}
+	list := []Cursor{{"2", "2025", "a"}, {"1", "2026", "b"}, {"", "2026", "b"}, {"", "2026", "a"}, {"", "2025", "z"}, {"", "", "a"}, {"", "", ""}}
 	for i, a := range list {
 		for j, b := range list {
 			if got, want := a.Before(b), i < j; got != want {
@@ -40,7 +40,7 @@ func TestCursorOrder(t *testing.T) {
 }
 
 func FuzzPage(f *testing.F) {
-	f.Add(Cursor{"2026", "a"}.Encode("runs"))
+	f.Add(Cursor{Time: "2026", ID: "a"}.Encode("runs"))
 	f.Add("bnVsbA")
 	f.Add("W10")
 	f.Fuzz(func(t *testing.T, after string) {

@@ -3,8 +3,10 @@ package trace
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,6 +34,16 @@ func conversation(dialect string, n int) []byte {
 				attrs[fmt.Sprintf("llm.input_messages.%d.message.content", j)] = m
 				attrs[fmt.Sprintf("llm.input_messages.%d.message.role", j)] = "user"
 			}
+		case "traceloop-legacy":
+			attrs["llm.request.type"] = "chat"
+			for j := range plain {
+				attrs[fmt.Sprintf("gen_ai.prompt.%d.content", j)] = said
+				attrs[fmt.Sprintf("gen_ai.prompt.%d.role", j)] = role
+			}
+			for j := range 10 {
+				attrs[fmt.Sprintf("llm.request.functions.%d.name", j)] = fmt.Sprintf("find_%d", j)
+				attrs[fmt.Sprintf("llm.request.functions.%d.arguments", j)] = `{"type":"object","properties":{"id":{"type":"string"}}}`
+			}
 		case "vercel":
 			attrs["ai.operationId"] = "ai.generateText.doGenerate"
 			attrs["ai.prompt.messages"] = "[" + strings.Join(plain, ",") + "]"
@@ -42,10 +54,69 @@ func conversation(dialect string, n int) []byte {
 		}
 		spans = append(spans, fmt.Sprintf(`{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"%016x","name":"chat","startTimeUnixNano":"%d","attributes":[%s]}`, i+1, 1772600000000000000+i, strings.Join(list, ",")))
 	}
-	if dialect == "openai" {
+	switch dialect {
+	case "openai":
 		return []byte(`{"messages":[` + strings.Join(plain, ",") + `]}`)
+	case "autogen":
+		for i := range plain {
+			plain[i] = strings.Replace(plain[i], `{`, fmt.Sprintf(`{"name":"agent_%d",`, i%3), 1)
+		}
+		return []byte(`{"question":"Where is it?","history":[` + strings.Join(plain, ",") + `]}`)
+	case "langsmith", "langfuse":
+		var items []string
+		for i := range plain {
+			messages := `{"messages":[` + strings.Join(plain[:i+1], ",") + `]}`
+			item := fmt.Sprintf(`{"id":"r%d","trace_id":"t","run_type":"llm","name":"chat","start_time":"2026-03-04T05:00:%02dZ","inputs":%s,"outputs":%s}`, i, i, messages, plain[i])
+			if dialect == "langfuse" {
+				item = fmt.Sprintf(`{"id":"o%d","traceId":"t","type":"GENERATION","name":"chat","startTime":"2026-03-04T05:00:%02dZ","input":%s,"output":%s}`, i, i, q(messages), plain[i])
+			}
+			items = append(items, item)
+		}
+		if dialect == "langfuse" {
+			return []byte(`{"trace":{"id":"t"},"observations":[` + strings.Join(items, ",") + `]}`)
+		}
+		return []byte(`{"runs":[` + strings.Join(items, ",") + `]}`)
 	}
 	return []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[` + strings.Join(spans, ",") + `]}]}]}`)
+}
+
+// benchDialects are those that conversation knows.
+var benchDialects = []string{"genai", "openinference", "vercel", "traceloop-legacy", "langsmith", "langfuse", "openai", "autogen"}
+
+// What decoding and compacting allocates is at most four times the input, and what does
+// not depend on the input: the text that is sent, and some tables.
+func TestMemoryBound(t *testing.T) {
+	const budget, tables = 32 << 10, 24 << 10
+	payloads := map[string][]byte{}
+	for _, dialect := range benchDialects {
+		for _, n := range []int{1, 8, 60} {
+			payloads[fmt.Sprint(dialect, " ", n)] = conversation(dialect, n)
+		}
+	}
+	files, err := filepath.Glob("testdata/decode/*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		payloads[f] = []byte(readTestdata(t, f))
+	}
+	for name, payload := range payloads {
+		least := uint64(math.MaxUint64)
+		for range 3 { // expressions keep their memory for the next use
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			tr, err := Decode(payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			Compact(tr, budget)
+			runtime.ReadMemStats(&after)
+			least = min(least, after.TotalAlloc-before.TotalAlloc)
+		}
+		if limit := uint64(4*len(payload) + budget + tables); least > limit {
+			t.Errorf("%s: %d bytes allocated for %d, want at most %d", name, least, len(payload), limit)
+		}
+	}
 }
 
 func anyMap(m map[string]string) map[string]any {
@@ -61,7 +132,7 @@ func anyMap(m map[string]string) map[string]any {
 // beside the made ones, each subfolder on its own.
 func BenchmarkDecodeCompact(b *testing.B) {
 	inputs := map[string][][]byte{}
-	for _, dialect := range []string{"genai", "openinference", "vercel", "openai"} {
+	for _, dialect := range benchDialects {
 		inputs[dialect] = [][]byte{conversation(dialect, 60)}
 	}
 	if dir := os.Getenv("EVALFORGE_TRACES"); dir != "" {

@@ -15,8 +15,9 @@ const maxWarnings = 20
 type builder struct {
 	t        *Trace
 	seed     maphash.Seed
-	messages map[uint64][]int // positions in t.Messages by hash
-	tools    map[Tool]int     // position in t.Tools
+	messages map[uint64]int // position in t.Messages of the last message with a hash
+	same     []int          // by message: the one before it with the same hash, or -1
+	tools    map[Tool]int   // position in t.Tools
 	memo     *memo
 }
 
@@ -24,27 +25,40 @@ func newBuilder() *builder {
 	return &builder{
 		t:        &Trace{},
 		seed:     maphash.MakeSeed(),
-		messages: make(map[uint64][]int),
+		messages: make(map[uint64]int),
 		tools:    make(map[Tool]int),
 		memo:     newMemo(),
 	}
 }
 
+// expect makes room for n messages, unless there are some already.
+func (b *builder) expect(n int) {
+	if len(b.t.Messages) > 0 {
+		return
+	}
+	b.t.Messages, b.same = make([]Message, 0, n), make([]int, 0, n)
+	b.messages = make(map[uint64]int, n)
+}
+
 // message returns the position of m in the pool.
 func (b *builder) message(m Message) int {
-	h := b.hash(m)
-	for _, i := range b.messages[h] {
-		if equalMessages(b.t.Messages[i], m) {
+	h := b.hash(&m)
+	last, ok := b.messages[h]
+	if !ok {
+		last = -1
+	}
+	for i := last; i >= 0; i = b.same[i] {
+		if equalMessages(&b.t.Messages[i], &m) {
 			return i
 		}
 	}
 	i := len(b.t.Messages)
-	b.t.Messages = append(b.t.Messages, m)
-	b.messages[h] = append(b.messages[h], i)
+	b.t.Messages, b.same = append(b.t.Messages, m), append(b.same, last)
+	b.messages[h] = i
 	return i
 }
 
-func (b *builder) hash(m Message) uint64 {
+func (b *builder) hash(m *Message) uint64 {
 	var h maphash.Hash
 	h.SetSeed(b.seed)
 	for _, s := range [...]string{m.Role, m.Name, m.Text, m.ToolID, m.Refusal} {
@@ -58,7 +72,7 @@ func (b *builder) hash(m Message) uint64 {
 	return h.Sum64()
 }
 
-func equalMessages(a, b Message) bool {
+func equalMessages(a, b *Message) bool {
 	return a.Role == b.Role && a.Name == b.Name && a.ToolID == b.ToolID && a.Refusal == b.Refusal &&
 		a.IsErr == b.IsErr && a.Text == b.Text && slices.Equal(a.Calls, b.Calls)
 }

@@ -46,12 +46,16 @@ func Compact(t *Trace, budget int) Compacted {
 	budget = max(budget, MinBudget)
 	p := newPlan(t)
 	view := view{budget: budget}
-	if c, ok := p.render(view); ok {
-		return c
+	// Where the messages alone are over the budget, the cut below gives what this would if
+	// it did fit, unless a name is cut.
+	if p.messages <= budget || p.longestName > nameCap {
+		if c, ok := p.render(view); ok {
+			return c
+		}
 	}
 	view.names, view.cap = nameCap, minCap
-	if p.fits(view) {
-		return p.widen(view)
+	if c, ok := p.widen(view); ok {
+		return c
 	}
 	if p.longestList > minItems {
 		view.items = minItems
@@ -61,7 +65,8 @@ func Compact(t *Trace, budget int) Compacted {
 				v.items = n
 				return p.fits(v)
 			})
-			return p.widen(view)
+			c, _ := p.widen(view)
+			return c
 		}
 	}
 	view.items = minItems
@@ -85,7 +90,8 @@ func Compact(t *Trace, budget int) Compacted {
 		v.keep = keep(n)
 		return p.fits(v)
 	}))
-	return p.widen(view)
+	c, _ := p.widen(view)
+	return c
 }
 
 // largest returns a value in [lo, hi] that fits, by bisection: the largest where fits is

@@ -144,7 +144,7 @@ func checkTrace(t testing.TB, tr *Trace) {
 	}
 	for i, m := range tr.Messages {
 		for j := range i {
-			if equalMessages(tr.Messages[j], m) {
+			if equalMessages(&tr.Messages[j], &m) {
 				t.Fatalf("message %d is message %d again", i, j)
 			}
 		}

@@ -60,13 +60,12 @@ func readGenAIMessages(sp *span, r *reading) {
 		}
 	}
 	if len(r.in) == 0 {
-		r.in = legacyMessages(sp, "gen_ai.prompt", "user")
+		r.in, _ = legacyMessages(sp, "gen_ai.prompt", "user")
 	}
 	if len(r.out) == 0 {
-		r.out = legacyMessages(sp, "gen_ai.completion", "assistant")
-		if l := indexed(sp.attrs, "gen_ai.completion"); r.finish == "" && len(l) > 0 {
-			r.finish = finishReason(l)
-		}
+		var finish string
+		r.out, finish = legacyMessages(sp, "gen_ai.completion", "assistant")
+		fill(&r.finish, finish)
 	}
 	in, out, finish := eventMessages(sp.events)
 	if len(r.in) == 0 {
@@ -80,17 +79,17 @@ func readGenAIMessages(sp *span, r *reading) {
 	}
 }
 
-// legacyMessages reads prefix as one JSON string, or as prefix.N.role and its like.
-func legacyMessages(sp *span, prefix, role string) []Message {
+// legacyMessages reads prefix as one JSON string, or as prefix.N.role and its like, and
+// why the model stopped, if one of them says it.
+func legacyMessages(sp *span, prefix, role string) (out []Message, finish string) {
 	if v := sp.attrs[prefix]; v != nil {
 		if ms := sp.memo.parseMessages(v, role); ms != nil {
-			return ms
+			return ms, ""
 		}
 		if s := scalar(v); s != "" {
-			return []Message{{Role: role, Text: s}}
+			return []Message{{Role: role, Text: s}}, ""
 		}
 	}
-	var out []Message
 	for _, item := range indexed(sp.attrs, prefix) {
 		m := item.(map[string]any)
 		if m["content"] == "null" { // Traceloop writes a null content as the word
@@ -100,8 +99,11 @@ func legacyMessages(sp *span, prefix, role string) []Message {
 			m["tool_calls"] = calls
 		}
 		out = append(out, parseMessage(m, role)...)
+		if finish == "" {
+			finish = finishReason(m)
+		}
 	}
-	return out
+	return out, finish
 }
 
 // eventMessages reads the messages among a span's events and log records.

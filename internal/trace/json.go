@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // A parser reads JSON into the types that encoding/json gives for any with UseNumber. It
@@ -14,12 +15,12 @@ import (
 // become one map instead of two per attribute. Whatever it does not accept is read again
 // by encoding/json, which then says what is wrong, so that it decides nothing.
 type parser struct {
-	s       string
-	i       int
-	depth   int
-	texts   texts   // strings with escapes, decoded
-	values  []any   // of the arrays under way
-	fields  []field // of the objects under way
+	s      string
+	i      int
+	depth  int
+	texts  texts   // strings with escapes, decoded
+	values []any   // of the arrays under way
+	fields []field // of the objects under way
 	// otlp makes attrMap of the values of "attributes" that are OTLP's lists of keys and
 	// values, and plain values of the AnyValues under "body".
 	otlp bool
@@ -37,26 +38,36 @@ type field struct {
 }
 
 // A texts is the memory of decoded strings. Short ones lie in a block with others.
-type texts struct{ block strings.Builder }
+type texts struct{ block []byte }
 
-// blockSize is the size of a block, in bytes; what takes half of one has its own.
+// blockSize is the size of a block, in bytes; what takes an eighth of one has its own.
 const blockSize = 8 << 10
 
-// room returns a builder with room for a string of n bytes, in a document of which rest
-// bytes are still to be read. It grows no more, so what is taken from it stays as it is.
-func (t *texts) room(n, rest int) *strings.Builder {
-	switch {
-	case t.block.Cap()-t.block.Len() >= n:
-		return &t.block
-	case n >= blockSize/2:
-		var own strings.Builder
-		own.Grow(n)
-		return &own
+// room returns what is left of the block.
+func (t *texts) room() []byte { return t.block[len(t.block):] }
+
+// more returns b in memory that n bytes can be appended to, of a document of which rest
+// bytes are still to be read.
+func (t *texts) more(b []byte, n, rest int) []byte {
+	n += len(b)
+	if n >= blockSize/8 {
+		return append(make([]byte, 0, n), b...)
 	}
-	t.block = strings.Builder{}
-	t.block.Grow(max(n, min(blockSize, rest)))
-	return &t.block
+	t.block = make([]byte, 0, max(n, min(blockSize, len(b)+rest)))
+	return append(t.room(), b...)
 }
+
+// take returns b, which was written where there was room, as a string. That memory is not
+// written to again.
+func (t *texts) take(b []byte) string {
+	if n := len(t.block); len(b) > 0 && cap(t.block) > n && &b[0] == &t.block[:n+1][n] {
+		t.block = t.block[:n+len(b)]
+	}
+	return viewOf(b)
+}
+
+// viewOf returns b as a string, without a copy.
+func viewOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // An attrMap is an OTLP list of attributes, decoded.
 type attrMap map[string]any
@@ -287,14 +298,21 @@ func (p *parser) number() (any, bool) {
 	return json.Number(p.s[start:p.i]), true
 }
 
+// Masks for eight bytes at a time.
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
+// eight returns the eight bytes at i.
+func eight(s string, i int) uint64 {
+	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+}
+
 // special returns the offset of the first byte of s that ends a run of plain string
 // bytes: a quote, a backslash or a control character; len(s) if there is none.
 func special(s string) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		x := eight(s, i)
 		q, b := x^(ones*'"'), x^(ones*'\\')
 		// The lowest set bit of each is right; higher ones may be due to a borrow.
 		if hit := ((q-ones)&^q | (b-ones)&^b | (x-ones*' ')&^x) & highs; hit != 0 {
@@ -309,6 +327,22 @@ func special(s string) int {
 	return i
 }
 
+// isASCII reports whether s is ASCII.
+func isASCII(s string) bool {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if eight(s, i)&highs != 0 {
+			return false
+		}
+	}
+	for ; i < len(s); i++ {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
 // str reads the string that starts here.
 func (p *parser) str() (string, bool) {
 	start := p.i + 1
@@ -320,26 +354,30 @@ func (p *parser) str() (string, bool) {
 		p.i = end + 1
 		return p.s[start:end], true
 	}
-	past, ok := quoted(p.s, end)
-	if !ok {
-		return "", false
-	}
-	b := p.texts.room(past-start, len(p.s)-start)
-	from := b.Len()
+	b := p.texts.room()
 	for {
-		b.WriteString(p.s[start:end])
-		if p.s[end] == '"' {
-			break
+		if cap(b)-len(b) < end-start+utf8.UTFMax { // the rest of the string then fits
+			past, ok := quoted(p.s, end)
+			if !ok {
+				return "", false
+			}
+			b = p.texts.more(b, past-start, len(p.s)-start)
 		}
-		n := p.escape(b, end)
-		if n == 0 {
+		b = append(b, p.s[start:end]...)
+		if p.s[end] == '"' {
+			p.i = end + 1
+			return p.texts.take(b), true
+		}
+		if p.s[end] != '\\' || end+1 == len(p.s) {
 			return "", false
 		}
-		start = end + n
-		end = start + special(p.s[start:])
+		if b, start = p.escape(b, end); start < 0 {
+			return "", false
+		}
+		if end = start + special(p.s[start:]); end == len(p.s) {
+			return "", false
+		}
 	}
-	p.i = past
-	return b.String()[from:], true
 }
 
 // quoted moves past the end of the string of which s[i] is a special byte, without
@@ -361,42 +399,42 @@ func quoted(s string, i int) (past int, ok bool) {
 	return 0, false
 }
 
-// escape decodes the escape at i and returns its length, or 0 when it is none.
-func (p *parser) escape(b *strings.Builder, i int) int {
+// escape appends what the escape at i stands for and returns where it ends, or -1 when it
+// is none.
+func (p *parser) escape(b []byte, i int) ([]byte, int) {
 	switch c := p.s[i+1]; c {
 	case '"', '\\', '/':
-		b.WriteByte(c)
+		b = append(b, c)
 	case 'n':
-		b.WriteByte('\n')
+		b = append(b, '\n')
 	case 't':
-		b.WriteByte('\t')
+		b = append(b, '\t')
 	case 'r':
-		b.WriteByte('\r')
+		b = append(b, '\r')
 	case 'b':
-		b.WriteByte('\b')
+		b = append(b, '\b')
 	case 'f':
-		b.WriteByte('\f')
+		b = append(b, '\f')
 	case 'u':
 		r, ok := hex4(p.s[i+2:])
 		if !ok {
-			return 0
+			return b, -1
 		}
-		n := len(`\u0000`)
+		i += len(`\u0000`)
 		if utf16.IsSurrogate(r) {
 			r2, ok := rune(0), false
-			if strings.HasPrefix(p.s[i+n:], `\u`) {
-				r2, ok = hex4(p.s[i+n+2:])
+			if strings.HasPrefix(p.s[i:], `\u`) {
+				r2, ok = hex4(p.s[i+2:])
 			}
 			if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
-				n *= 2
+				i += len(`\u0000`)
 			}
 		}
-		b.WriteRune(r)
-		return n
+		return utf8.AppendRune(b, r), i
 	default:
-		return 0
+		return b, -1
 	}
-	return 2
+	return b, i + 2
 }
 
 // hex4 decodes the four hex digits at the start of s.

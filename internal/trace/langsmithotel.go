@@ -18,9 +18,6 @@ func readLangSmithOTel(sp *span, r *reading) {
 	}
 	if prompt == nil && completion == nil { // indexed messages, or those of the current conventions
 		readGenAIMessages(sp, r)
-		if r.in == nil && r.out == nil {
-			r.in, r.out = traceloopMessages(sp, "gen_ai.prompt", "user"), traceloopMessages(sp, "gen_ai.completion", "assistant")
-		}
 		return
 	}
 	r.in, r.input = sp.memo.inOut(langSmithValue(prompt), "user", r.kind)

@@ -11,8 +11,10 @@ import (
 type memo struct {
 	messages map[memoKey][]Message
 	objects  map[objectKey][]Message
+	values   map[string]any
 	tools    map[string][]Tool
 	toolSets map[*any][]Tool // by the first element of their list
+	schemas  map[Tool]Tool   // by what is declared, its schema as it is written, after its key
 	// keep holds the maps whose addresses are keys, so that none is used twice.
 	keep []map[string]any
 }
@@ -27,11 +29,38 @@ type objectKey struct {
 // A memoKey is the text of one message and the role it has if it names none.
 type memoKey struct{ role, text string }
 
-func newMemo() *memo {
-	return &memo{
-		messages: make(map[memoKey][]Message), objects: make(map[objectKey][]Message),
-		tools: make(map[string][]Tool), toolSets: make(map[*any][]Tool),
+func newMemo() *memo { return &memo{} }
+
+// remember puts v into *m, which is made when something is first put into it: most traces
+// need few of them.
+func remember[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = make(map[K]V)
 	}
+	(*m)[k] = v
+}
+
+// shortText is the length in bytes up to which reading again costs less than looking up.
+const shortText = 64
+
+// embedded is [embedded] with what was read before looked up.
+func (c *memo) embedded(v any) any {
+	s, ok := v.(string)
+	if c == nil || !ok || len(s) <= shortText {
+		return embedded(v)
+	}
+	inner, known := c.values[s]
+	if !known {
+		inner = embedded(v)
+		remember(&c.values, s, inner)
+	}
+	return inner
+}
+
+// object is [object] with what was read before looked up.
+func (c *memo) object(v any) map[string]any {
+	m, _ := c.embedded(v).(map[string]any)
+	return m
 }
 
 // parseMessage reads the message m, if it is one. Equal texts in a document are the same
@@ -49,7 +78,7 @@ func (c *memo) parseMessage(m map[string]any, role string) []Message {
 		if isMessage(m) {
 			ms = parseMessage(m, role)
 		}
-		c.objects[key] = ms
+		remember(&c.objects, key, ms)
 		c.keep = append(c.keep, m)
 	}
 	return ms
@@ -81,7 +110,7 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 			if m, _ := v.(map[string]any); isMessage(m) {
 				ms = parseMessage(m, role)
 			}
-			c.messages[key] = ms
+			remember(&c.messages, key, ms)
 		}
 		if out == nil {
 			out = make([]Message, 0, 1+strings.Count(s, `"role"`))
@@ -96,6 +125,36 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 		p.space()
 		return out, p.i == len(s)
 	}
+}
+
+// request reads the text of a request to a model, {"messages": […], "tools": […], …}. It
+// reports false where v is none that it knows how to take apart.
+func (c *memo) request(v any, role string) (ms []Message, tools []Tool, ok bool) {
+	s, _ := v.(string)
+	if s = strings.TrimSpace(s); c == nil || len(s) < shortText || s[0] != '{' {
+		return nil, nil, false
+	}
+	m, ok := fields(s)
+	if !ok || !strings.HasPrefix(m["messages"], "[") {
+		return nil, nil, false
+	}
+	for _, k := range [...]string{
+		"choices", "candidates", "generations", "output", // it is a response
+		"system", "system_instruction", "systemInstruction", "instructions", // the system prompt is not among the messages
+	} {
+		if m[k] != "" {
+			return nil, nil, false
+		}
+	}
+	if ms, ok = c.list(m["messages"], role); !ok || ms == nil {
+		return nil, nil, false
+	}
+	for _, k := range [...]string{"tools", "functions"} {
+		if t := m[k]; t != "" && tools == nil {
+			tools = c.parseTools(t)
+		}
+	}
+	return ms, tools, true
 }
 
 // fields returns the texts of the fields of s, a JSON object, as long as nothing is odd
@@ -140,7 +199,7 @@ func (c *memo) parseTools(v any) []Tool {
 		tools, known := c.toolSets[&l[0]]
 		if !known {
 			tools = c.parseToolList(l)
-			c.toolSets[&l[0]] = tools
+			remember(&c.toolSets, &l[0], tools)
 		}
 		return tools
 	}
@@ -151,7 +210,7 @@ func (c *memo) parseTools(v any) []Tool {
 	tools, known := c.tools[s]
 	if !known {
 		tools = parseTools(v)
-		c.tools[s] = tools
+		remember(&c.tools, s, tools)
 	}
 	return tools
 }
@@ -166,4 +225,25 @@ func (c *memo) parseToolList(l []any) []Tool {
 		out = append(out, c.parseTools(e)...)
 	}
 	return out
+}
+
+// parseTool is [parseTool] for a declaration of which name, description and schema are
+// texts, as attributes are.
+func (c *memo) parseTool(m map[string]any) Tool {
+	key := Tool{Name: scalar(m["name"]), Description: scalar(m["description"])}
+	for k, v := range m {
+		s, ok := v.(string)
+		if !ok || c == nil || len(m) > 3 {
+			return parseTool(m)
+		}
+		if k != "name" && k != "description" {
+			key.Schema = k + s
+		}
+	}
+	t, known := c.schemas[key]
+	if !known {
+		t = parseTool(m)
+		remember(&c.schemas, key, t)
+	}
+	return t
 }

@@ -22,7 +22,7 @@ func (c *memo) parseMessages(v any, role string) []Message {
 			}
 		}
 	}
-	switch v := embedded(v).(type) {
+	switch v := c.embedded(v).(type) {
 	case []any:
 		var out []Message
 		for _, e := range v {
@@ -113,6 +113,8 @@ func isMessage(m map[string]any) bool {
 		return true
 	case object(m["message"]) != nil:
 		return isMessage(object(m["message"]))
+	case isPydantic(m):
+		return true
 	}
 	if _, ok := m["role"].(string); ok {
 		return true
@@ -141,9 +143,29 @@ func normalRole(role string) string {
 	return role
 }
 
+// plainMessage reads a message that is a role and a text, and no more: most are.
+func plainMessage(m map[string]any) (msg Message, ok bool) {
+	if len(m) != 2 {
+		return msg, false
+	}
+	role, _ := m["role"].(string)
+	if msg.Text, ok = m["content"].(string); !ok {
+		return msg, false
+	}
+	msg.Role = normalRole(role)
+	switch msg.Role {
+	case "user", "assistant", "system":
+		return msg, true
+	}
+	return msg, false
+}
+
 // parseMessage reads one message. Dialects that put several tool results into one
 // message give several; a message never gives none. role is used when m names no role.
 func parseMessage(m map[string]any, role string) []Message {
+	if msg, ok := plainMessage(m); ok {
+		return []Message{msg}
+	}
 	if kw := object(m["kwargs"]); m["lc"] != nil && kw != nil {
 		if id := list(m["id"]); len(id) > 0 && kw["role"] == nil && kw["type"] == nil {
 			role = scalar(id[len(id)-1])
@@ -152,6 +174,9 @@ func parseMessage(m map[string]any, role string) []Message {
 	}
 	if inner := object(m["message"]); inner != nil && m["role"] == nil {
 		m = inner
+	}
+	if isPydantic(m) {
+		return parsePydantic(m)
 	}
 	switch m["type"] {
 	case "function_call": // an item of OpenAI's Responses API
@@ -375,6 +400,9 @@ func finishReason(v any) string {
 			if l := list(v[k]); l != nil {
 				return finishReason(l)
 			}
+		}
+		if d := object(v["incomplete_details"]); d != nil {
+			return scalar(d["reason"])
 		}
 	}
 	return ""

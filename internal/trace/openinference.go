@@ -34,7 +34,7 @@ func readOpenInferenceModel(sp *span, r *reading) {
 			r.in = ms
 		}
 	}
-	response := embedded(sp.get("output.value"))
+	response := sp.memo.embedded(sp.get("output.value"))
 	r.out = parseMessages(response, "assistant")
 	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); len(ms) > len(r.out) {
 		r.out = ms
@@ -50,19 +50,11 @@ func readOpenInferenceModel(sp *span, r *reading) {
 // readOpenInferenceRequest reads messages and tools of the request.
 func readOpenInferenceRequest(sp *span, r *reading) {
 	v := sp.get("input.value")
-	if s, ok := v.(string); ok {
-		s = strings.TrimSpace(s)
-		if request, ok := fields(s); ok && request["messages"] != "" && request["system"] == "" && request["system_instruction"] == "" && request["instructions"] == "" {
-			if ms, ok := sp.memo.list(request["messages"], "user"); ok {
-				r.in = ms
-				if t := request["tools"]; t != "" {
-					r.tools = sp.memo.parseTools(t)
-				}
-				return
-			}
-		}
+	if ms, tools, ok := sp.memo.request(v, "user"); ok {
+		r.in, r.tools = ms, tools
+		return
 	}
-	request := embedded(v)
+	request := sp.memo.embedded(v)
 	r.in = parseMessages(request, "user")
 	if m := object(request); m != nil {
 		r.tools = parseTools(first(m, "tools", "functions"))

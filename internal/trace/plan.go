@@ -27,7 +27,10 @@ type plan struct {
 	fold        []fold // by first folded position, ascending
 	longestText int
 	longestList int
-	size        int // of a rendering without cuts, estimated, in bytes
+	longestName int
+	messages    int         // bytes of all messages
+	lengths     map[int]int // how many texts that can be referred to have a length
+	size        int         // of a rendering without cuts, estimated, in bytes
 	scratch     *scratch
 }
 
@@ -66,6 +69,7 @@ func (p *plan) failed(i int) bool {
 
 func (p *plan) measure() {
 	t := p.t
+	p.lengths = make(map[int]int)
 	// What keys, numbers and names take, by step and message, in bytes.
 	const perStep, perMessage = 128, 64
 	p.size = perStep*len(t.Steps) + perMessage*(len(t.Messages)+len(t.Labels)+len(t.Tools))
@@ -73,8 +77,17 @@ func (p *plan) measure() {
 		for _, s := range ss {
 			p.longestText = max(p.longestText, len(s))
 			p.size += len(s)
+			if len(s) >= shareable {
+				p.lengths[len(s)]++
+			}
 		}
 	}
+	name := func(ss ...string) {
+		for _, s := range ss {
+			p.longestName = max(p.longestName, len(s))
+		}
+	}
+	name(t.Format, t.Service)
 	list := func(n int) { p.longestList = max(p.longestList, n) }
 	for i := range t.Messages {
 		m := &t.Messages[i]
@@ -82,16 +95,24 @@ func (p *plan) measure() {
 		for _, c := range m.Calls {
 			text(c.Args, c.ArgsErr)
 		}
+		for _, c := range m.Calls {
+			name(c.Name, c.ID)
+		}
+		name(m.Role, m.Name, m.ToolID)
 		list(len(m.Calls))
+		p.messages += len(m.Text)
 	}
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		text(s.Input, s.Output)
+		name(s.Name, s.Agent, s.Model, s.Finish)
 		if s.Tool != nil {
 			text(s.Tool.Args, s.Tool.Result)
+			name(s.Tool.Name, s.Tool.CallID)
 		}
 		if s.Err != nil {
 			text(s.Err.Message, s.Err.Stack)
+			name(s.Err.Type, s.Err.Code)
 		}
 		list(len(s.In))
 		list(len(s.Out))
@@ -99,8 +120,11 @@ func (p *plan) measure() {
 	}
 	for i := range t.Labels {
 		text(t.Labels[i].Explanation, t.Labels[i].Value)
+		name(t.Labels[i].Name, t.Labels[i].Source)
 	}
+	name(t.Warnings...)
 	for i := range t.Tools {
+		name(t.Tools[i].Name)
 		if p.failingTool[t.Tools[i].Name] {
 			text(t.Tools[i].Schema, t.Tools[i].Description)
 		}
@@ -182,45 +206,114 @@ func (p *plan) findFolds() {
 }
 
 // stepKeys returns a digest of what each step says, without times and ids. Messages
-// count where they are first seen: a growing history makes no step different.
+// count where they are first seen: a growing history makes no step different. A step that
+// cannot be in a cycle, because none near it has its shape, gets a digest of its own
+// without being read.
 func (p *plan) stepKeys() []uint64 {
 	t := p.t
-	seed := maphash.MakeSeed()
-	seen := make([]bool, len(t.Messages))
+	shapes := make([]int, len(t.Steps))
+	for i := range t.Steps {
+		shapes[i] = p.shape(&t.Steps[i])
+	}
+	recurs := func(i int) bool {
+		for w := 1; w <= maxFoldWidth; w++ {
+			if i >= w && shapes[i-w] == shapes[i] || i+w < len(shapes) && shapes[i+w] == shapes[i] {
+				return true
+			}
+		}
+		return false
+	}
+	d := digester{t: t, seed: maphash.MakeSeed(), seen: make([]bool, len(t.Messages))}
 	keys := make([]uint64, len(t.Steps))
 	for i := range t.Steps {
-		s := &t.Steps[i]
-		var h maphash.Hash
-		h.SetSeed(seed)
-		put := func(ss ...string) {
-			for _, v := range ss {
-				h.WriteString(v)
-				h.WriteByte(0xff) // not in valid UTF-8
-			}
+		if s := &t.Steps[i]; recurs(i) {
+			keys[i] = d.digest(s)
+		} else {
+			d.see(s)
+			keys[i] = ^uint64(i)
 		}
-		put(string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output)
-		h.WriteByte(byte(s.Depth))
-		if s.Err != nil {
-			put("err", s.Err.Type, s.Err.Code, s.Err.Message)
-		}
-		if s.Tool != nil {
-			put("tool", s.Tool.Name, s.Tool.Args, s.Tool.Result)
-		}
-		for n, ms := range [...][]int{s.In, s.Out} {
-			put([...]string{"in", "out"}[n])
-			for _, m := range ms {
-				if m < 0 || m >= len(t.Messages) || n == 0 && seen[m] {
-					continue
-				}
-				seen[m] = true
-				msg := &t.Messages[m]
-				put(msg.Role, msg.Name, msg.Text, msg.Refusal)
-				for _, c := range msg.Calls {
-					put(c.Name, c.Args)
-				}
-			}
-		}
-		keys[i] = h.Sum64()
 	}
 	return keys
+}
+
+// shape returns a number that is the same for steps that say the same.
+func (p *plan) shape(s *Step) int {
+	const prime = 31 // any mix does: an equal shape only costs time
+	n := len(s.Name)
+	for _, v := range [...]int{len(s.Kind), len(s.Agent), len(s.Input), len(s.Output), len(s.Finish), s.Depth} {
+		n = n*prime + v
+	}
+	if s.Err != nil {
+		n = n*prime + len(s.Err.Message)
+	}
+	if s.Tool != nil {
+		n = (n*prime+len(s.Tool.Args))*prime + len(s.Tool.Result)
+	}
+	for _, m := range s.Out {
+		if msg := p.t.message(m); msg != nil {
+			n = n*prime + len(msg.Text)
+		}
+	}
+	return n
+}
+
+// A digester makes the keys of steps, in their order.
+type digester struct {
+	t    *Trace
+	seed maphash.Seed
+	h    maphash.Hash
+	seen []bool // by message
+}
+
+func (d *digester) put(ss ...string) {
+	for _, v := range ss {
+		d.h.WriteString(v)
+		d.h.WriteByte(0xff) // not in valid UTF-8
+	}
+}
+
+func (d *digester) digest(s *Step) uint64 {
+	d.h.SetSeed(d.seed)
+	d.put(string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output)
+	d.h.WriteByte(byte(s.Depth))
+	if s.Err != nil {
+		d.put("err", s.Err.Type, s.Err.Code, s.Err.Message)
+	}
+	if s.Tool != nil {
+		d.put("tool", s.Tool.Name, s.Tool.Args, s.Tool.Result)
+	}
+	d.put("in")
+	for _, m := range s.In {
+		if d.t.message(m) != nil && !d.seen[m] {
+			d.message(m)
+		}
+	}
+	d.put("out")
+	for _, m := range s.Out {
+		if d.t.message(m) != nil {
+			d.message(m)
+		}
+	}
+	return d.h.Sum64()
+}
+
+// message takes message m in.
+func (d *digester) message(m int) {
+	d.seen[m] = true
+	msg := &d.t.Messages[m]
+	d.put(msg.Role, msg.Name, msg.Text, msg.Refusal)
+	for _, c := range msg.Calls {
+		d.put(c.Name, c.Args)
+	}
+}
+
+// see notes that the messages of s were seen.
+func (d *digester) see(s *Step) {
+	for _, ms := range [...][]int{s.In, s.Out} {
+		for _, m := range ms {
+			if d.t.message(m) != nil {
+				d.seen[m] = true
+			}
+		}
+	}
 }

@@ -35,6 +35,7 @@ type scratch struct {
 	rendered []bool            // by message: written in full, or part of a fold
 	where    map[string]place  // long content that was written, with its place
 	calls    map[string]string // arguments of the calls that were written, by id
+	lastCall map[string]string // arguments of the last call that was written, by name
 	lastName map[Kind]string   // the name of the last step of each kind
 }
 
@@ -71,17 +72,19 @@ func (p *plan) write(v view, w *water) renderer {
 			rendered: make([]bool, len(p.t.Messages)),
 			where:    make(map[string]place),
 			calls:    make(map[string]string),
+			lastCall: make(map[string]string),
 			lastName: make(map[Kind]string),
 		}
 	}
 	r := renderer{plan: p, view: v, scratch: p.scratch, water: w}
 	if r.buf == nil {
-		r.buf = make([]byte, 0, min(v.budget, p.size)+sparePerRendering)
+		r.buf = make([]byte, 0, min(v.budget, p.size)*17/16+sparePerRendering)
 	}
 	r.buf = append(r.buf[:0], '{')
 	clear(r.rendered)
 	clear(r.where)
 	clear(r.calls)
+	clear(r.lastCall)
 	clear(r.lastName)
 	r.header()
 	r.key("steps")
@@ -91,8 +94,8 @@ func (p *plan) write(v view, w *water) renderer {
 	return r
 }
 
-// sparePerRendering is what a rendering may go over its budget, in bytes, before it is
-// noticed as a rule.
+// sparePerRendering is what a rendering takes beside its texts, and a sixteenth of them
+// for their escapes, in bytes.
 const sparePerRendering = 256
 
 func (r *renderer) over() bool { return r.full || len(r.buf) > r.budget }

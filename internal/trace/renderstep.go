@@ -10,7 +10,6 @@ import (
 
 func (r *renderer) step(i int) {
 	s := &r.t.Steps[i]
-	at := place{what: "step", n: s.Index}
 	r.open()
 	r.int("i", s.Index)
 	r.name("kind", string(s.Kind))
@@ -33,7 +32,7 @@ func (r *renderer) step(i int) {
 		r.name("status", string(s.Status))
 	}
 	if s.Err != nil {
-		r.failure(s.Err, at)
+		r.failure(s.Err, s.Index)
 	}
 	if s.Dur > 0 {
 		r.int("ms", int(s.Dur.Milliseconds()))
@@ -42,25 +41,27 @@ func (r *renderer) step(i int) {
 		r.key("tokens")
 		r.str(strconv.Itoa(s.Tokens.In) + "/" + strconv.Itoa(s.Tokens.Out))
 	}
-	r.name("finish", s.Finish)
+	if !endedAsUsual(s.Finish) {
+		r.name("finish", s.Finish)
+	}
 	if len(s.Declared) > 0 && len(s.Declared) < len(r.t.Tools) {
 		r.key("tools")
 		r.list(len(s.Declared), func(n int) { r.buf = strconv.AppendInt(r.buf, int64(s.Declared[n]), 10) })
 	}
 	if s.ID != "" || !r.allRendered(s.In) {
-		r.messages("in", s.In)
+		r.messages("in", s.In, "")
 	}
 	if s.Kind == KindOpaque {
 		r.opaque(s.Input)
 	} else {
-		r.content("input", s.Input, at.of("input"))
+		r.content("input", s.Input, place{stepInput, s.Index})
 	}
 	if s.Tool != nil {
-		r.tool(s, at)
+		r.tool(s)
 	} else {
-		r.messages("out", s.Out)
+		r.messages("out", s.Out, spokenBy(s.Kind))
 	}
-	r.content("output", s.Output, at.of("output"))
+	r.content("output", s.Output, place{stepOutput, s.Index})
 	if len(s.Attrs) > 0 {
 		r.attrs(s.Attrs)
 	}
@@ -92,7 +93,7 @@ func (r *renderer) allRendered(ms []int) bool {
 	return true
 }
 
-func (r *renderer) failure(f *Failure, at place) {
+func (r *renderer) failure(f *Failure, step int) {
 	r.key("error")
 	r.open()
 	r.name("type", f.Type)
@@ -100,20 +101,20 @@ func (r *renderer) failure(f *Failure, at place) {
 	if f.HTTP > 0 {
 		r.int("http", f.HTTP)
 	}
-	r.content("message", f.Message, at.of("error"))
-	r.content("stack", f.Stack, at.of("stack"))
+	r.content("message", f.Message, place{stepError, step})
+	r.content("stack", f.Stack, place{stepStack, step})
 	r.close()
 }
 
 // tool writes a call with its result, and the step's messages that say the same.
-func (r *renderer) tool(s *Step, at place) {
+func (r *renderer) tool(s *Step) {
 	io := s.Tool
 	r.key("tool")
 	r.open()
 	r.name("name", io.Name)
 	r.name("id", io.CallID)
-	if args, ok := r.calls[io.CallID]; !ok || io.CallID == "" || args != io.Args {
-		r.content("args", io.Args, at.of("args"))
+	if !r.asked(io) {
+		r.content("args", io.Args, place{stepArgs, s.Index})
 	}
 	r.content("args_error", io.ArgsErr, place{})
 	if io.HasResult {
@@ -121,7 +122,7 @@ func (r *renderer) tool(s *Step, at place) {
 			r.key("result")
 			r.str("")
 		}
-		r.content("result", io.Result, at.of("result"))
+		r.content("result", io.Result, place{stepResult, s.Index})
 	}
 	if io.IsErr {
 		r.yes("is_error")
@@ -134,11 +135,41 @@ func (r *renderer) tool(s *Step, at place) {
 			return
 		}
 	}
-	r.messages("out", s.Out)
+	r.messages("out", s.Out, spokenBy(s.Kind))
+}
+
+// asked reports whether the call of io was written, with its arguments: the one with its
+// id, or for a tool that was told none, the last one of its name.
+func (r *renderer) asked(io *ToolIO) bool {
+	calls, key := r.calls, io.CallID
+	if key == "" {
+		calls, key = r.lastCall, io.Name
+	}
+	args, ok := calls[key]
+	return ok && args == io.Args
+}
+
+// endedAsUsual reports whether a finish reason says no more than that the model came to
+// the end of its turn: with an answer, or with the calls that stand beside it.
+func endedAsUsual(reason string) bool {
+	switch strings.ToLower(reason) {
+	case "stop", "end_turn", "tool_calls", "tool-calls", "tool_use", "function_call", "completed":
+		return true
+	}
+	return false
+}
+
+// spokenBy returns the role of the messages that a step of that kind produces as a rule.
+func spokenBy(k Kind) string {
+	if k == KindLLM || k == KindAgent {
+		return "assistant"
+	}
+	return ""
 }
 
 // messages writes messages: in full where they come first, later as ranges of numbers.
-func (r *renderer) messages(key string, ms []int) {
+// The role is left out where it is the given one, or told by the call that is answered.
+func (r *renderer) messages(key string, ms []int, role string) {
 	if len(ms) == 0 {
 		return
 	}
@@ -171,7 +202,7 @@ func (r *renderer) messages(key string, ms []int) {
 		}
 		if !r.rendered[m] {
 			r.rendered[m] = true
-			r.message(m)
+			r.message(m, role)
 			i++
 			continue
 		}
@@ -190,16 +221,17 @@ func (r *renderer) messages(key string, ms []int) {
 	r.buf = append(r.buf, ']')
 }
 
-func (r *renderer) message(n int) {
+func (r *renderer) message(n int, role string) {
 	m := &r.t.Messages[n]
-	at := place{what: "m", n: n}
 	r.open()
 	r.int("m", n)
-	r.name("role", m.Role)
+	if m.Role != role && (m.Role != "tool" || m.ToolID == "") {
+		r.name("role", m.Role)
+	}
 	r.name("name", m.Name)
 	r.name("call", m.ToolID)
-	r.content("text", m.Text, at)
-	r.content("refusal", m.Refusal, at.of("refusal"))
+	r.content("text", m.Text, place{messageText, n})
+	r.content("refusal", m.Refusal, place{messageRefusal, n})
 	if m.IsErr {
 		r.yes("is_error")
 	}
@@ -210,12 +242,13 @@ func (r *renderer) message(n int) {
 			r.open()
 			r.name("name", c.Name)
 			r.name("id", c.ID)
-			r.content("args", c.Args, at.of("args"))
+			r.content("args", c.Args, place{messageArgs, n})
 			r.content("args_error", c.ArgsErr, place{})
 			r.close()
 			if c.ID != "" {
 				r.calls[c.ID] = c.Args
 			}
+			r.lastCall[c.Name] = c.Args
 		})
 	}
 	r.close()
@@ -234,7 +267,7 @@ func (r *renderer) attrs(attrs map[string]string) {
 			break
 		}
 		if r.names == 0 || len(k) <= r.names {
-			r.content(k, attrs[k], place{})
+			r.content(string(appendEscaped(nil, k)), attrs[k], place{})
 		}
 	}
 	r.close()

@@ -20,9 +20,10 @@ func (r *renderer) comma() {
 	}
 }
 
+// key writes the name of a field, which must need no escapes.
 func (r *renderer) key(k string) {
 	r.comma()
-	r.buf = append(appendString(r.buf, k), ':')
+	r.buf = append(append(append(r.buf, '"'), k...), '"', ':')
 }
 
 func (r *renderer) str(s string) { r.buf = appendString(r.buf, s) }
@@ -83,23 +84,33 @@ func (r *renderer) list(n int, write func(i int)) {
 // A place is where in a rendering a text stands, for references to it. The zero place is
 // none: a text there is always written.
 type place struct {
-	what  string // "step" or "m"
-	n     int    // number of the step or message
-	field string
+	part part
+	n    int // of the step or message
 }
 
-// of returns the place of a field there.
-func (p place) of(field string) place {
-	p.field = field
-	return p
-}
+// A part is a text of a step or message.
+type part uint8
+
+const (
+	nowhere part = iota
+	stepInput
+	stepOutput
+	stepError
+	stepStack
+	stepArgs
+	stepResult
+	messageText
+	messageRefusal
+	messageArgs
+)
 
 func (p place) String() string {
-	s := p.what + " " + strconv.Itoa(p.n)
-	if p.field != "" {
-		s += " " + p.field
+	names := [...]struct{ before, after string }{
+		stepInput: {"step ", " input"}, stepOutput: {"step ", " output"}, stepError: {"step ", " error"}, stepStack: {"step ", " stack"},
+		stepArgs: {"step ", " args"}, stepResult: {"step ", " result"},
+		messageText: {"m ", ""}, messageRefusal: {"m ", " refusal"}, messageArgs: {"m ", " args"},
 	}
-	return s
+	return names[p.part].before + strconv.Itoa(p.n) + names[p.part].after
 }
 
 // content writes a text under key, cut to its cap. A long text that was written before
@@ -108,7 +119,7 @@ func (r *renderer) content(key, s string, at place) {
 	if s == "" || r.over() {
 		return
 	}
-	if at != (place{}) && len(s) >= shareable {
+	if at.part != nowhere && len(s) >= shareable && r.lengths[len(s)] > 1 {
 		if before, ok := r.where[s]; ok {
 			r.key(key + "_same_as")
 			r.str(before.String())

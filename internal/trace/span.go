@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"maps"
@@ -100,6 +101,9 @@ func spanFrom(m map[string]any, source string) *span {
 	}
 	readStatus(sp, m)
 	sp.service = firstText(m, "service", "service_name", "ml_app", "serviceName")
+	if r := object(m["resource"]); r != nil {
+		fill(&sp.service, resourceService(m))
+	}
 	readTags(sp, list(m["tags"]))
 	for i, e := range list(first(m, "events", "logs")) {
 		if o := object(e); o != nil {
@@ -327,6 +331,7 @@ func anyOf(ss ...string) string {
 // normalID returns an id of n bytes as lower-case hex when it is written as hex or, as
 // protobuf's JSON mapping does, as base64; any other id it returns as it is.
 func normalID(id string, n int) string {
+	id = strings.TrimPrefix(id, "0x") // as OpenTelemetry's console exporters print it
 	switch len(id) {
 	case 2 * n:
 		if _, err := hex.DecodeString(id); err == nil {
@@ -343,34 +348,33 @@ func normalID(id string, n int) string {
 // indexed rebuilds the list that attributes such as prefix.0.a.b, prefix.1.a spell out,
 // in the order of the indices; nil when there is none.
 func indexed(attrs map[string]any, prefix string) []any {
-	prefix += "."
-	items := make(map[string]map[string]any)
+	type part struct {
+		index int
+		path  string
+		value any
+	}
+	var parts []part
 	for k, v := range attrs {
-		rest, ok := strings.CutPrefix(k, prefix)
-		if !ok {
+		if len(k) <= len(prefix) || k[len(prefix)] != '.' || !strings.HasPrefix(k, prefix) {
 			continue
 		}
-		i, path, ok := strings.Cut(rest, ".")
-		if !ok || i == "" || len(i) > 6 || strings.Trim(i, "0123456789") != "" {
-			continue
+		i, path, ok := strings.Cut(k[len(prefix)+1:], ".")
+		if n, err := strconv.Atoi(i); ok && err == nil && n >= 0 && len(i) <= 6 && strconv.Itoa(n) == i {
+			parts = append(parts, part{n, path, v})
 		}
-		if items[i] == nil {
-			items[i] = make(map[string]any)
-		}
-		items[i][path] = v
 	}
-	if len(items) == 0 {
-		return nil
-	}
-	keys := slices.SortedFunc(maps.Keys(items), func(a, b string) int {
-		if len(a) != len(b) {
-			return len(a) - len(b)
+	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.index, b.index) })
+	var out []any
+	for len(parts) > 0 {
+		n := 1
+		for n < len(parts) && parts[n].index == parts[0].index {
+			n++
 		}
-		return strings.Compare(a, b)
-	})
-	out := make([]any, len(keys))
-	for n, k := range keys {
-		out[n] = items[k]
+		item := make(map[string]any, n)
+		for _, p := range parts[:n] {
+			item[p.path] = p.value
+		}
+		out, parts = append(out, item), parts[n:]
 	}
 	return out
 }

@@ -18,22 +18,13 @@ func readTraceloop(sp *span, r *reading) {
 	if r.kind == "" && sp.has("llm.request.type", "gen_ai.prompt.0.role") {
 		r.kind = KindLLM
 	}
-	if len(r.in) == 0 {
-		r.in = traceloopMessages(sp, "gen_ai.prompt", "user")
-	}
-	if len(r.out) == 0 {
-		r.out = traceloopMessages(sp, "gen_ai.completion", "assistant")
-		if l := indexed(sp.attrs, "gen_ai.completion"); r.finish == "" && len(l) > 0 {
-			r.finish = finishReason(l)
-		}
-	}
 	r.tokens = Tokens{
 		In:     count(sp.attrs, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.usage.prompt_tokens"),
 		Out:    count(sp.attrs, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens"),
 		Cached: count(sp.attrs, "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_read.input_tokens"),
 	}
 	for _, f := range indexed(sp.attrs, "llm.request.functions") {
-		if t := parseTool(f.(map[string]any)); t.Name != "" {
+		if t := sp.memo.parseTool(f.(map[string]any)); t.Name != "" {
 			r.tools = append(r.tools, t)
 		}
 	}
@@ -47,7 +38,7 @@ func readTraceloopEntity(sp *span, r *reading) {
 	case KindTool:
 		r.tool = &ToolIO{Name: name}
 		r.tool.Args, r.tool.ArgsErr = traceloopArguments(sp.get("traceloop.entity.input"))
-		if v := sp.get("traceloop.entity.output"); v != nil {
+		if v := traceloopOutput(sp.get("traceloop.entity.output")); v != nil {
 			r.tool.Result, r.tool.HasResult = resultText(v), true
 			r.tool.IsErr = isErrorResult(v)
 		}
@@ -59,7 +50,7 @@ func readTraceloopEntity(sp *span, r *reading) {
 		r.in, r.input = sp.memo.inOut(traceloopInput(v), "user", r.kind)
 	}
 	if v := sp.get("traceloop.entity.output"); v != nil && r.out == nil {
-		r.out, r.output = sp.memo.inOut(v, "assistant", r.kind)
+		r.out, r.output = sp.memo.inOut(traceloopOutput(v), "assistant", r.kind)
 	}
 }
 
@@ -73,6 +64,8 @@ func traceloopInput(v any) any {
 	args, kwargs := list(m["args"]), object(m["kwargs"])
 	broken, _ := m["kwargs"].(string)
 	switch {
+	case m["inputs"] != nil: // of a callback of LangChain, which adds tags and metadata
+		return m["inputs"]
 	case m["args"] == nil && m["kwargs"] == nil:
 		return v
 	case len(args) == 0 && len(kwargs) > 0:
@@ -85,27 +78,23 @@ func traceloopInput(v any) any {
 	return v
 }
 
+// traceloopOutput takes the output of a callback of LangChain apart.
+func traceloopOutput(v any) any {
+	m := object(v)
+	if m["kwargs"] == nil || len(m) != 2 {
+		return v
+	}
+	if inner := first(m, "outputs", "output"); inner != nil {
+		return inner
+	}
+	return v
+}
+
 func traceloopArguments(v any) (args, problem string) {
 	v = traceloopInput(v)
 	args, problem = arguments(v)
-	if _, ok := v.(string); ok && problem != "" && (args == "" || args[0] != '{') {
+	if _, ok := v.(string); ok && problem != "" && !isModels(args) {
 		problem = "" // a function's argument that is plain text, not a model's arguments
 	}
 	return args, problem
-}
-
-// traceloopMessages reads the indexed messages of the older attributes.
-func traceloopMessages(sp *span, prefix, role string) []Message {
-	var out []Message
-	for _, item := range indexed(sp.attrs, prefix) {
-		m := item.(map[string]any)
-		if m["content"] == "null" {
-			delete(m, "content")
-		}
-		if calls := indexed(m, "tool_calls"); calls != nil {
-			m["tool_calls"] = calls
-		}
-		out = append(out, parseMessage(m, role)...)
-	}
-	return out
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/evalforge/evalforge"
 )
@@ -28,7 +27,7 @@ func parseJSON(b []byte) (any, error) { return parseDocument(b, false) }
 // parseDocument is parseJSON, with OTLP's attribute lists decoded if otlp is set. What it
 // returns shares the memory of b, which must not change any more.
 func parseDocument(b []byte, otlp bool) (any, error) {
-	if s := unsafe.String(unsafe.SliceData(b), len(b)); utf8.ValidString(s) {
+	if s := viewOf(b); utf8.ValidString(s) {
 		if v, ok := parseFast(s, otlp); ok {
 			return v, nil
 		}
@@ -291,9 +290,12 @@ func appendString(b []byte, s string) []byte {
 
 // appendEscaped is appendString without the quotes.
 func appendEscaped(b []byte, s string) []byte {
-	for s != "" {
+	if !isASCII(s) && !utf8.ValidString(s) {
+		s = string([]rune(s)) // a U+FFFD for each byte
+	}
+	for {
 		n := special(s)
-		b = appendValid(b, s[:n])
+		b = append(b, s[:n]...)
 		if n == len(s) {
 			return b
 		}
@@ -311,22 +313,6 @@ func appendEscaped(b []byte, s string) []byte {
 		}
 		s = s[n+1:]
 	}
-	return b
-}
-
-// appendValid appends s with U+FFFD in place of each byte that is no UTF-8.
-func appendValid(b []byte, s string) []byte {
-	if utf8.ValidString(s) {
-		return append(b, s...)
-	}
-	for i, r := range s {
-		if r == utf8.RuneError {
-			b = append(b, "\uFFFD"...)
-			continue
-		}
-		b = append(b, s[i:i+utf8.RuneLen(r)]...)
-	}
-	return b
 }
 
 // arguments returns a tool call's arguments in the form of [ToolIO.Args], and why they
@@ -349,4 +335,11 @@ func arguments(v any) (args, problem string) {
 		return canonical(inner), "arguments are a JSON array, not an object"
 	}
 	return canonical(inner), "arguments are no JSON object"
+}
+
+// isModels reports whether args, which are no JSON object, look like what a model wrote
+// and not like the plain text or the Python object that a function was given.
+func isModels(args string) bool {
+	args = strings.TrimSpace(args)
+	return strings.HasPrefix(args, "{") && !strings.HasPrefix(args, "{'")
 }

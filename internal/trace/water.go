@@ -51,20 +51,21 @@ const (
 )
 
 // widen renders with the largest cap that fits v's budget, or one that leaves about a
-// hundredth of it unused; v fits as it is.
+// hundredth of it unused. It reports false where v does not even fit as it is.
 //
 // How the size grows with the cap is known but for where in a text its escapes are, so
 // the cap is computed, and corrected a few times by what the rendering then measures.
-func (p *plan) widen(v view) Compacted {
+func (p *plan) widen(v view) (Compacted, bool) {
 	var w water
 	r := p.write(v, &w)
-	fixed := len(r.buf) - w.bytes(v.cap)
+	if r.over() {
+		return Compacted{}, false
+	}
 	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
-	best := r.take()
-	target := v.budget - fixed
-	for range maxTries {
-		free := v.budget - len(best.JSON)
-		if best.BytesCut == 0 || free <= v.budget/enough || lo >= hi {
+	target := v.budget - (len(r.buf) - w.bytes(lo))
+	atLo := true // r is the rendering with the cap lo
+	for try := 0; try < maxTries && lo < hi; try++ {
+		if atLo && (r.cut == 0 || v.budget-len(r.buf) <= v.budget/enough) {
 			break
 		}
 		at := v
@@ -72,17 +73,18 @@ func (p *plan) widen(v view) Compacted {
 		if at.cap == lo {
 			at.cap = lo + (hi-lo+1)/2
 		}
-		r := p.write(at, nil)
-		if r.over() {
+		r = p.write(at, nil)
+		if atLo = !r.over(); atLo {
+			lo = at.cap
+			target += v.budget - len(r.buf)
+		} else {
 			hi = at.cap - 1
 			target -= max(v.budget/enough, (w.bytes(at.cap)-w.bytes(lo))/8)
-			continue
 		}
-		lo = at.cap
-		target += v.budget - len(r.buf)
-		spare := best.JSON
-		best = r.take()
-		p.scratch.buf = spare[:0]
 	}
-	return best
+	if !atLo {
+		v.cap = lo
+		r = p.write(v, nil)
+	}
+	return r.take(), true
 }

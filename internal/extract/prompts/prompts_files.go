@@ -12,7 +12,7 @@ import (
 	"sync"
 )
 
-//go:embed system.md request.md categories.json examples/*.json
+//go:embed system.md request.md repair.md categories.json examples/*.json
 var files embed.FS
 
 // An Example is one few-shot example: a made-up trace, what detectors said about it,
@@ -30,6 +30,10 @@ func System() string { return read("system.md") }
 // Request returns the frame of the message that carries one trace, with the places
 // {{marker}}, {{hints}} and {{trace}}. The instruction explains its form.
 func Request() string { return read("request.md") }
+
+// Repair returns what follows the request in the second message about a trace, with the
+// places {{marker}}, {{refused}} and {{problems}}.
+func Repair() string { return read("repair.md") }
 
 // Examples returns the few-shot examples in the order of their file names. The caller
 // must not change the result.

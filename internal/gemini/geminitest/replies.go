@@ -210,7 +210,7 @@ func Encode(a evalforge.Analysis) string {
 	ev := m["evidence"].(map[string]any)
 	refs, _ := ev["refs"].([]any)
 	for _, r := range refs {
-		for _, k := range []string{"span_id", "verified", "match"} {
+		for _, k := range []string{"span_id", "verified", "match", "offset"} {
 			delete(r.(map[string]any), k)
 		}
 	}
@@ -268,6 +268,9 @@ func Plausible(r *Request) evalforge.Analysis {
 	return a
 }
 
+// notContent are the keys of a rendered trace whose values are not the trace's own words.
+var notContent = map[string]bool{"format": true, "kind": true, "role": true, "identical_to": true, "warnings": true}
+
 // passage returns the longest quotable text below v, at most 200 bytes, with the index
 // of the step around it. Texts outside any step lose against those inside.
 func passage(v any, step *int) (at *int, quote string) {
@@ -283,7 +286,9 @@ func passage(v any, step *int) (at *int, quote string) {
 			step = &n
 		}
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			better(passage(v[k], step))
+			if !notContent[k] {
+				better(passage(v[k], step))
+			}
 		}
 	case []any:
 		for _, x := range v {

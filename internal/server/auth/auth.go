@@ -120,6 +120,9 @@ func New(o Options) (*Auth, error) {
 // Mode returns the mode in force.
 func (a *Auth) Mode() Mode { return a.mode }
 
+// Allowed returns who has a role.
+func (a *Auth) Allowed(role route.Role) List { return a.allow[role] }
+
 // check reports what of o cannot work, or would leave the service open.
 func (o *Options) check() error {
 	switch o.Mode {
@@ -141,6 +144,13 @@ func (o *Options) check() error {
 		}
 		if !anyEntry(o.Allow) {
 			return errors.New("nobody has a role, so everything would be refused; set EVALFORGE_INVOKERS, EVALFORGE_VIEWERS, EVALFORGE_OPERATORS or EVALFORGE_SENDERS")
+		}
+		if o.Mode == OIDC && (o.Issuer == "" || o.Issuer == googleIssuer) {
+			for _, role := range route.Roles() {
+				if o.Allow[role].All() {
+					return fmt.Errorf("%s=* would admit everybody who has a Google account; name e-mail addresses or @DOMAINs", roleSettings[role])
+				}
+			}
 		}
 	default:
 		_, err := ParseMode(string(o.Mode))

@@ -17,8 +17,9 @@ import (
 // A configuration that would leave the service open, or let nobody in, is refused with
 // the setting that mends it.
 func TestNewRefuses(t *testing.T) {
+	ann := map[route.Role]auth.List{route.Viewer: list(t, "ann@example.com")}
 	everybody := map[route.Role]auth.List{route.Viewer: list(t, "*")}
-	oidc := auth.Options{Mode: auth.OIDC, Audiences: []string{audience}, Allow: everybody}
+	oidc := auth.Options{Mode: auth.OIDC, Audiences: []string{audience}, Allow: ann}
 	issuer := func(iss, keys string) auth.Options {
 		o := oidc
 		o.Issuer, o.KeysURL = iss, keys
@@ -43,8 +44,11 @@ func TestNewRefuses(t *testing.T) {
 		{"iam elsewhere", auth.Options{Mode: auth.IAM, Listen: "127.0.0.1:8080"}, "oidc or iap"},
 		{"unknown", auth.Options{Mode: "basic"}, "must be iam, oidc, iap or none"},
 		{"oidc", oidc, ""},
-		{"oidc without an audience", auth.Options{Mode: auth.OIDC, Allow: everybody}, "EVALFORGE_AUDIENCE"},
+		{"oidc without an audience", auth.Options{Mode: auth.OIDC, Allow: ann}, "EVALFORGE_AUDIENCE"},
 		{"oidc that admits nobody", auth.Options{Mode: auth.OIDC, Audiences: []string{audience}}, "EVALFORGE_INVOKERS"},
+		{"oidc that admits every Google account", auth.Options{Mode: auth.OIDC, Audiences: []string{audience}, Allow: everybody}, "EVALFORGE_VIEWERS=*"},
+		{"everybody whom another issuer knows", auth.Options{Mode: auth.OIDC, Audiences: []string{audience}, Allow: everybody, Issuer: "https://idp.example", KeysURL: "https://idp.example/keys"}, ""},
+		{"everybody whom IAP lets in", auth.Options{Mode: auth.IAP, Audiences: []string{audience}, Allow: everybody}, ""},
 		{"iap without an audience", auth.Options{Mode: auth.IAP, Allow: everybody}, "Signed Header JWT Audience"},
 		{"another issuer without keys", issuer("https://idp.example", ""), "EVALFORGE_JWKS_URL"},
 		{"another issuer", issuer("https://idp.example", "https://idp.example/keys"), ""},
@@ -132,10 +136,10 @@ func TestLists(t *testing.T) {
 		{"service accounts of a project", "@p.iam.gserviceaccount.com", nil, 200},
 		{"service accounts of another project", "@q.iam.gserviceaccount.com", nil, 403},
 		{"domain, another issuer", "@example.com", jwt.MapClaims{"iss": other, "email": "ann@example.com"}, 200},
-		{"subject", "sub:4711", jwt.MapClaims{"email": nil}, 200},
-		{"another subject", "sub:471", jwt.MapClaims{"email": nil}, 403},
-		{"everybody", "*", jwt.MapClaims{"email": nil}, 200},
-		{"an e-mail that looks like a subject", "sub:4711", jwt.MapClaims{"sub": "1", "email": "sub:4711"}, 403},
+		{"subject", "sub:subject-4711", jwt.MapClaims{"email": nil}, 200},
+		{"another subject", "sub:subject-471", jwt.MapClaims{"email": nil}, 403},
+		{"everybody", "*", jwt.MapClaims{"iss": other, "email": nil}, 200},
+		{"an e-mail that looks like a subject", "sub:subject-4711", jwt.MapClaims{"sub": "1", "email": "sub:subject-4711"}, 403},
 		{"nobody", "x@example.com", jwt.MapClaims{"email": nil}, 403},
 	}
 	for _, tt := range tests {
@@ -284,7 +288,7 @@ func TestCrossSitePostsAreRefused(t *testing.T) {
 	iss := newIssuer(t, public("k1", "RS256", rsaKeys()[0]))
 	o := auth.Options{
 		Mode: auth.OIDC, Audiences: []string{audience}, KeysURL: iss.URL,
-		Allow: map[route.Role]auth.List{route.Operator: list(t, "*")},
+		Allow: map[route.Role]auth.List{route.Operator: list(t, "scheduler@p.iam.gserviceaccount.com")},
 	}
 	token := sign(t, jwt.SigningMethodRS256, "k1", rsaKeys()[0], goodClaims())
 	for _, role := range []route.Role{route.Operator, route.Public} {
@@ -307,7 +311,7 @@ func TestKeyRotation(t *testing.T) {
 	c := &clock{t: start}
 	g := guard(t, auth.Options{
 		Mode: auth.OIDC, Audiences: []string{audience}, KeysURL: iss.URL, Now: c.now,
-		Allow: map[route.Role]auth.List{route.Invoker: list(t, "*")},
+		Allow: map[route.Role]auth.List{route.Invoker: list(t, "scheduler@p.iam.gserviceaccount.com")},
 	}, route.Invoker)
 	step := func(name string, key int, want, fetches int) {
 		t.Helper()
@@ -352,7 +356,7 @@ func TestManyCallers(t *testing.T) {
 	iss := newIssuer(t, public("k1", "RS256", rsaKeys()[0]))
 	a, err := auth.New(auth.Options{
 		Mode: auth.OIDC, Audiences: []string{audience}, KeysURL: iss.URL, Now: func() time.Time { return start },
-		Allow: map[route.Role]auth.List{route.Viewer: list(t, "*")},
+		Allow: map[route.Role]auth.List{route.Viewer: list(t, "scheduler@p.iam.gserviceaccount.com")},
 	})
 	if err != nil {
 		t.Fatal(err)

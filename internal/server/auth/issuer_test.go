@@ -102,7 +102,7 @@ func public(kid, alg string, key crypto.Signer) jose.JSONWebKey {
 // goodClaims is a token of the scheduler that everything is right about.
 func goodClaims() jwt.MapClaims {
 	return jwt.MapClaims{
-		"iss": google, "aud": audience, "sub": "4711", "email": "scheduler@p.iam.gserviceaccount.com", "email_verified": true,
+		"iss": google, "aud": audience, "sub": "subject-4711", "email": "scheduler@p.iam.gserviceaccount.com", "email_verified": true,
 		"iat": start.Unix(), "exp": start.Add(time.Hour).Unix(),
 	}
 }

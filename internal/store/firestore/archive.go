@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"time"
 	"unicode/utf8"
 
@@ -41,7 +42,10 @@ func (db *DB) PutTrace(ctx context.Context, t evalforge.RawTrace) (extract.PutRe
 	if err != nil {
 		return "", fmt.Errorf("put trace %s: %w", t.TraceID, err)
 	}
-	if err := checkSize(db.path(rawTraces, t.TraceID), fields); err != nil {
+	// What is accepted here must have room for what its commit adds.
+	full := maps.Clone(fields)
+	full["processed_at"] = evalforge.TimestampLayout
+	if err := checkSize(db.path(rawTraces, t.TraceID), full); err != nil {
 		return "", fmt.Errorf("put trace: %w", err)
 	}
 	digest := t.Digest()
@@ -127,11 +131,6 @@ func (db *DB) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 		return evalforge.Run{}, err
 	}
 	return decode[evalforge.Run](snap, runs)
-}
-
-// Patterns implements [extract.Archive].
-func (db *DB) Patterns(ctx context.Context, q extract.PatternQuery) ([]evalforge.Pattern, string, error) {
-	return page(ctx, db, db.patternList(q), q.PageQuery, decode[evalforge.Pattern])
 }
 
 // Runs implements [extract.Archive].
@@ -255,7 +254,7 @@ func (db *DB) Backlog(ctx context.Context, now time.Time) (extract.Backlog, erro
 const oldestAmong = 20
 
 // oldest returns the age of the oldest trace that waits. When the oldestAmong oldest are
-// all quarantined, it is that of the oldest in the queue.
+// all quarantined, it is that of the oldest whose state is known.
 func (db *DB) oldest(ctx context.Context) (evalforge.Timestamp, error) {
 	snaps, err := query(ctx, db.oldestUnprocessed(oldestAmong))
 	if err != nil || len(snaps) == 0 {
@@ -278,9 +277,17 @@ func (db *DB) oldest(ctx context.Context) (evalforge.Timestamp, error) {
 	if len(keys) < oldestAmong {
 		return evalforge.Timestamp{}, nil
 	}
-	heads, err := query(ctx, db.readyStates(nil, 1))
-	if err != nil || len(heads) == 0 {
-		return evalforge.Timestamp{}, err
+	oldest := ""
+	for _, q := range []firestore.Query{db.readyStates(nil, 1), db.oldestParked(1)} {
+		heads, err := query(ctx, q)
+		if err != nil {
+			return evalforge.Timestamp{}, err
+		}
+		for _, snap := range heads {
+			if at := readState(snap).FetchedAt; oldest == "" || at < oldest {
+				oldest = at
+			}
+		}
 	}
-	return evalforge.ParseTimestamp(readState(heads[0]).FetchedAt)
+	return evalforge.ParseTimestamp(oldest)
 }

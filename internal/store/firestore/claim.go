@@ -32,7 +32,7 @@ func (db *DB) Claim(ctx context.Context, req extract.ClaimRequest) ([]extract.Cl
 		return nil, fmt.Errorf("claim: %w", err)
 	}
 	defer release()
-	claims := []extract.Claim{}
+	var claims []leased
 	for {
 		var r round
 		err := db.retryRounds(ctx, "claim", func(ctx context.Context) error {
@@ -46,16 +46,25 @@ func (db *DB) Claim(ctx context.Context, req extract.ClaimRequest) ([]extract.Cl
 		}
 		// With something claimed, a fault is the next call's to report: the leases are held.
 		if err != nil || len(claims) >= req.Limit || !r.again {
-			sortClaims(claims)
-			return claims, nil
+			return sortClaims(claims, req.Retries), nil
 		}
 	}
 }
 
-func sortClaims(claims []extract.Claim) {
-	slices.SortFunc(claims, func(a, b extract.Claim) int {
-		return sortKey{a.Trace.FetchedAt.String(), a.TraceID}.compare(sortKey{b.Trace.FetchedAt.String(), b.TraceID})
-	})
+// A leased trace is a claim with the candidate that it was.
+type leased struct {
+	claim extract.Claim
+	candidate
+}
+
+// sortClaims returns the claims in the order of claiming: workers apart start apart.
+func sortClaims(list []leased, retries bool) []extract.Claim {
+	slices.SortFunc(list, func(a, b leased) int { return a.compare(b.candidate, retries) })
+	claims := make([]extract.Claim, len(list))
+	for i, l := range list {
+		claims[i] = l.claim
+	}
+	return claims
 }
 
 // acquire waits for the turn of the caller.
@@ -73,7 +82,7 @@ func (f *finder) acquire(ctx context.Context) (release func(), err error) {
 
 // A round is one search with the claims that it led to.
 type round struct {
-	claims []extract.Claim
+	claims []leased
 	// again is set when candidates turned out to be gone, so that others may be there.
 	again bool
 }
@@ -89,12 +98,23 @@ func (db *DB) claimRound(ctx context.Context, req *extract.ClaimRequest, n int) 
 	conflicts := false
 	list := out.candidates
 	for len(list) > 0 && len(r.claims) < n {
+		var changed bool
+		list, changed, err = db.resolve(ctx, req, &out, list, n-len(r.claims))
+		if err != nil {
+			return r, err
+		}
+		r.again = r.again || changed
 		k := min(n-len(r.claims), len(list), fetchAtOnce)
+		before := make([]candidate, k) // as they were claimed: a lease changes the state
+		for i, c := range list[:k] {
+			s := *c.s
+			before[i], before[i].s = c, &s
+		}
 		results, err := db.leaseAll(ctx, req, list[:k])
 		for i, res := range results {
 			switch {
 			case res.claim != nil:
-				r.claims = append(r.claims, *res.claim)
+				r.claims = append(r.claims, leased{*res.claim, before[i]})
 				taken[list[i].id] = true
 			case res.gone:
 				taken[list[i].id], r.again = true, true
@@ -113,9 +133,44 @@ func (db *DB) claimRound(ctx context.Context, req *extract.ClaimRequest, n int) 
 	return r, db.keepUp(ctx, out, taken)
 }
 
+// resolve finds out about suspects in list, if any is among its first n: whether they were
+// written anew, and so are fresh, or are in their old place. What it found out is noted in
+// out, to be written once. It returns the list, in the order of claiming, and whether it
+// is another one.
+func (db *DB) resolve(ctx context.Context, req *extract.ClaimRequest, out *found, list []candidate, n int) ([]candidate, bool, error) {
+	changed := false
+	for slices.ContainsFunc(list[:min(n, len(list))], func(c candidate) bool { return c.suspect }) {
+		changed = true
+		var suspects, rest []candidate
+		for _, c := range list {
+			if c.suspect && len(suspects) < fetchAtOnce {
+				suspects = append(suspects, c)
+			} else {
+				rest = append(rest, c)
+			}
+		}
+		raws, err := db.fetch(ctx, suspects)
+		if err != nil {
+			return nil, false, err
+		}
+		for i, c := range suspects {
+			c.suspect = false
+			if !raws[i].exists || raws[i].trace.Processed {
+				continue // it went meanwhile
+			}
+			c.s.meet(raws[i])
+			out.track = append(out.track, c.s)
+			if c.s.due(req) {
+				rest = append(rest, c)
+			}
+		}
+		sortCandidates(rest, req.Retries)
+		list = rest
+	}
+	return list, changed, nil
+}
+
 func (db *DB) search(ctx context.Context, req *extract.ClaimRequest, n int) (found, error) {
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
 	if len(req.TraceIDs) > 0 {
 		return db.named(ctx, req)
 	}
@@ -124,13 +179,11 @@ func (db *DB) search(ctx context.Context, req *extract.ClaimRequest, n int) (fou
 
 // keepUp writes what the search found out, so that it need not be found again.
 func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) error {
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
-	var work []candidate
-	for _, c := range append(out.track, out.unpark...) {
-		if !taken[c.id] {
-			taken[c.id] = true
-			work = append(work, c)
+	var work []*state
+	for _, s := range out.track {
+		if !taken[s.TraceID] {
+			taken[s.TraceID] = true
+			work = append(work, s)
 		}
 	}
 	err := each(out.orphans, func(o orphan) error {
@@ -138,8 +191,7 @@ func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) erro
 			return nil
 		}
 		if o.gone {
-			_, err := db.state(o.s.TraceID).Delete(ctx, firestore.LastUpdateTime(o.s.version))
-			return ignoreConflict(err)
+			return ignoreConflict(db.remove(ctx, o.s))
 		}
 		o.s.dropLease()
 		o.s.place(true)
@@ -148,9 +200,9 @@ func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) erro
 	if err != nil {
 		return err
 	}
-	err = each(work, func(c candidate) error {
-		c.s.Queue = ready
-		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, c.s) })
+	err = each(work, func(s *state) error {
+		s.place(false)
+		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
 		if errors.Is(err, errConflict) {
 			return nil // another worker has seen to it
 		}
@@ -212,8 +264,6 @@ func (db *DB) leaseAll(ctx context.Context, req *extract.ClaimRequest, list []ca
 }
 
 func (db *DB) fetch(ctx context.Context, list []candidate) ([]rawDoc, error) {
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
 	refs := make([]*firestore.DocumentRef, len(list))
 	for i, c := range list {
 		refs[i] = db.raw(c.id)
@@ -235,10 +285,7 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 		if !s.exists {
 			return leaseResult{gone: true}, nil
 		}
-		ctx, cancel := db.attempt(ctx)
-		defer cancel()
-		_, err := db.state(c.id).Delete(ctx, firestore.LastUpdateTime(s.version))
-		return leaseResult{gone: true}, ignoreConflict(err)
+		return leaseResult{gone: true}, ignoreConflict(db.remove(ctx, s))
 	}
 	s.meet(raw)
 	if raw.trace.Processed || !s.due(req) {
@@ -246,8 +293,6 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 			s.dropLease()
 		}
 		s.place(raw.trace.Processed)
-		ctx, cancel := db.attempt(ctx)
-		defer cancel()
 		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
 		return leaseResult{gone: true}, ignoreConflict(err)
 	}
@@ -286,6 +331,13 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 
 // errTaken says that another worker was faster.
 var errTaken = errors.New("taken by another worker")
+
+// remove deletes a state, if it is still as it was read.
+func (db *DB) remove(ctx context.Context, s *state) error {
+	return db.write(ctx, func(tx *firestore.Transaction) error {
+		return tx.Delete(db.state(s.TraceID), firestore.LastUpdateTime(s.version))
+	})
+}
 
 func ignoreConflict(err error) error {
 	if err = conflict(err); errors.Is(err, errConflict) {
@@ -343,7 +395,7 @@ func (db *DB) named(ctx context.Context, req *extract.ClaimRequest) (found, erro
 			}
 		}
 	}
-	sortCandidates(out.candidates)
+	sortCandidates(out.candidates, req.Retries)
 	return out, nil
 }
 
@@ -358,7 +410,7 @@ func (db *DB) Peek(ctx context.Context, req extract.ClaimRequest) ([]extract.Cla
 	}
 	defer release()
 	var claims []extract.Claim
-	err = db.retry(ctx, "peek", func(ctx context.Context) error {
+	err = db.retryRounds(ctx, "peek", func(ctx context.Context) error {
 		var err error
 		claims, err = db.peek(ctx, &req)
 		return err
@@ -373,14 +425,18 @@ func (db *DB) peek(ctx context.Context, req *extract.ClaimRequest) ([]extract.Cl
 		if len(req.TraceIDs) > 0 {
 			out, err = db.named(ctx, req)
 		} else {
-			db.finder.idleRun = "" // looking has no run of its own
+			db.finder.notes(req.RunID).idle = false // looking has no run of its own
 			out, err = db.finder.find(ctx, req, want, false)
 		}
 		if err != nil {
 			return nil, err
 		}
+		list, _, err := db.resolve(ctx, req, &out, out.candidates, len(out.candidates))
+		if err != nil {
+			return nil, err
+		}
 		claims := []extract.Claim{}
-		for part := range slices.Chunk(out.candidates, fetchAtOnce) {
+		for part := range slices.Chunk(list, fetchAtOnce) {
 			raws, err := db.fetch(ctx, part)
 			if err != nil {
 				return nil, err

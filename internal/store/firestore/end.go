@@ -3,11 +3,9 @@ package firestore
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"sync"
+	"strings"
 
 	"cloud.google.com/go/firestore"
 
@@ -22,24 +20,28 @@ import (
 // state is added by change itself; decide makes the others, and may return an error, or
 // errNothing.
 //
-// A change that was given up without knowing whether it was made is recognised too when
-// the caller asks for it again: by identity, which is "" for one that need not be.
-func (db *DB) change(ctx context.Context, op, id, identity string, decide func(raw rawDoc, s *state) (more func(*firestore.Transaction) error, err error)) error {
-	mark := db.unsure.take(identity)
+// The end of a lease is known by ending instead, to any process and at any time: see
+// [ending]. For other changes it is "".
+func (db *DB) change(ctx context.Context, op, id, ending string, decide func(raw rawDoc, s *state) (more func(*firestore.Transaction) error, err error)) error {
+	mark := rand.Text()
 	err := db.retry(ctx, op, func(ctx context.Context) error {
 		snaps, err := db.getAll(ctx, []*firestore.DocumentRef{db.state(id), db.raw(id)})
 		if err != nil {
 			return err
 		}
 		s, raw := readState(snaps[0]), readRaw(snaps[1])
-		if s.Mark == mark {
+		if s.Mark == mark || ending != "" && s.Ended == ending {
 			return nil
 		}
 		more, err := decide(raw, s)
 		if err != nil {
 			return err
 		}
-		s.Mark = mark
+		if ending != "" {
+			s.Ended = ending
+		} else {
+			s.Mark = mark
+		}
 		return db.write(ctx, func(tx *firestore.Transaction) error {
 			if more != nil {
 				if err := more(tx); err != nil {
@@ -52,49 +54,12 @@ func (db *DB) change(ctx context.Context, op, id, identity string, decide func(r
 	if errors.Is(err, errNothing) {
 		return nil
 	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		db.unsure.keep(identity, mark)
-	}
 	return err
 }
 
-// unsure has the marks of changes that may or may not have been made.
-type unsure struct {
-	mu    sync.Mutex
-	marks map[string]string // by identity
-}
-
-// maxUnsure bounds the marks: few are ever asked for again, and only soon.
-const maxUnsure = 1000
-
-// take returns the mark to use for a change: that of the earlier call, or a fresh one.
-func (u *unsure) take(identity string) string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if mark, ok := u.marks[identity]; ok {
-		delete(u.marks, identity)
-		return mark
-	}
-	return rand.Text()
-}
-
-func (u *unsure) keep(identity, mark string) {
-	if identity == "" {
-		return
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.marks == nil || len(u.marks) >= maxUnsure {
-		u.marks = map[string]string{}
-	}
-	u.marks[identity] = mark
-}
-
-// identify names the change that ends a lease with an outcome.
-func identify(op string, l extract.Lease, outcome any) (string, error) {
-	text, err := store.Encode(outcome)
-	sum := sha256.Sum256(text)
-	return op + " " + l.TraceID + " " + l.Token + " " + hex.EncodeToString(sum[:]), err
+// ending is what a state says of how a lease ended.
+func ending(how string, l extract.Lease) string {
+	return how + " " + strings.ToValidUTF8(l.Token, "\uFFFD")
 }
 
 // errNothing ends a change that has nothing to write.
@@ -129,12 +94,7 @@ func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) e
 			return fmt.Errorf("commit: %w", err)
 		}
 	}
-	// A caller that repeats the commit may have another time by then.
-	identity, err := identify("commit", l, []any{p, res.Digest})
-	if err != nil {
-		return fmt.Errorf("commit %s: %w", l.TraceID, err)
-	}
-	return db.change(ctx, "commit", l.TraceID, identity, func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
+	return db.change(ctx, "commit", l.TraceID, ending("commit", l), func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
 		if err := held(l, raw, s); err != nil {
 			return nil, err
 		}
@@ -194,11 +154,7 @@ func (db *DB) Fail(ctx context.Context, l extract.Lease, f extract.Failure) erro
 	if err != nil {
 		return fmt.Errorf("fail %s: %w", l.TraceID, err)
 	}
-	identity, err := identify("fail", l, f)
-	if err != nil {
-		return fmt.Errorf("fail %s: %w", l.TraceID, err)
-	}
-	return db.change(ctx, "fail", l.TraceID, identity, func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
+	return db.change(ctx, "fail", l.TraceID, ending("fail", l), func(raw rawDoc, s *state) (func(*firestore.Transaction) error, error) {
 		if err := held(l, raw, s); err != nil {
 			return nil, err
 		}
@@ -249,6 +205,7 @@ func (db *DB) SaveRun(ctx context.Context, r evalforge.Run) error {
 	if err != nil {
 		return fmt.Errorf("save run %s: %w", r.RunID, err)
 	}
+	expire(fields, r.StartedAt)
 	if err := checkSize(db.path(runs, r.RunID), fields); err != nil {
 		return fmt.Errorf("save run: %w", err)
 	}
@@ -280,5 +237,6 @@ func (db *DB) errorDocument(e evalforge.ExtractionError) (map[string]any, error)
 	if err != nil {
 		return nil, err
 	}
+	expire(fields, e.RecordedAt)
 	return fields, checkSize(db.path(errorDocs, e.ID()), fields)
 }

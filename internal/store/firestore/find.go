@@ -18,21 +18,20 @@ import (
 const (
 	// smallBacklog is how many unprocessed traces are simply all looked at, each time.
 	smallBacklog = 8
-	// sweepPage is how many documents an amortised look behind the position takes.
-	sweepPage = 8
-	// claimCredit is how many reads of such looks a claimed trace allows.
-	claimCredit = 2
-	// idleSweep is how many documents a run that found too little looks at once.
-	idleSweep = 128
-	// lateSweep bounds what it looks at when the counts say that something was missed.
-	lateSweep = 2048
-	// orphanPage is how many states it holds against the raw traces, which may be gone.
-	orphanPage = 32
+	// sweepPage is how many documents a look behind the position takes, and sweepEvery how
+	// many claims of a run later there is another one.
+	sweepPage, sweepEvery = 100, 50
+	// lateSweep bounds how many documents a run that found too little looks at when the
+	// counts say that something was missed, idlePage at a time.
+	lateSweep, idlePage = 2048, 256
+	// orphanPage is how many states it holds against the raw traces, which may be gone: of
+	// those that wait, or in every doneEvery-th such run of those that are done.
+	orphanPage, doneEvery = 32, 4
 	// rotateEvery is after how many runs that found too little one looks at up to
 	// lateSweep documents, whatever the counts say.
 	rotateEvery = 32
 	// forwardPage is how many documents beyond the position are taken in at least.
-	forwardPage, maxForwardPage = 32, 300
+	forwardPage, maxForwardPage = 64, 300
 	// maxStray bounds how many documents beyond the position that cannot move it are met
 	// in one search: they are met again by the next.
 	maxStray = 300
@@ -45,33 +44,62 @@ const (
 
 // A finder finds the traces that are due.
 //
-// The queue of claimable traces is in the state documents. Traces that ingestion wrote
+// The queues of claimable traces are in the state documents: the fresh ones by ready_at,
+// those tried before by due_at. Traces that ingestion wrote
 // get there in order of fetched_at: the position says up to where all unprocessed
-// traces have a state, and the search goes on from it when the queue up to there does not
-// give enough. It stays at times that have passed: a document whose fetched_at is in the
+// traces have a state, and the search goes on from it when the fresh ones up to there are
+// not enough. It stays at times that have passed: a document whose fetched_at is in the
 // future, or no time at all, is found by the looks below. What is stuck, quarantined,
-// leased or backing off, is not in the queue, and so costs a claim nothing, however much
-// of it there is at the head of the backlog.
+// leased or backing off, is in neither queue, or at its far end, and so costs a claim
+// nothing, however much of it there is at the head of the backlog.
 //
 // What ingestion writes behind the position (late arrivals, overwritten documents) is
 // found by looks at the unprocessed documents in order of their ids, a page at a time,
-// round and round: [claimCredit] documents per claim, [idleSweep] more once per run that
-// comes short, and up to [lateSweep] when the counts say that some are missing, or in every
-// [rotateEvery]th run that comes short, whatever they say. States of traces that are gone
-// would falsify the counts; they are looked for in the same way, [orphanPage] per such run.
+// round and round: [sweepPage] documents at a run's first claim and at each [sweepEvery]th
+// after it; and in a run that comes short up to [lateSweep] when the counts say that some
+// are missing, or in every [rotateEvery]th such run, whatever they say. States of traces
+// that are gone would falsify the counts; they are looked for in the same way, [orphanPage]
+// per such run. It is few large looks rather than many small ones, because a query takes
+// its time even when it returns little.
 // A backlog under [smallBacklog] traces is always looked at as a whole.
 type finder struct {
 	db          *DB
 	task, tasks int
 	turn        chan struct{} // held by who searches: claims of one process do not contend
 
-	pos     position
-	loaded  bool // pos was read
-	large   bool // the backlog had smallBacklog traces or more when last looked at
-	credit  int
-	spread  int    // how far from the head to start: grows with conflicts
-	idleRun string // for which the idle sweep is done
+	pos    position
+	loaded bool // pos was read
+	large  bool // the backlog had smallBacklog traces or more when last looked at
+	spread int  // how far from the head to start: grows with conflicts
+	runs   []*runNotes
 }
+
+// runNotes is what is remembered of a run that searches.
+type runNotes struct {
+	id     string
+	claims int  // until its next look behind the position
+	idle   bool // the idle look is done
+	// had is up to where it had all retries already: a run that fails for longer than the
+	// first backoffs would meet them again at each claim.
+	had *turn
+}
+
+// maxRuns bounds the runs that are remembered: as many may overlap in one process without
+// a look too many.
+const maxRuns = 16
+
+func (f *finder) notes(runID string) *runNotes {
+	i := slices.IndexFunc(f.runs, func(r *runNotes) bool { return r.id == runID })
+	if i >= 0 {
+		return f.runs[i]
+	}
+	r := &runNotes{id: runID}
+	f.runs = append(f.runs[max(0, len(f.runs)-maxRuns+1):], r)
+	return r
+}
+
+// A turn is a place in the queue of traces that were tried before.
+type turn struct{ dueAt, id string }
 
 func newFinder(db *DB, task, tasks int) finder {
 	return finder{db: db, task: max(task, 0), tasks: tasks, turn: make(chan struct{}, 1)}
@@ -87,9 +115,9 @@ type position struct {
 	native  time.Time
 	traceID string // "" is the beginning
 	sweepID string // where the looks behind go on
-	// orphanID is where the looks for states without a trace go on.
-	orphanID string
-	idleRuns int64 // runs that found too little
+	// orphanID and doneID are where the looks for states without a trace go on.
+	orphanID, doneID string
+	idleRuns         int64 // runs that found too little
 }
 
 // moved returns p moved to a trace, and whether that may be: not to one whose time is none
@@ -124,7 +152,7 @@ func (p position) key() sortKey {
 	return sortKey{fetchedAt(p.value()), p.traceID}
 }
 
-// A sortKey is the order of claiming.
+// A sortKey is the order of claiming fresh traces.
 type sortKey struct{ fetchedAt, id string }
 
 func (a sortKey) compare(b sortKey) int {
@@ -136,29 +164,47 @@ type candidate struct {
 	id        string
 	fetchedAt string
 	s         *state
-	// suspect ones are due only if their content has changed.
+	// suspect ones may have been written anew since they were tried. Until that is known
+	// they are taken for what is asked for first.
 	suspect bool
-	untracked
 }
 
-// untracked tells that the trace waits, but is not in the queue.
-type untracked bool
-
 func (c candidate) key() sortKey { return sortKey{c.fetchedAt, c.id} }
+
+func (c candidate) fresh(retries bool) bool {
+	if c.suspect {
+		return !retries
+	}
+	return c.s.Attempts == 0
+}
+
+// compare is the order of claiming.
+func (c candidate) compare(d candidate, retries bool) int {
+	switch {
+	case c.fresh(retries) != d.fresh(retries):
+		if c.fresh(retries) == retries {
+			return 1
+		}
+		return -1
+	case c.fresh(retries):
+		return c.key().compare(d.key())
+	}
+	return cmp.Or(cmp.Compare(c.s.DueAt().String(), d.s.DueAt().String()), cmp.Compare(c.id, d.id))
+}
 
 // found is the outcome of a search: candidates in the order of claiming, and what has to
 // be written for the next search to be cheap.
 type found struct {
+	retries    bool // are asked for first
 	candidates []candidate
-	track      []candidate // untracked traces, candidates or not
-	unpark     []candidate // parked ones that are due
+	track      []*state // that have to be written, candidates or not
 	orphans    []orphan
 	pos        position
 	seen       map[string]bool
 }
 
-// An orphan is a state that says that its trace waits, which is not so: it was deleted, or
-// processed by somebody else. It would be counted as if it were.
+// An orphan is a state whose trace was deleted, or that says that its trace waits, and it
+// was processed by somebody else. It would be counted as if it were.
 type orphan struct {
 	s    *state
 	gone bool
@@ -171,14 +217,25 @@ func (f *found) add(c candidate) {
 	}
 }
 
-// upTo counts the candidates that come no later than the position.
+// fresh counts the fresh candidates.
+func (f *found) fresh() int {
+	n := 0
+	for _, c := range f.candidates {
+		if c.fresh(f.retries) {
+			n++
+		}
+	}
+	return n
+}
+
+// upTo counts the fresh candidates that come no later than the position.
 func (f *found) upTo(p position) int {
 	n := 0
 	if p.traceID == "" {
 		return 0
 	}
 	for _, c := range f.candidates {
-		if c.key().compare(p.key()) <= 0 {
+		if c.fresh(f.retries) && c.key().compare(p.key()) <= 0 {
 			n++
 		}
 	}
@@ -190,46 +247,65 @@ func (f *finder) find(ctx context.Context, req *extract.ClaimRequest, n int, cla
 	if err := f.load(ctx, req.Now); err != nil {
 		return found{}, err
 	}
-	out := found{pos: f.pos, seen: map[string]bool{}}
-	if !f.large {
-		keys, err := f.keysByID(ctx, "", smallBacklog)
-		if err != nil {
-			return out, err
-		}
-		if len(keys) < smallBacklog {
-			if err := f.judge(ctx, req, keys, &out); err != nil {
-				return out, err
-			}
-			sortCandidates(out.candidates)
-			return out, nil
-		}
-		f.large = true
-		if err := f.judge(ctx, req, keys, &out); err != nil {
-			return out, err
-		}
+	out := found{retries: req.Retries, pos: f.pos, seen: map[string]bool{}}
+	if err := f.collect(ctx, req, n, claiming, &out); err != nil {
+		return out, err
 	}
-	steps := []func(context.Context, *extract.ClaimRequest, int, *found) error{f.lookBehind, f.parkedDue, f.ready, f.forward, f.idle}
-	if !claiming {
-		steps = steps[1:]
-	}
-	for _, step := range steps {
-		if err := step(ctx, req, n, &out); err != nil {
-			return out, err
-		}
-	}
-	sortCandidates(out.candidates)
+	sortCandidates(out.candidates, req.Retries)
 	if claiming {
-		f.scatter(out.candidates)
+		f.scatter(out.candidates, req.Retries)
 	}
 	return out, nil
 }
 
-func sortCandidates(list []candidate) {
-	slices.SortFunc(list, func(a, b candidate) int { return a.key().compare(b.key()) })
+func (f *finder) collect(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool, out *found) error {
+	if claiming {
+		if err := f.lookBehind(ctx, req, n, out); err != nil {
+			return err
+		}
+	}
+	if !f.large {
+		keys, err := f.keysByID(ctx, "", smallBacklog)
+		if err != nil {
+			return err
+		}
+		f.large = len(keys) == smallBacklog
+		if err := f.judge(ctx, req, keys, out); err != nil {
+			return err
+		}
+		if !f.large {
+			return f.tidy(ctx, req, n, claiming, out)
+		}
+	}
+	if !req.Retries {
+		if err := f.fresh(ctx, req, n, out); err != nil || out.fresh() >= n {
+			return err
+		}
+		return f.tried(ctx, req, n, out)
+	}
+	if err := f.tried(ctx, req, n, out); err != nil || len(out.candidates)-out.fresh() >= n {
+		return err
+	}
+	return f.fresh(ctx, req, n, out)
 }
 
-// scatter moves the start of contending workers apart.
-func (f *finder) scatter(list []candidate) {
+// fresh searches for n fresh candidates.
+func (f *finder) fresh(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	for _, step := range []func(context.Context, *extract.ClaimRequest, int, *found) error{f.ready, f.forward, f.idle} {
+		if err := step(ctx, req, n, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func sortCandidates(list []candidate, retries bool) {
+	slices.SortFunc(list, func(a, b candidate) int { return a.compare(b, retries) })
+}
+
+// scatter moves the start of contending workers apart, among the fresh ones and among
+// the others: none of these is taken while one of those is free.
+func (f *finder) scatter(list []candidate, retries bool) {
 	k := 0
 	if f.tasks > 1 {
 		k = f.task % f.tasks
@@ -237,7 +313,20 @@ func (f *finder) scatter(list []candidate) {
 	if f.spread > 0 {
 		k += rand.N(f.spread + 1)
 	}
-	if len(list) < 2 || k == 0 {
+	if k == 0 || len(list) == 0 {
+		return
+	}
+	n := slices.IndexFunc(list, func(c candidate) bool { return c.fresh(retries) != list[0].fresh(retries) })
+	if n < 0 {
+		n = len(list)
+	}
+	rotate(list[:n], k)
+	rotate(list[n:], k)
+}
+
+// rotate moves the first k of list, round and round, to its end.
+func rotate(list []candidate, k int) {
+	if len(list) < 2 {
 		return
 	}
 	k %= len(list)
@@ -274,7 +363,7 @@ func rawKeys(snaps []*firestore.DocumentSnapshot) []rawKey {
 }
 
 func (f *finder) keysByID(ctx context.Context, after string, limit int) ([]rawKey, error) {
-	snaps, err := query(ctx, f.db.unprocessedByID(after, limit))
+	snaps, err := f.db.query(ctx, f.db.unprocessedByID(after, limit))
 	return rawKeys(snaps), err
 }
 
@@ -316,30 +405,29 @@ func (f *finder) judge(ctx context.Context, req *extract.ClaimRequest, keys []ra
 		if committed[k.id] {
 			continue
 		}
-		c := candidate{id: k.id, fetchedAt: fetchedAt(k.value), s: s}
-		due := s.due(req)
-		c.suspect = !due && !s.leased(now) && s.suspect(k.version, now)
-		c.untracked = untracked(!s.tracked())
-		if c.untracked {
-			s.FetchedAt = c.fetchedAt
-			out.track = append(out.track, c)
+		if !s.tracked() {
+			s.FetchedAt = fetchedAt(k.value)
+			out.track = append(out.track, s)
 		}
-		if due || c.suspect {
+		c := candidate{id: k.id, fetchedAt: fetchedAt(k.value), s: s}
+		c.suspect = s.suspect(k.version) && !s.leased(now)
+		if c.suspect || s.due(req) {
 			out.add(c)
 		}
 	}
 	return nil
 }
 
-// lookBehind looks at a few documents behind the position, if the claims so far have
-// paid for it.
+// lookBehind looks at documents behind the position, if it is time to.
 func (f *finder) lookBehind(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
-	f.credit = min(f.credit+claimCredit*n, 2*sweepPage)
-	if f.credit < 2*sweepPage {
+	run := f.notes(req.RunID)
+	if run.claims -= n; run.claims > 0 {
 		return nil
 	}
-	f.credit = 0
 	_, err := f.sweep(ctx, req, sweepPage, out)
+	if err == nil {
+		run.claims = sweepEvery
+	}
 	return err
 }
 
@@ -349,10 +437,13 @@ func (f *finder) sweep(ctx context.Context, req *extract.ClaimRequest, limit int
 	if err != nil {
 		return 0, err
 	}
+	switch {
+	case len(keys) >= smallBacklog:
+		f.large = true
+	case out.pos.sweepID == "":
+		f.large = false
+	}
 	if len(keys) < limit {
-		if out.pos.sweepID == "" && len(keys) < smallBacklog {
-			f.large = false
-		}
 		out.pos.sweepID = ""
 	} else {
 		out.pos.sweepID = keys[len(keys)-1].id
@@ -360,22 +451,50 @@ func (f *finder) sweep(ctx context.Context, req *extract.ClaimRequest, limit int
 	return len(keys), f.judge(ctx, req, keys, out)
 }
 
-// parkedDue takes parked traces whose lease or backoff has ended. Those that are not
-// claimed now become ready, so each is met once per wait.
-func (f *finder) parkedDue(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
-	snaps, err := query(ctx, f.db.dueStates(text(req.Now), n+sweepPage))
-	if err != nil {
-		return err
+// tried takes the head of the queue of traces that were tried before, until there are n
+// candidates, or n of them if they are what is asked for.
+func (f *finder) tried(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	want := f.window(n)
+	if !req.Retries {
+		want -= out.fresh()
 	}
-	for _, snap := range snaps {
-		s := readState(snap)
-		c := candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s}
-		out.unpark = append(out.unpark, c)
-		if s.due(req) {
-			out.add(c)
+	run := f.notes(req.RunID)
+	begun := run.had
+	want, err := f.triedFrom(ctx, req, want, out)
+	if err == nil && want > 0 && begun != nil {
+		// Others may have come among those that the run had.
+		run.had = nil
+		_, err = f.triedFrom(ctx, req, want, out)
+	}
+	return err
+}
+
+// triedFrom goes on from the place up to which the run had everything, and moves it. It
+// returns how many candidates are missing at the end of the queue.
+func (f *finder) triedFrom(ctx context.Context, req *extract.ClaimRequest, want int, out *found) (int, error) {
+	run := f.notes(req.RunID)
+	after, prefix := run.had, true
+	for limit := want; want > 0; limit = min(2*limit, maxForwardPage) {
+		snaps, err := f.db.query(ctx, f.db.dueStates(text(req.Now), after, limit))
+		if err != nil {
+			return want, err
+		}
+		for _, snap := range snaps {
+			s := readState(snap)
+			after = &turn{s.DueAt().String(), s.TraceID}
+			if prefix = prefix && slices.Contains(s.Runs, req.RunID); prefix {
+				run.had = after
+			}
+			if s.due(req) {
+				out.add(candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s})
+				want--
+			}
+		}
+		if len(snaps) < limit {
+			break
 		}
 	}
-	return nil
+	return want, nil
 }
 
 // ready takes the head of the queue.
@@ -384,7 +503,7 @@ func (f *finder) ready(ctx context.Context, req *extract.ClaimRequest, n int, ou
 	limit, taken := want, 0
 	var after *sortKey
 	for taken < want {
-		snaps, err := query(ctx, f.db.readyStates(after, limit))
+		snaps, err := f.db.query(ctx, f.db.readyStates(after, limit))
 		if err != nil {
 			return err
 		}
@@ -423,7 +542,7 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		return nil
 	}
 	for out.upTo(out.pos) < n && stray < maxStray {
-		snaps, err := query(ctx, f.db.unprocessedByAge(after, until, limit))
+		snaps, err := f.db.query(ctx, f.db.unprocessedByAge(after, until, limit))
 		if err != nil {
 			return err
 		}
@@ -447,16 +566,14 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 	return nil
 }
 
-// idle looks harder, once per run, when there is too little to do.
+// idle looks harder, once per run, when there are too few fresh traces.
 func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
-	if len(out.candidates) >= n || f.idleRun == req.RunID {
+	run := f.notes(req.RunID)
+	if out.fresh() >= n || run.idle {
 		return nil
 	}
-	f.idleRun = req.RunID
-	swept, err := f.sweep(ctx, req, idleSweep, out)
-	if err != nil {
-		return err
-	}
+	enough := halfTime(ctx)
+	out.pos.idleRuns++
 	if err := f.findOrphans(ctx, req, out); err != nil {
 		return err
 	}
@@ -464,30 +581,66 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 	if err != nil {
 		return err
 	}
-	untracked += len(out.orphans)
-	out.pos.idleRuns++
+	for _, o := range out.orphans {
+		if o.s.Queue != done { // it was counted
+			untracked++
+		}
+	}
 	thorough := out.pos.idleRuns%rotateEvery == 0
-	for (thorough || len(out.track) < untracked) && swept < lateSweep {
-		k, err := f.sweep(ctx, req, 2*idleSweep, out)
+	for swept := 0; (thorough || len(out.track) < untracked) && swept < lateSweep && !enough(); {
+		k, err := f.sweep(ctx, req, idlePage, out)
 		if err != nil {
 			return err
+		}
+		if len(out.track) >= maxForwardPage {
+			return nil // that is enough to begin with; the run may look again
 		}
 		if swept += k; k == 0 || thorough && out.pos.sweepID == "" && len(out.track) >= untracked {
 			break
 		}
 	}
+	run.idle = true
 	return nil
 }
 
-// findOrphans holds the next states against their raw traces.
+// tidy is what is left of idle where the whole backlog has been looked at.
+func (f *finder) tidy(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool, out *found) error {
+	run := f.notes(req.RunID)
+	if !claiming || len(out.candidates) >= n || run.idle {
+		return nil
+	}
+	out.pos.idleRuns++
+	err := f.findOrphans(ctx, req, out)
+	run.idle = err == nil
+	return err
+}
+
+// halfTime returns a function that reports whether half of the time until ctx's deadline
+// is over. The rest is for what follows a search: without it, where calls are slow, each
+// search would be given up just before its end, and begin anew.
+func halfTime(ctx context.Context) (over func() bool) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return func() bool { return false }
+	}
+	half := time.Until(deadline) / 2
+	return func() bool { return time.Until(deadline) < half }
+}
+
+// findOrphans holds the next states against their raw traces: those that wait, which
+// are counted, and in every [doneEvery]th run that comes here those that are done.
 func (f *finder) findOrphans(ctx context.Context, req *extract.ClaimRequest, out *found) error {
-	snaps, err := query(ctx, f.db.pendingByID(out.pos.orphanID, orphanPage))
+	q, at := f.db.pendingByID, &out.pos.orphanID
+	if out.pos.idleRuns%doneEvery == 0 {
+		q, at = f.db.doneByID, &out.pos.doneID
+	}
+	snaps, err := f.db.query(ctx, q(*at, orphanPage))
 	if err != nil {
 		return err
 	}
-	out.pos.orphanID = ""
+	*at = ""
 	if len(snaps) == orphanPage {
-		out.pos.orphanID = snaps[len(snaps)-1].Ref.ID
+		*at = snaps[len(snaps)-1].Ref.ID
 	}
 	refs := make([]*firestore.DocumentRef, len(snaps))
 	for i, snap := range snaps {
@@ -501,7 +654,7 @@ func (f *finder) findOrphans(ctx context.Context, req *extract.ClaimRequest, out
 	for _, snap := range snaps {
 		s := readState(snap)
 		yes, there := waiting[s.TraceID]
-		if !yes && !s.leased(now) && !out.seen[s.TraceID] {
+		if !yes && !(there && s.Queue == done) && !s.leased(now) && !out.seen[s.TraceID] {
 			out.orphans = append(out.orphans, orphan{s, !there})
 		}
 	}
@@ -530,12 +683,13 @@ func (f *finder) reload(ctx context.Context, now time.Time) error {
 	id, _ := fields["trace_id"].(string)
 	sweep, _ := fields["sweep_id"].(string)
 	orphan, _ := fields["orphan_id"].(string)
+	doneID, _ := fields["done_id"].(string)
 	idle, _ := fields["idle_runs"].(int64)
 	if first {
-		f.pos.sweepID, f.pos.orphanID = sweep, orphan
+		f.pos.sweepID, f.pos.orphanID, f.pos.doneID = sweep, orphan, doneID
 	}
 	f.pos.idleRuns = max(f.pos.idleRuns, idle)
-	p, ok := position{sweepID: sweep, orphanID: orphan, idleRuns: f.pos.idleRuns}.moved(fields["fetched_at"], id, now.Add(clockSkew))
+	p, ok := position{sweepID: sweep, orphanID: orphan, doneID: doneID, idleRuns: f.pos.idleRuns}.moved(fields["fetched_at"], id, now.Add(clockSkew))
 	if ok && p.key().compare(f.pos.key()) > 0 {
 		f.pos = p
 	}
@@ -547,10 +701,12 @@ func (f *finder) save(ctx context.Context, p position) error {
 	if p == f.pos {
 		return nil
 	}
-	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID, "orphan_id": p.orphanID, "idle_runs": p.idleRuns}
+	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID, "orphan_id": p.orphanID, "done_id": p.doneID, "idle_runs": p.idleRuns}
 	if p.traceID != "" {
 		fields["fetched_at"] = p.value()
 	}
+	ctx, cancel := f.db.attempt(ctx)
+	defer cancel()
 	_, err := f.db.meta("scan").Set(ctx, fields)
 	if err == nil {
 		f.pos = p

@@ -5,7 +5,7 @@
 // What is written goes in one atomic commit whose preconditions are the versions of the
 // documents that were read for it, so no lock is ever held: not across a model's call, nor
 // when a worker dies. A commit that lost a race is repeated on fresh documents; one whose
-// acknowledgement was lost is recognised by a mark that it left, and not repeated.
+// acknowledgement was lost is recognised by what it left, and not repeated.
 package firestore
 
 import (
@@ -71,8 +71,7 @@ type DB struct {
 
 	patience time.Duration // attemptTimeout
 	finder   finder
-	unsure   unsure
-	ledgers  chan struct{} // held by whoever changes the ledger: see inLedger
+	entries  entries
 
 	keyMu sync.Mutex
 	key   []byte
@@ -95,7 +94,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	db := &DB{client: client, project: o.Project, name: name, prefix: prefix, patience: attemptTimeout, ledgers: make(chan struct{}, 1)}
+	db := &DB{client: client, project: o.Project, name: name, prefix: prefix, patience: attemptTimeout, entries: entries{making: make(chan struct{}, 1)}}
 	db.finder = newFinder(db, o.Task, o.Tasks)
 	return db, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"cloud.google.com/go/firestore"
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -29,6 +30,7 @@ type indexFile struct {
 	}
 	FieldOverrides []struct {
 		CollectionGroup, FieldPath string
+		TTL                        bool
 		Indexes                    []any
 	}
 }
@@ -192,10 +194,13 @@ func shapes(db *DB) map[string]firestore.Query {
 		"unprocessed": db.unprocessed(), "by id": db.unprocessedByID("", 1), "by id after": db.unprocessedByID("a", 1),
 		"by age": db.unprocessedByAge(sortValue{}, "x", 1), "by age after": db.unprocessedByAge(sortValue{"x", "a"}, "x", 1),
 		"pending by id": db.pendingByID("", 1), "pending by id after": db.pendingByID("a", 1),
+		"done by id": db.doneByID("", 1), "done by id after": db.doneByID("a", 1),
 		"flags":  db.flags([]*firestore.DocumentRef{db.raw("a"), db.raw("b")}),
 		"oldest": db.oldestUnprocessed(1),
-		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", 1),
-		"pending": db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
+		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", nil, 1), "due after": db.dueStates("x", &turn{"x", "a"}, 1),
+		"oldest parked": db.oldestParked(1), "errors of": byID(db.errorsOf("t")), "answers for": byID(db.answersFor("t")),
+		"revisions": byID(db.revisions("t").Query),
+		"pending":   db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
 		"history":     db.historyOf("a", 1),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),
 	}
@@ -203,15 +208,36 @@ func shapes(db *DB) map[string]firestore.Query {
 		"quarantined states": db.stateList(extract.StateQuery{Quarantined: true})}
 	for i := range 8 { // every combination of filters
 		on := func(bit int, value string) string { return strings.Repeat(value, i>>bit&1) }
-		lists[fmt.Sprint("patterns ", i)] = db.patternList(extract.PatternQuery{FailureType: evalforge.FailureType(on(0, "other")),
-			Severity: evalforge.Severity(on(1, "low")), Fingerprint: on(2, "f")})
 		lists[fmt.Sprint("errors ", i)] = db.errorList(extract.ErrorQuery{RunID: on(0, "r"), TraceID: on(1, "t")})
 	}
 	for name, l := range lists {
 		all[name] = l.page(1, nil)
 		all[name+" after"] = l.page(1, &store.Cursor{Time: "t", ID: "i"})
 	}
+	patternShapes(db, all)
 	return all
+}
+
+// patternShapes adds the queries for patterns, with every combination of filters.
+func patternShapes(db *DB, all map[string]firestore.Query) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, dir := range []firestore.Direction{firestore.Asc, firestore.Desc} {
+		all[fmt.Sprint("end of group ", dir)] = db.endOfGroup("f", dir)
+	}
+	for i := range 1 << 8 {
+		on := func(bit int, value string) string { return strings.Repeat(value, i>>bit&1) }
+		q := extract.PatternQuery{FailureType: evalforge.FailureType(on(0, "other")), Severity: evalforge.Severity(on(1, "low")),
+			Fingerprint: on(2, "f"), RunID: on(3, "r"), Service: on(4, "s"), Model: on(5, "m"), MinConfidence: float64(i >> 6 & 1)}
+		if i>>7&1 == 1 {
+			q.Since, q.Until = now, now
+		}
+		all[fmt.Sprint("tally ", i>>7)] = db.tallied(extract.StatsQuery{Since: q.Since, Until: q.Until})
+		for _, q.Sort = range extract.Sorts() {
+			for n, part := range slices.Concat(db.patternParts(q, nil), db.patternParts(q, &store.Cursor{Rank: "2", Time: "t", ID: "i"})) {
+				all[fmt.Sprint("patterns ", i, q.Sort, n)] = part
+			}
+		}
+	}
 }
 
 func structured(t *testing.T, q firestore.Query) *pb.StructuredQuery {
@@ -271,19 +297,16 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 	}
 }
 
-// TestDeployFile: the Firebase tools find the indexes by firebase.json.
-func TestDeployFile(t *testing.T) {
-	text, err := os.ReadFile("../../../firebase.json")
-	if err != nil {
-		t.Fatal(err)
+// TestRecordsExpire: what is deleted by its age is so by a policy of exactly these.
+func TestRecordsExpire(t *testing.T) {
+	var got []string
+	for _, o := range readIndexes(t).FieldOverrides {
+		if o.TTL {
+			got = append(got, o.CollectionGroup+"."+o.FieldPath)
+		}
 	}
-	var f struct {
-		Firestore []struct{ Database, Indexes string }
-	}
-	if err := json.Unmarshal(text, &f); err != nil {
-		t.Fatal(err)
-	}
-	if len(f.Firestore) != 1 || f.Firestore[0].Database != DefaultDatabase || f.Firestore[0].Indexes != "firestore.indexes.json" {
-		t.Errorf("firebase.json: %s", text)
+	slices.Sort(got)
+	if want := []string{DefaultPrefix + answers + "." + expiryField, DefaultPrefix + errorDocs + "." + expiryField, DefaultPrefix + runs + "." + expiryField}; !slices.Equal(got, want) {
+		t.Errorf("these expire: %q, want %q", got, want)
 	}
 }

@@ -50,13 +50,15 @@ func TestPoison(t *testing.T) {
 		}
 		return nil
 	}}
-	met := 0
-	for met < poison { // every one has its first try
+	met := map[string]bool{}
+	for len(met) < poison { // every one has its first try
 		r := run(t, engine(t, db, analyzer, extract.Options{Concurrency: 8}), 500)
 		if r.StoredCount > 0 || r.PickedUpCount == 0 {
 			t.Fatalf("a run stored %d and picked up %d traces", r.StoredCount, r.PickedUpCount)
 		}
-		met += r.PickedUpCount
+		for _, o := range r.TraceOutcomes {
+			met[o.SourceTraceID] = true
+		}
 	}
 
 	for name, good := range map[string]func() (id string){
@@ -167,6 +169,36 @@ func TestNoRoomForTheFlag(t *testing.T) {
 	s, err := db.State(t.Context(), "edge")
 	if err != nil || s.QuarantinedAt.IsZero() || s.LastErrorType != evalforge.Oversize {
 		t.Errorf("state %+v, error %v; want quarantine for oversize", s, err)
+	}
+}
+
+// TestWhatPutTakesCanBeCommitted: the longest trace that PutTrace takes has room for what
+// the end of its extraction adds; one byte more is refused.
+func TestWhatPutTakesCanBeCommitted(t *testing.T) {
+	db := open(t, emulator.Project())
+	put := func(n int) error {
+		tr := raw("edge", 0)
+		tr.Payload = fmt.Appendf(nil, `{"prompt":%q,"response":"r"}`, strings.Repeat("x", n))
+		_, err := db.PutTrace(t.Context(), tr)
+		return err
+	}
+	fits, over := maxDocument-4096, maxDocument
+	for over-fits > 1 {
+		if mid := (fits + over) / 2; put(mid) == nil {
+			fits = mid
+		} else {
+			over = mid
+		}
+	}
+	if err := put(over); extract.KindOf(err) != extract.KindOversize {
+		t.Errorf("a byte more than fits: %v, want a failure for its size", err)
+	}
+	if err := put(fits); err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, engine(t, db, &script{}, extract.Options{}), 1)
+	if tr, err := db.Trace(t.Context(), "edge"); err != nil || r.StoredCount != 1 || !tr.Processed {
+		t.Errorf("stored %d, processed %v, error %v: %+v", r.StoredCount, tr.Processed, err, r.TraceOutcomes)
 	}
 }
 

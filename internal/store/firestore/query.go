@@ -67,7 +67,7 @@ func (db *DB) stillUnprocessed(ctx context.Context, refs []*firestore.DocumentRe
 	var mu sync.Mutex
 	waiting := map[string]bool{}
 	err := each(slices.Collect(slices.Chunk(refs, maxIn)), func(part []*firestore.DocumentRef) error {
-		snaps, err := query(ctx, db.flags(part))
+		snaps, err := db.query(ctx, db.flags(part))
 		if err != nil {
 			return err
 		}
@@ -89,8 +89,18 @@ func (db *DB) readyStates(after *sortKey, limit int) firestore.Query {
 	return q
 }
 
-func (db *DB) dueStates(now string, limit int) firestore.Query {
-	return db.collection(states).Where("due_at", "<=", now).OrderBy("due_at", firestore.Asc).Limit(limit)
+// dueStates lists states of traces that were tried before and are due, in their order.
+func (db *DB) dueStates(now string, after *turn, limit int) firestore.Query {
+	q := db.collection(states).Where("due_at", "<=", now).OrderBy("due_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if after != nil {
+		q = q.StartAfter(after.dueAt, after.id)
+	}
+	return q
+}
+
+// oldestParked lists states of traces that were tried before by the age of the traces.
+func (db *DB) oldestParked(limit int) firestore.Query {
+	return db.collection(states).Where("queue", "==", parked).OrderBy("fetched_at", firestore.Asc).Limit(limit)
 }
 
 func (db *DB) pendingStates() firestore.Query {
@@ -100,6 +110,15 @@ func (db *DB) pendingStates() firestore.Query {
 // pendingByID lists states of traces that are not done, as the states know.
 func (db *DB) pendingByID(after string, limit int) firestore.Query {
 	q := db.pendingStates().OrderBy(firestore.DocumentID, firestore.Asc).Limit(limit)
+	if after != "" {
+		q = q.StartAfter(after)
+	}
+	return q
+}
+
+// doneByID lists states of traces that are done.
+func (db *DB) doneByID(after string, limit int) firestore.Query {
+	q := byID(db.collection(states).Where("queue", "==", done)).Limit(limit)
 	if after != "" {
 		q = q.StartAfter(after)
 	}
@@ -125,12 +144,21 @@ func (db *DB) quarantinedStates() firestore.Query {
 
 // countUntracked returns how many unprocessed traces more than states there are.
 func (db *DB) countUntracked(ctx context.Context) (int, error) {
-	raw, err := count(ctx, db.unprocessed())
+	raw, err := db.count(ctx, db.unprocessed())
 	if err != nil {
 		return 0, err
 	}
-	tracked, err := count(ctx, db.pendingStates())
+	tracked, err := db.count(ctx, db.pendingStates())
 	return raw - tracked, err
+}
+
+// errorsOf and answersFor are of one trace, in any order.
+func (db *DB) errorsOf(traceID string) firestore.Query {
+	return db.collection(errorDocs).Where("source_trace_id", "==", traceID)
+}
+
+func (db *DB) answersFor(traceID string) firestore.Query {
+	return db.answerDocs().Where("trace_id", "==", traceID)
 }
 
 // A listQuery is a list, newest first.
@@ -157,14 +185,6 @@ func (l listQuery) page(limit int, after *store.Cursor) firestore.Query {
 
 func (db *DB) list(collection, time string) listQuery {
 	return listQuery{collection, time, db.collection(collection).Query}
-}
-
-func (db *DB) patternList(q extract.PatternQuery) listQuery {
-	l := db.list(patterns, "extracted_at")
-	l.filter("failure_type", string(q.FailureType))
-	l.filter("severity", string(q.Severity))
-	l.filter("fingerprint", q.Fingerprint)
-	return l
 }
 
 func (db *DB) runList() listQuery { return db.list(runs, "started_at") }

@@ -14,9 +14,11 @@ import (
 	"github.com/evalforge/evalforge/internal/store"
 )
 
-func (db *DB) answerDoc(key string) *firestore.DocumentRef {
-	return db.collection(states).Doc("-").Collection(db.prefix + answers).Doc(key)
+func (db *DB) answerDocs() *firestore.CollectionRef {
+	return db.collection(states).Doc("-").Collection(db.prefix + answers)
 }
+
+func (db *DB) answerDoc(key string) *firestore.DocumentRef { return db.answerDocs().Doc(key) }
 
 // Answer implements [extract.Answers].
 func (db *DB) Answer(ctx context.Context, key string) (extract.KeptAnswer, error) {
@@ -49,6 +51,7 @@ func (db *DB) SaveAnswer(ctx context.Context, a extract.KeptAnswer) error {
 		return fmt.Errorf("save answer: %w", err)
 	}
 	fields := map[string]any{"trace_id": a.TraceID, "saved_at": a.SavedAt.String(), "doc": string(doc)}
+	expire(fields, a.SavedAt)
 	if err := checkSize(db.answerDoc(a.Key).Path, fields); err != nil {
 		return fmt.Errorf("save answer: %w", err)
 	}
@@ -85,8 +88,6 @@ func (db *DB) replaced(ctx context.Context, s *state, next map[string]any) (*rev
 	if n == 0 && s.ExtractedDigest == "" {
 		return nil, nil // the first pattern of the trace
 	}
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
 	snap, err := db.get(ctx, db.collection(patterns).Doc(s.TraceID))
 	if err != nil || !snap.Exists() || reflect.DeepEqual(snap.Data(), next) {
 		return nil, err

@@ -65,8 +65,8 @@ func fetchedAt(v any) string {
 
 // Where a trace stands in the queue.
 const (
-	ready       = "ready"       // waits to be claimed
-	parked      = "parked"      // leased or backing off, until due_at
+	ready       = "ready"       // fresh: no attempt is counted
+	parked      = "parked"      // tried before: leased, backing off, or waiting for its next turn
 	quarantined = "quarantined" // out of the queue until it is retried by hand or changed
 	done        = "done"        // processed
 )
@@ -76,7 +76,7 @@ const (
 // serves can return:
 //
 //	ready_at  fetched_at, while ready
-//	due_at    when the lease or the backoff ends, while parked
+//	due_at    when the lease or the backoff ends, while parked; "" if there is neither
 //	pending   true, while not done
 type state struct {
 	extract.State
@@ -87,12 +87,15 @@ type state struct {
 	// RawVersion is the update time of the raw document that Digest was last compared
 	// with: one of another version may have changed.
 	RawVersion string `json:"raw_version"`
-	// Mark is of the last change other than a claim, by which its writer knows it again
-	// when the acknowledgement was lost.
+	// Mark is of the last change that was neither a claim nor the end of a lease, by which
+	// its writer knows it again when the acknowledgement was lost.
 	Mark string `json:"mark"`
 	// Revisions counts the patterns that were committed; or is 1 if one may be there all
 	// the same.
 	Revisions int `json:"revisions,omitempty"`
+	// Ended is how the last lease that was committed or failed ended, and its token: by
+	// this anybody knows that end again.
+	Ended string `json:"ended"`
 
 	exists  bool
 	version time.Time
@@ -128,11 +131,10 @@ func (s *state) due(req *extract.ClaimRequest) bool {
 	return s.QuarantinedAt.IsZero() && !s.leased(now) && (named || !s.backsOff(now)) && !slices.Contains(s.Runs, req.RunID)
 }
 
-// suspect reports whether the raw document may have changed since the trace was
-// quarantined or began to back off.
-func (s *state) suspect(version time.Time, now time.Time) bool {
-	stuck := !s.QuarantinedAt.IsZero() || s.backsOff(now)
-	return stuck && s.RawVersion != versionText(version)
+// suspect reports whether the raw document may have changed since an attempt at it, so
+// that it is fresh, whatever the state says.
+func (s *state) suspect(version time.Time) bool {
+	return (s.Attempts > 0 || !s.QuarantinedAt.IsZero() || !s.RetryAt.IsZero()) && s.RawVersion != versionText(version)
 }
 
 func versionText(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
@@ -157,22 +159,15 @@ func (s *state) place(processed bool) {
 		s.Queue = done
 	case !s.QuarantinedAt.IsZero():
 		s.Queue = quarantined
-	case s.LeaseToken != "" || !s.RetryAt.IsZero():
+	case s.Attempts > 0:
 		s.Queue = parked
 	default:
 		s.Queue = ready
 	}
 }
 
-func (s *state) dueAt() string {
-	if s.LeaseToken != "" {
-		return s.LeaseUntil.String()
-	}
-	return s.RetryAt.String()
-}
-
 func (s *state) fields() (map[string]any, error) {
-	for _, text := range []*string{&s.LeaseOwner, &s.LeaseToken, &s.LastError} {
+	for _, text := range []*string{&s.LeaseOwner, &s.LeaseToken, &s.LastError, &s.Ended} {
 		*text = strings.ToValidUTF8(*text, "\uFFFD")
 	}
 	if s.Runs == nil {
@@ -186,7 +181,7 @@ func (s *state) fields() (map[string]any, error) {
 	case ready:
 		m["ready_at"] = s.FetchedAt
 	case parked:
-		m["due_at"] = s.dueAt()
+		m["due_at"] = s.DueAt().String()
 	}
 	if s.Queue != done {
 		m["pending"] = true

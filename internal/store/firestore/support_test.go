@@ -111,8 +111,9 @@ func run(t testing.TB, e *extract.Engine, batch int) evalforge.Run {
 }
 
 // A meter counts what Firestore bills: documents returned (at least one per query), one
-// read per 1,000 documents counted, and documents written; and the bytes received.
-type meter struct{ reads, writes, calls, bytes atomic.Int64 }
+// read per 1,000 documents counted, and documents written; and the bytes received, and the
+// queries of raw traces.
+type meter struct{ reads, writes, calls, bytes, scans atomic.Int64 }
 
 func (m *meter) String() string {
 	return fmt.Sprintf("%d reads, %d writes, %d calls", m.reads.Load(), m.writes.Load(), m.calls.Load())
@@ -143,6 +144,20 @@ type meteredStream struct {
 	m    *meter
 	docs int64
 	once sync.Once
+}
+
+func (s *meteredStream) SendMsg(msg any) error {
+	q, agg := (*pb.StructuredQuery)(nil), false
+	switch msg := msg.(type) {
+	case *pb.RunQueryRequest:
+		q = msg.GetStructuredQuery()
+	case *pb.RunAggregationQueryRequest:
+		q, agg = msg.GetStructuredAggregationQuery().GetStructuredQuery(), true
+	}
+	if q != nil && (agg || q.From[0].CollectionId == DefaultPrefix+rawTraces) {
+		s.m.scans.Add(1)
+	}
+	return s.ClientStream.SendMsg(msg)
 }
 
 func (s *meteredStream) RecvMsg(msg any) error {

@@ -25,20 +25,6 @@ func (s *Store) Pattern(ctx context.Context, traceID string) (evalforge.Pattern,
 	return store.Decode[evalforge.Pattern]("failure_patterns", traceID, p.doc)
 }
 
-// Patterns implements [extract.Archive].
-func (s *Store) Patterns(ctx context.Context, q extract.PatternQuery) ([]evalforge.Pattern, string, error) {
-	match := func(p pattern) bool {
-		return (q.FailureType == "" || q.FailureType == p.failureType) &&
-			(q.Severity == "" || q.Severity == p.severity) &&
-			(q.Fingerprint == "" || q.Fingerprint == p.fingerprint)
-	}
-	return list(ctx, s, "failure_patterns", q.PageQuery, s.patterns, match,
-		func(p pattern) string { return p.at },
-		func(id string, p pattern) (evalforge.Pattern, error) {
-			return store.Decode[evalforge.Pattern]("failure_patterns", id, p.doc)
-		})
-}
-
 // Run implements [extract.Archive].
 func (s *Store) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 	if err := ctx.Err(); err != nil {

@@ -69,7 +69,7 @@ func (s *Store) due(req extract.ClaimRequest) []*record {
 	if len(req.TraceIDs) > 0 {
 		return s.named(req, now)
 	}
-	return s.queue.due(now, req.Limit, func(r *record) bool { return !slices.Contains(r.runs, req.RunID) })
+	return s.queue.due(now, req.Limit, req.Retries, func(r *record) bool { return !slices.Contains(r.runs, req.RunID) })
 }
 
 // named returns the records among req.TraceIDs that may be leased, backing off or not.
@@ -81,7 +81,7 @@ func (s *Store) named(req extract.ClaimRequest, now time.Time) []*record {
 			due = append(due, r)
 		}
 	}
-	slices.SortFunc(due, byAge)
+	slices.SortFunc(due, byTurn(req.Retries))
 	due = slices.Compact(due)
 	return due[:min(len(due), req.Limit)]
 }
@@ -93,6 +93,12 @@ func (s *Store) held(l extract.Lease) (*record, error) {
 		return nil, fmt.Errorf("trace %s: %w", l.TraceID, extract.ErrLeaseLost)
 	}
 	return r, nil
+}
+
+// repeats reports whether l has already ended so. The caller has s.mu.
+func (s *Store) repeats(l extract.Lease, end ending) bool {
+	r := s.records[l.TraceID]
+	return r != nil && r.ended == end
 }
 
 // Renew implements [extract.Queue].
@@ -127,27 +133,32 @@ func (s *Store) Commit(ctx context.Context, l extract.Lease, res extract.Result)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	var doc []byte
+	var stored pattern
 	if p != nil {
-		if doc, err = store.Encode(p); err != nil {
+		if stored, err = newPattern(p); err != nil {
 			return fmt.Errorf("commit %s: %w", l.TraceID, err)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	end := ending{"commit", l.Token}
+	if s.repeats(l, end) {
+		return nil
+	}
 	r, err := s.held(l)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	if p != nil {
-		s.keepHistory(l.TraceID, doc)
-		s.patterns[l.TraceID] = pattern{document{p.ExtractedAt.String(), doc}, p.FailureType, p.Severity, p.Fingerprint}
+		s.keepHistory(l.TraceID, stored.doc)
+		s.patterns[l.TraceID] = stored
 	}
 	s.queue.remove(r)
 	if r.digest == l.Digest {
 		r.processed, r.processAt = true, evalforge.At(res.At)
 	}
 	r.dropLease()
+	r.ended = end
 	st := &r.state
 	st.Attempts, st.ExtractedDigest, st.UpdatedAt = 0, res.Digest, evalforge.At(res.At)
 	st.LastError, st.LastErrorType = "", ""
@@ -169,6 +180,10 @@ func (s *Store) Fail(ctx context.Context, l extract.Lease, f extract.Failure) er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	end := ending{"fail", l.Token}
+	if s.repeats(l, end) {
+		return nil
+	}
 	r, err := s.held(l)
 	if err != nil {
 		return fmt.Errorf("fail: %w", err)
@@ -176,6 +191,7 @@ func (s *Store) Fail(ctx context.Context, l extract.Lease, f extract.Failure) er
 	s.putError(f.Error, doc)
 	s.queue.remove(r)
 	r.dropLease()
+	r.ended = end
 	st := &r.state
 	st.LastError, st.LastErrorType, st.UpdatedAt = f.Error.ErrorMessage, f.Error.ErrorType, evalforge.At(f.Error.RecordedAt.Time)
 	switch {

@@ -46,8 +46,12 @@ type record struct {
 	place int   // in it
 
 	runs  []string // recent claimers, the last one last
+	ended ending   // of the last lease that was committed or failed
 	state extract.State
 }
+
+// An ending is how a lease ended.
+type ending struct{ how, token string }
 
 func (r *record) claimed() bool       { return len(r.runs) > 0 }
 func (r *record) quarantined() bool   { return !r.state.QuarantinedAt.IsZero() }
@@ -58,15 +62,9 @@ func (r *record) leased(now time.Time) bool {
 	return r.state.LeaseToken != "" && now.Before(r.state.LeaseUntil.Time)
 }
 
-// waitsUntil is when the lease or the backoff ends; a record never has both.
-func (r *record) waitsUntil() time.Time {
-	if r.state.LeaseToken != "" {
-		return r.state.LeaseUntil.Time
-	}
-	return r.state.RetryAt.Time
-}
+func (r *record) tried() bool { return r.state.Attempts > 0 }
 
-func (r *record) due(now time.Time) bool { return r.pending() && !now.Before(r.waitsUntil()) }
+func (r *record) dueAt() time.Time { return r.state.DueAt().Time }
 
 func (r *record) dropLease() {
 	r.state.LeaseOwner, r.state.LeaseToken, r.state.LeaseUntil = "", "", evalforge.Timestamp{}
@@ -89,9 +87,7 @@ type document struct {
 
 type pattern struct {
 	document
-	failureType evalforge.FailureType
-	severity    evalforge.Severity
-	fingerprint string
+	value evalforge.Pattern // for matching only: what is handed out is decoded anew
 }
 
 type keptAnswer struct {

@@ -7,33 +7,52 @@ import (
 )
 
 // A queue orders the pending records, so that finding the due ones costs in proportion
-// to how many are taken, not to how many there are. A record is either ready, in the
-// order in which it will be claimed, or parked until its lease or backoff ends.
+// to how many are taken, not to how many there are.
 type queue struct {
-	ready  line // the oldest first
-	parked line // the next to become due first
+	fresh line // never tried, the oldest first
+	tried line // the first to be due first
 }
 
 func newQueue() queue {
 	return queue{
-		ready:  line{before: func(a, b *record) bool { return byAge(a, b) < 0 }},
-		parked: line{before: func(a, b *record) bool { return a.waitsUntil().Before(b.waitsUntil()) }},
+		fresh: line{before: func(a, b *record) bool { return byAge(a, b) < 0 }},
+		tried: line{before: func(a, b *record) bool { return byDue(a, b) < 0 }},
 	}
 }
 
-// byAge is the order of claiming.
+// byAge is the order in which fresh records are claimed.
 func byAge(a, b *record) int {
 	return cmp.Or(cmp.Compare(a.fetchedAt, b.fetchedAt), cmp.Compare(a.id, b.id))
+}
+
+// byDue is the order in which records tried before are claimed.
+func byDue(a, b *record) int {
+	return cmp.Or(a.dueAt().Compare(b.dueAt()), cmp.Compare(a.id, b.id))
+}
+
+// byTurn is the order of claiming.
+func byTurn(retries bool) func(a, b *record) int {
+	return func(a, b *record) int {
+		switch {
+		case a.tried() && b.tried():
+			return byDue(a, b)
+		case !a.tried() && !b.tried():
+			return byAge(a, b)
+		case a.tried() == retries:
+			return -1
+		}
+		return 1
+	}
 }
 
 // add takes a record in; one that is not pending is ignored.
 func (q *queue) add(r *record) {
 	switch {
 	case !r.pending():
-	case r.waitsUntil().IsZero():
-		heap.Push(&q.ready, r)
+	case r.tried():
+		heap.Push(&q.tried, r)
 	default:
-		heap.Push(&q.parked, r)
+		heap.Push(&q.fresh, r)
 	}
 }
 
@@ -46,21 +65,30 @@ func (q *queue) remove(r *record) {
 }
 
 // due returns the first records, at most limit, that are due and that accept takes.
-func (q *queue) due(now time.Time, limit int, accept func(*record) bool) []*record {
-	for q.parked.Len() > 0 && !now.Before(q.parked.records[0].waitsUntil()) {
-		heap.Push(&q.ready, heap.Pop(&q.parked))
+func (q *queue) due(now time.Time, limit int, retries bool, accept func(*record) bool) []*record {
+	first, second := &q.fresh, &q.tried
+	if retries {
+		first, second = second, first
 	}
+	due := first.due(now, limit, accept)
+	return append(due, second.due(now, limit-len(due), accept)...)
+}
+
+func (l *line) due(now time.Time, limit int, accept func(*record) bool) []*record {
 	var due, passed []*record
-	for len(due) < limit && q.ready.Len() > 0 {
-		r := heap.Pop(&q.ready).(*record)
+	for len(due) < limit && l.Len() > 0 {
+		r := l.records[0]
+		if r.tried() && now.Before(r.dueAt()) {
+			break // and so are all behind it
+		}
+		heap.Pop(l)
 		passed = append(passed, r)
-		// One may have been made ready for a clock that is ahead of this one.
-		if r.due(now) && accept(r) {
+		if !now.Before(r.dueAt()) && accept(r) {
 			due = append(due, r)
 		}
 	}
 	for _, r := range passed {
-		heap.Push(&q.ready, r)
+		heap.Push(l, r)
 	}
 	return due
 }

@@ -23,12 +23,11 @@ const (
 	sqlReplaceTrace = `UPDATE raw_traces SET digest = ?2, processed_at = '', doc = ?3 WHERE trace_id = ?1`
 
 	// A live lease stays: its holder's commit finds the changed digest.
-	sqlRequeueChanged = `UPDATE extraction_state SET fetched_at = ?2, attempts = 0, retry_at = '', quarantined_at = '',
-			status = CASE WHEN lease_token <> '' THEN 'parked' ELSE 'ready' END
+	sqlRequeueChanged = `UPDATE extraction_state SET fetched_at = ?2, attempts = 0, retry_at = '', quarantined_at = '', status = 'ready'
 		WHERE trace_id = ?1`
 
 	sqlRequeueUnchanged = `UPDATE extraction_state SET fetched_at = ?2,
-			status = CASE WHEN quarantined_at <> '' THEN 'quarantined' WHEN due_at <> '' THEN 'parked' ELSE 'ready' END
+			status = CASE WHEN quarantined_at <> '' THEN 'quarantined' WHEN attempts > 0 THEN 'parked' ELSE 'ready' END
 		WHERE trace_id = ?1`
 
 	sqlTrace   = `SELECT doc, processed_at FROM raw_traces WHERE trace_id = ?1`
@@ -143,11 +142,6 @@ func get[T any](ctx context.Context, db *DB, collection, query, id string) (T, e
 	return store.Decode[T](collection, id, doc)
 }
 
-// Patterns implements [extract.Archive].
-func (db *DB) Patterns(ctx context.Context, q extract.PatternQuery) ([]evalforge.Pattern, string, error) {
-	return list(ctx, db, patternsQuery(q), q.PageQuery, decodeDoc[evalforge.Pattern])
-}
-
 // Runs implements [extract.Archive].
 func (db *DB) Runs(ctx context.Context, q extract.PageQuery) ([]evalforge.Run, string, error) {
 	return list(ctx, db, runsQuery(), q, decodeDoc[evalforge.Run])
@@ -164,14 +158,6 @@ func (db *DB) States(ctx context.Context, q extract.StateQuery) ([]extract.State
 		s, err := scanState(rows.Scan)
 		return store.Cursor{Time: s.UpdatedAt.String(), ID: s.TraceID}, s, err
 	})
-}
-
-func patternsQuery(q extract.PatternQuery) listQuery {
-	l := listQuery{table: "failure_patterns", time: "extracted_at", id: "trace_id"}
-	l.filter("failure_type", string(q.FailureType))
-	l.filter("severity", string(q.Severity))
-	l.filter("fingerprint", q.Fingerprint)
-	return l
 }
 
 func runsQuery() listQuery {

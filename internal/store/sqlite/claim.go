@@ -14,53 +14,37 @@ import (
 )
 
 // The queries of the queue. Those that find traces ask for a status other than
-// processed, or for a due_at that is not empty, although the rest of the condition
-// implies it: that is how SQLite sees that a partial index holds all the rows it needs.
+// processed, although the rest of the condition implies it: that is how SQLite sees that
+// a partial index holds all the rows it needs.
 const (
-	// sqlUnpark makes the traces ready whose lease or backoff has ended. Each is
-	// moved once per wait, so the cost is paid by whoever parked it.
-	sqlUnpark = `UPDATE extraction_state SET status = 'ready'
-		WHERE status = 'parked' AND due_at <> '' AND due_at <= ?1`
-
 	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.extracted_digest, r.digest, r.doc `
 
-	// due_at is compared again for those made ready by a process whose clock is ahead.
-	sqlReady = sqlClaimColumns + `FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id
-		WHERE s.status = 'ready' AND s.status <> 'processed' AND s.due_at <= ?1
-			AND NOT EXISTS (SELECT 1 FROM json_each(s.runs) WHERE value = ?2)
-		ORDER BY s.fetched_at, s.trace_id LIMIT ?3`
+	sqlClaimFrom = `FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id `
 
-	// sqlPeek finds what sqlUnpark and then sqlReady would.
-	sqlPeek = sqlClaimColumns + `FROM (
-			SELECT * FROM (SELECT trace_id, fetched_at FROM extraction_state
-				WHERE status = 'ready' AND status <> 'processed' AND due_at <= ?1
-					AND NOT EXISTS (SELECT 1 FROM json_each(runs) WHERE value = ?2)
-				ORDER BY fetched_at, trace_id LIMIT ?3)
-			UNION ALL
-			SELECT * FROM (SELECT trace_id, fetched_at FROM extraction_state
-				WHERE status = 'parked' AND due_at <> '' AND due_at <= ?1
-					AND NOT EXISTS (SELECT 1 FROM json_each(runs) WHERE value = ?2)
-				ORDER BY fetched_at, trace_id LIMIT ?3)
-		) d CROSS JOIN extraction_state s ON s.trace_id = d.trace_id CROSS JOIN raw_traces r ON r.trace_id = d.trace_id
-		ORDER BY d.fetched_at, d.trace_id LIMIT ?3`
+	sqlNotByRun = ` AND NOT EXISTS (SELECT 1 FROM json_each(s.runs) WHERE value = ?2) `
+
+	// A fresh trace is leased if it was written anew while somebody worked on it.
+	sqlFresh = sqlClaimColumns + sqlClaimFrom + `WHERE s.status = 'ready' AND s.status <> 'processed' AND s.due_at <= ?1` + sqlNotByRun +
+		`ORDER BY s.fetched_at, s.trace_id LIMIT ?3`
+
+	sqlTried = sqlClaimColumns + sqlClaimFrom + `WHERE s.status = 'parked' AND s.due_at <= ?1` + sqlNotByRun +
+		`ORDER BY s.due_at, s.trace_id LIMIT ?3`
 
 	sqlNamed = sqlClaimColumns + `FROM (SELECT DISTINCT value AS trace_id FROM json_each(?4)) n
 			CROSS JOIN extraction_state s ON s.trace_id = n.trace_id CROSS JOIN raw_traces r ON r.trace_id = n.trace_id
-		WHERE s.status IN ('ready', 'parked') AND s.lease_until <= ?1
-			AND NOT EXISTS (SELECT 1 FROM json_each(s.runs) WHERE value = ?2)
-		ORDER BY s.fetched_at, s.trace_id LIMIT ?3`
+		WHERE s.status IN ('ready', 'parked') AND s.lease_until <= ?1` + sqlNotByRun +
+		`ORDER BY (s.status = 'parked') <> ?5, CASE s.status WHEN 'ready' THEN s.fetched_at ELSE s.due_at END, s.trace_id LIMIT ?3`
 
 	sqlLease = `UPDATE extraction_state SET status = 'parked', run_id = ?2, runs = ?3, attempts = attempts + 1,
 			lease_owner = ?4, lease_token = ?5, lease_until = ?6, retry_at = '', updated_at = ?7
 		WHERE trace_id = ?1`
 
-	sqlRenew = `UPDATE extraction_state SET status = 'parked', lease_until = ?3 WHERE trace_id = ?1 AND lease_token = ?2`
+	sqlRenew = `UPDATE extraction_state SET lease_until = ?3 WHERE trace_id = ?1 AND lease_token = ?2`
 
-	sqlClaimedDigest = `SELECT r.digest FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id
-		WHERE s.trace_id = ?1 AND s.lease_token = ?2`
+	sqlLeased = `SELECT r.digest, s.attempts, s.lease_token = ?2, s.ended = ?3 ` + sqlClaimFrom + `WHERE s.trace_id = ?1`
 
 	sqlCommitState = `UPDATE extraction_state SET status = ?2, attempts = 0, lease_owner = '', lease_token = '', lease_until = '',
-			last_error = '', last_error_type = '', extracted_digest = ?3, updated_at = ?4
+			last_error = '', last_error_type = '', extracted_digest = ?3, updated_at = ?4, ended = ?5
 		WHERE trace_id = ?1`
 
 	// A document that SQLite cannot edit (not JSON, or nested over 1,000 levels deep)
@@ -69,15 +53,17 @@ const (
 			doc = CASE WHEN json_valid(doc) THEN json_set(doc, '$.processed', json('true'), '$.processed_at', ?2) ELSE doc END
 		WHERE trace_id = ?1`
 
-	sqlPutPattern = `INSERT INTO failure_patterns (trace_id, extracted_at, failure_type, severity, fingerprint, doc)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-		ON CONFLICT (trace_id) DO UPDATE SET extracted_at = ?2, failure_type = ?3, severity = ?4, fingerprint = ?5, doc = ?6`
+	sqlPutPattern = `INSERT INTO failure_patterns (trace_id, extracted_at, failure_type, severity, fingerprint, doc,
+			trigger_label, service_name, model, run_id, confidence, verified)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+		ON CONFLICT (trace_id) DO UPDATE SET extracted_at = ?2, failure_type = ?3, severity = ?4, fingerprint = ?5, doc = ?6,
+			trigger_label = ?7, service_name = ?8, model = ?9, run_id = ?10, confidence = ?11, verified = ?12`
 
 	sqlFail = `UPDATE extraction_state SET status = ?2, lease_owner = '', lease_token = '', lease_until = '',
-			retry_at = ?3, quarantined_at = ?4, last_error = ?5, last_error_type = ?6, updated_at = ?7
+			retry_at = ?3, quarantined_at = ?4, last_error = ?5, last_error_type = ?6, updated_at = ?7, ended = ?8
 		WHERE trace_id = ?1`
 
-	sqlRelease = `UPDATE extraction_state SET status = 'ready', attempts = max(attempts - 1, 0),
+	sqlRelease = `UPDATE extraction_state SET status = CASE WHEN attempts > 1 THEN 'parked' ELSE 'ready' END, attempts = max(attempts - 1, 0),
 			lease_owner = '', lease_token = '', lease_until = ''
 		WHERE trace_id = ?1 AND lease_token = ?2`
 
@@ -103,15 +89,8 @@ func (db *DB) Claim(ctx context.Context, req extract.ClaimRequest) ([]extract.Cl
 	}
 	var due []found
 	err := db.write(ctx, func(tx *sql.Tx) error {
-		query := sqlNamed
-		if len(req.TraceIDs) == 0 {
-			query = sqlReady
-			if _, err := tx.ExecContext(ctx, sqlUnpark, text(req.Now)); err != nil {
-				return err
-			}
-		}
 		var err error
-		if due, err = find(ctx, tx, query, req); err != nil {
+		if due, err = find(ctx, tx, req); err != nil {
 			return err
 		}
 		return lease(ctx, tx, due, req)
@@ -127,31 +106,41 @@ func (db *DB) Peek(ctx context.Context, req extract.ClaimRequest) ([]extract.Cla
 	if err := store.CheckPeek(req); err != nil {
 		return nil, err
 	}
-	query := sqlPeek
-	if len(req.TraceIDs) > 0 {
-		query = sqlNamed
+	tx, err := db.r.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, db.explain(ctx, "peek", err)
 	}
-	due, err := find(ctx, db.r, query, req)
+	defer tx.Rollback() // it only reads
+	due, err := find(ctx, tx, req)
 	if err != nil {
 		return nil, db.explain(ctx, "peek", err)
 	}
 	return claims(due, req), nil
 }
 
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
-
-func find(ctx context.Context, q querier, query string, req extract.ClaimRequest) ([]found, error) {
-	args := []any{text(req.Now), req.RunID, req.Limit}
+// find returns what req may lease, in the order of claiming.
+func find(ctx context.Context, tx *sql.Tx, req extract.ClaimRequest) ([]found, error) {
 	if len(req.TraceIDs) > 0 {
 		ids, err := json.Marshal(req.TraceIDs)
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, string(ids))
+		return findBy(ctx, tx, sqlNamed, text(req.Now), req.RunID, req.Limit, string(ids), req.Retries)
 	}
-	rows, err := q.QueryContext(ctx, query, args...)
+	first, second := sqlFresh, sqlTried
+	if req.Retries {
+		first, second = second, first
+	}
+	due, err := findBy(ctx, tx, first, text(req.Now), req.RunID, req.Limit)
+	if err != nil || len(due) == req.Limit {
+		return due, err
+	}
+	more, err := findBy(ctx, tx, second, text(req.Now), req.RunID, req.Limit-len(due))
+	return append(due, more...), err
+}
+
+func findBy(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]found, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -258,15 +247,45 @@ func affected(res sql.Result, err error) (int64, error) {
 	return res.RowsAffected()
 }
 
-// currentDigest returns the digest of the leased trace as it is now. It fails with
-// [extract.ErrLeaseLost] when l is not held, or the raw trace is gone.
-func currentDigest(ctx context.Context, tx *sql.Tx, l extract.Lease) (string, error) {
-	var digest string
-	err := tx.QueryRowContext(ctx, sqlClaimedDigest, l.TraceID, held(l)).Scan(&digest)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = lost(l)
+// A leased trace is what the end of a lease needs to know of its trace.
+type leased struct {
+	digest   string // as the trace is now
+	attempts int    // 0 if it was changed or retried since it was claimed
+}
+
+// errRepeated says that a lease has ended already, in the same way.
+var errRepeated = errors.New("the lease has ended so before")
+
+// end returns the trace whose lease ends. It fails with errRepeated when it has ended so
+// already, and with [extract.ErrLeaseLost] when l is not held, or the raw trace is gone.
+func end(ctx context.Context, tx *sql.Tx, l extract.Lease, ending string) (leased, error) {
+	var t leased
+	var ours sql.NullBool
+	var repeated bool
+	err := tx.QueryRowContext(ctx, sqlLeased, l.TraceID, held(l), ending).Scan(&t.digest, &t.attempts, &ours, &repeated)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return t, lost(l)
+	case err != nil:
+		return t, err
+	case repeated:
+		return t, errRepeated
+	case !ours.Bool:
+		return t, lost(l)
 	}
-	return digest, err
+	return t, nil
+}
+
+// ending is what is stored of how a lease ended.
+func ending(how string, l extract.Lease) string { return how + " " + l.Token }
+
+// writeEnd is write for the end of a lease: repeating it is no error.
+func (db *DB) writeEnd(ctx context.Context, op string, fn func(*sql.Tx) error) error {
+	err := db.write(ctx, fn)
+	if errors.Is(err, errRepeated) {
+		return nil
+	}
+	return db.explain(ctx, op, err)
 }
 
 // Commit implements [extract.Queue].
@@ -284,29 +303,30 @@ func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) e
 			return fmt.Errorf("commit %s: %w", l.TraceID, err)
 		}
 	}
-	err = db.write(ctx, func(tx *sql.Tx) error {
-		digest, err := currentDigest(ctx, tx, l)
+	how := ending("commit", l)
+	return db.writeEnd(ctx, "commit", func(tx *sql.Tx) error {
+		t, err := end(ctx, tx, l, how)
 		if err != nil {
 			return err
 		}
 		status := "ready" // ingestion brought another payload meanwhile
-		if digest == l.Digest {
+		if t.digest == l.Digest {
 			status = "processed"
 			if _, err := tx.ExecContext(ctx, sqlCommitTrace, l.TraceID, text(res.At)); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, sqlCommitState, l.TraceID, status, res.Digest, text(res.At)); err != nil {
+		if _, err := tx.ExecContext(ctx, sqlCommitState, l.TraceID, status, res.Digest, text(res.At), how); err != nil {
 			return err
 		}
 		if p == nil {
 			return nil
 		}
 		_, err = tx.ExecContext(ctx, sqlPutPattern, l.TraceID, p.ExtractedAt.String(), string(p.FailureType),
-			string(p.Severity), p.Fingerprint, string(doc))
+			string(p.Severity), p.Fingerprint, string(doc), evalforge.NormalizeLabel(p.TriggerCondition),
+			p.Provenance.ServiceName, p.Provenance.Model, p.Provenance.RunID, p.Confidence, extract.HasVerifiedQuote(p))
 		return err
 	})
-	return db.explain(ctx, "commit", err)
 }
 
 // Fail implements [extract.Queue].
@@ -318,26 +338,29 @@ func (db *DB) Fail(ctx context.Context, l extract.Lease, f extract.Failure) erro
 	if err != nil {
 		return fmt.Errorf("fail %s: %w", l.TraceID, err)
 	}
-	err = db.write(ctx, func(tx *sql.Tx) error {
-		digest, err := currentDigest(ctx, tx, l)
+	how := ending("fail", l)
+	return db.writeEnd(ctx, "fail", func(tx *sql.Tx) error {
+		t, err := end(ctx, tx, l, how)
 		if err != nil {
 			return err
 		}
 		status, retryAt, quarantinedAt := "ready", "", ""
+		if t.attempts > 0 {
+			status = "parked"
+		}
 		switch {
-		case digest != l.Digest: // another payload failed; this one has not been tried
+		case t.digest != l.Digest: // another payload failed; this one has not been tried
 		case f.Quarantine:
 			status, quarantinedAt = "quarantined", f.Error.RecordedAt.String()
-		case !f.RetryAt.IsZero():
-			status, retryAt = "parked", text(f.RetryAt)
+		default:
+			retryAt = text(f.RetryAt)
 		}
 		if _, err := tx.ExecContext(ctx, sqlFail, l.TraceID, status, retryAt, quarantinedAt,
-			f.Error.ErrorMessage, string(f.Error.ErrorType), f.Error.RecordedAt.String()); err != nil {
+			f.Error.ErrorMessage, string(f.Error.ErrorType), f.Error.RecordedAt.String(), how); err != nil {
 			return err
 		}
 		return putError(ctx, tx, f.Error, doc)
 	})
-	return db.explain(ctx, "fail", err)
 }
 
 // Release implements [extract.Queue].

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,75 @@ func claimOldestFirst(e *env) {
 			e.Errorf("claim of %d: got %q, want %q", limit, got, want)
 		}
 	}
+}
+
+// claimFreshFirst: what was tried before comes after everything fresh, however old it
+// is, in the order in which it became due; or before it, if it is asked for.
+func claimFreshFirst(e *env) {
+	dueAt := map[string]int{"failed-30": 30, "failed-12": 12, "failed-also-12": 12, "expired-20": 20, "failed-99": 99}
+	for id := range dueAt {
+		e.put(raw(id, 0))
+	}
+	e.put(raw("given-back", 0), raw("changed", 1), raw("retried", 2))
+	claimed := map[string]extract.Claim{}
+	for _, c := range e.claim("run_1", 10, minute(5)) {
+		claimed[c.TraceID] = c
+	}
+	for id, at := range dueAt {
+		c := claimed[id]
+		if strings.HasPrefix(id, "expired") {
+			e.must(e.s.Renew(e.ctx, c.Lease, minute(at)))
+			continue
+		}
+		f := failure(c, minute(6))
+		f.RetryAt = minute(at)
+		e.must(e.s.Fail(e.ctx, c.Lease, f))
+	}
+	// Given back, it was not tried; and what is tried anew is as good as fresh.
+	e.must(e.s.Release(e.ctx, claimed["given-back"].Lease))
+	for _, id := range []string{"changed", "retried"} {
+		e.must(e.s.Fail(e.ctx, claimed[id].Lease, quarantine(claimed[id], minute(6))))
+	}
+	e.put(changed(raw("changed", 1), `{"input":"another"}`))
+	e.must(e.s.Retry(e.ctx, "retried", minute(7)))
+	e.put(raw("new", 3), raw("newest", 4))
+
+	fresh := []string{"given-back", "changed", "retried", "new", "newest"}
+	tried := []string{"failed-12", "failed-also-12", "expired-20", "failed-30"}
+	e.wantDue(minute(40), slices.Concat(fresh, tried)...)
+	req := e.request("run_2", 1000, minute(40))
+	req.Retries = true
+	peeked, err := e.s.Peek(e.ctx, req)
+	e.must(err)
+	if got, want := claimedIDs(peeked), slices.Concat(tried, fresh); !slices.Equal(got, want) {
+		e.Errorf("due, retries first: got %q, want %q", got, want)
+	}
+	for _, want := range slices.Concat(tried[:2], fresh[:1], tried[2:], fresh[1:2]) {
+		req := e.request("run_3", 1, minute(40))
+		req.Retries = slices.Contains(tried, want)
+		claims, err := e.s.Claim(e.ctx, req)
+		e.must(err)
+		if got := claimedIDs(claims); !slices.Equal(got, []string{want}) {
+			e.Errorf("retries first %v: got %q, want %q", req.Retries, got, want)
+		}
+	}
+	req.RunID = "run_3" // without any due for it, the others are there
+	claims, err := e.s.Claim(e.ctx, req)
+	e.must(err)
+	if got := claimedIDs(claims); !slices.Equal(got, fresh[2:]) {
+		e.Errorf("without retries: got %q, want %q", got, fresh[2:])
+	}
+}
+
+// claimGivenBackRetry: a retry that was given back comes before the others.
+func claimGivenBackRetry(e *env) {
+	e.put(raw("a", 0), raw("b", 1))
+	for _, c := range e.claim("run_1", 2, minute(2)) {
+		e.must(e.s.Fail(e.ctx, c.Lease, failure(c, minute(2)))) // until minute 12
+	}
+	b := e.claim("run_2", 1, minute(13), "b")[0]
+	e.must(e.s.Release(e.ctx, b.Lease))
+	e.wantDue(minute(14), "b", "a")
 }
 
 func claimFields(e *env) {
@@ -89,7 +159,7 @@ func claimNamed(e *env) {
 	}
 	// Given back, it is due at once: its backoff ended when it was claimed by name.
 	e.must(e.s.Release(e.ctx, claims[0].Lease))
-	e.wantDue(minute(13), "backing", "unnamed")
+	e.wantDue(minute(13), "unnamed", "backing")
 }
 
 func claimBadRequests(e *env) {
@@ -132,7 +202,7 @@ func peekLeasesNothing(e *env) {
 	e.must(err)
 	claimed, err := e.s.Claim(e.ctx, req)
 	e.must(err)
-	if got, want := claimedIDs(claimed), []string{"expired", "failed", "free"}; !slices.Equal(got, want) {
+	if got, want := claimedIDs(claimed), []string{"free", "last", "expired"}; !slices.Equal(got, want) {
 		e.Errorf("claim after peek: got %q, want %q", got, want)
 	}
 	for i := range peeked {
@@ -251,6 +321,12 @@ func poisonAtTheHead(e *env) {
 	})
 	e.put(raw("fresh", 2))
 	e.claimOne("run_2", "fresh", minute(3))
+
+	// When leases and backoffs have ended, it still comes first.
+	e.put(raw("next", 3))
+	if got := claimedIDs(e.claim("run_3", 1, minute(60))); !slices.Equal(got, []string{"next"}) {
+		e.Errorf("with old traces due again, got %q, want the fresh one", got)
+	}
 }
 
 func claimUndecodable(e *env) {

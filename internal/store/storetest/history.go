@@ -106,6 +106,7 @@ func (p *play) request(rt *rapid.T) extract.ClaimRequest {
 	req := extract.ClaimRequest{
 		RunID: rapid.SampledFrom(playRuns).Draw(rt, "run"), Owner: "worker",
 		Limit: rapid.IntRange(1, 4).Draw(rt, "limit"), Now: now, LeaseUntil: now.Add(leaseTime),
+		Retries:  rapid.Bool().Draw(rt, "retries first"),
 		NewToken: func() string { p.tokens++; return fmt.Sprintf("token-%d", p.tokens) },
 	}
 	if rapid.IntRange(0, 3).Draw(rt, "by name") == 0 {
@@ -118,7 +119,7 @@ func (p *play) claim(rt *rapid.T) {
 	req := p.request(rt)
 	got, err := p.s.Claim(p.t.Context(), req)
 	p.same(rt, "claim", err, nil)
-	due := p.m.due(req.RunID, req.Limit, req.Now, req.TraceIDs)
+	due := p.m.due(req)
 	p.sameClaims(rt, got, due)
 	for i, t := range due {
 		c := got[i]
@@ -135,7 +136,7 @@ func (p *play) peek(rt *rapid.T) {
 	req := p.request(rt)
 	got, err := p.s.Peek(p.t.Context(), req)
 	p.same(rt, "peek", err, nil)
-	p.sameClaims(rt, got, p.m.due(req.RunID, req.Limit, req.Now, req.TraceIDs))
+	p.sameClaims(rt, got, p.m.due(req))
 }
 
 func (p *play) sameClaims(rt *rapid.T, got []extract.Claim, due []*modelTrace) {

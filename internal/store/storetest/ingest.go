@@ -180,7 +180,14 @@ func ingestChangedLeased(e *env) {
 			e.wantPattern(id, end == "commit")
 			e.wantProcessed(id, false)
 			e.diff("trace", e.trace(id), next)
-			e.wantLost(c.Lease)
+			switch end {
+			case "fail":
+				e.wantFailed(c.Lease)
+			case "release":
+				e.wantLost(c.Lease)
+			default:
+				e.wantCommitted(c.Lease)
+			}
 			again := e.claimOne("run_2", id, minute(12))
 			if again.Attempt != 1 || again.Digest != next.Digest() {
 				e.Errorf("%s: attempt %d of %s, want the first of the new content", id, again.Attempt, again.Digest)

@@ -14,15 +14,36 @@ import (
 // writes nothing.
 func (e *env) wantLost(l extract.Lease) {
 	e.Helper()
+	e.wantOver(l, extract.ErrLeaseLost, extract.ErrLeaseLost)
+}
+
+// wantCommitted is wantLost for a lease that ended with a commit: that may be repeated.
+func (e *env) wantCommitted(l extract.Lease) {
+	e.Helper()
+	e.wantOver(l, nil, extract.ErrLeaseLost)
+}
+
+// wantFailed is wantLost for a lease that ended with a failure.
+func (e *env) wantFailed(l extract.Lease) {
+	e.Helper()
+	e.wantOver(l, extract.ErrLeaseLost, nil)
+}
+
+func (e *env) wantOver(l extract.Lease, commit, fail error) {
+	e.Helper()
 	before, errBefore := e.s.Pattern(e.ctx, l.TraceID)
+	stateBefore, stateErr := e.s.State(e.ctx, l.TraceID)
 	p := pattern(l.TraceID, minute(500))
 	p.Title = "written by a lost lease"
-	e.wantErr("commit of "+l.TraceID, e.s.Commit(e.ctx, l, extract.Result{Pattern: &p, Digest: l.Digest, At: minute(500)}), extract.ErrLeaseLost)
+	e.wantErr("commit of "+l.TraceID, e.s.Commit(e.ctx, l, extract.Result{Pattern: &p, Digest: l.Digest, At: minute(500)}), commit)
 	c := extract.Claim{Lease: l}
 	c.RunID = "run_lost"
-	e.wantErr("failing "+l.TraceID, e.s.Fail(e.ctx, l, quarantine(c, minute(500))), extract.ErrLeaseLost)
+	e.wantErr("failing "+l.TraceID, e.s.Fail(e.ctx, l, quarantine(c, minute(500))), fail)
 	e.wantErr("renewing "+l.TraceID, e.s.Renew(e.ctx, l, minute(600)), extract.ErrLeaseLost)
 	e.must(e.s.Release(e.ctx, l)) // no error, and no effect
+	if stateErr == nil {
+		e.diff("state after the lost lease tried", e.state(l.TraceID), stateBefore)
+	}
 
 	after, errAfter := e.s.Pattern(e.ctx, l.TraceID)
 	if (errBefore == nil) != (errAfter == nil) {
@@ -73,7 +94,7 @@ func renewedIsKept(e *env) {
 	e.must(e.s.Renew(e.ctx, c.Lease, minute(60)))
 	e.wantDue(minute(59))
 	e.commit(c, minute(59))
-	e.wantLost(c.Lease)
+	e.wantCommitted(c.Lease)
 }
 
 // look lets a run look for work where all that is due is what it had before.
@@ -171,33 +192,79 @@ func commitPastExpiry(e *env) {
 	e.wantDue(minute(62))
 }
 
+// commitTwice: a commit whose answer was lost may be made again, by whoever holds the
+// lease's token, and is the same commit.
 func commitTwice(e *env) {
 	e.put(raw("a", 0))
 	c := e.claimOne("run_1", "a", minute(1))
 	e.commit(c, minute(2))
-	e.wantLost(c.Lease)
+	for _, s := range e.handles(2) {
+		p := pattern("a", minute(3))
+		p.Title = "the second"
+		e.must(s.Commit(e.ctx, c.Lease, extract.Result{Pattern: &p, Digest: c.Digest, At: minute(3)}))
+	}
+	e.wantCommitted(c.Lease)
 	e.wantProcessed("a", true)
+	if at := e.trace("a").ProcessedAt; at == nil || !at.Equal(minute(2)) {
+		e.Errorf("processed_at: got %v, want that of the first commit", at)
+	}
+
+	// It is known while the trace goes on, and forgotten when another lease has ended.
+	e.put(changed(raw("a", 3), `{"input":"another"}`))
+	e.wantCommitted(c.Lease)
+	e.wantProcessed("a", false)
+	next := e.claimOne("run_2", "a", minute(4))
+	e.wantCommitted(c.Lease)
+	e.must(e.s.Fail(e.ctx, next.Lease, failure(next, minute(5))))
+	e.wantFailed(next.Lease)
+	e.wantLost(c.Lease)
 }
 
+// commitRace: of many commits of one lease one is made.
 func commitRace(e *env) {
 	e.put(raw("a", 0))
 	c := e.claimOne("run_1", "a", minute(1))
 	handles := e.handles(8)
-	var won atomic.Int64
 	inParallel(len(handles), func(w int) {
-		p := pattern("a", minute(2))
-		err := handles[w].Commit(e.ctx, c.Lease, extract.Result{Pattern: &p, Digest: c.Digest, At: minute(2)})
-		switch {
-		case err == nil:
-			won.Add(1)
-		case !errors.Is(err, extract.ErrLeaseLost):
+		p := pattern("a", minute(2+w))
+		if err := handles[w].Commit(e.ctx, c.Lease, extract.Result{Pattern: &p, Digest: c.Digest, At: minute(2 + w)}); err != nil {
 			e.Errorf("commit: %v", err)
 		}
 	})
-	if won.Load() != 1 {
-		e.Errorf("%d of 8 commits of one lease succeeded, want 1", won.Load())
-	}
 	e.wantProcessed("a", true)
+	p, err := e.s.Pattern(e.ctx, "a")
+	e.must(err)
+	if at := e.trace("a").ProcessedAt; at == nil || !at.Equal(p.ExtractedAt.Time) || !e.state("a").UpdatedAt.Equal(at.Time) {
+		e.Errorf("processed at %v, with the pattern of %v and the state of %v; want all of one commit", at, p.ExtractedAt, e.state("a").UpdatedAt)
+	}
+}
+
+// failRace is commitRace where some fail: what ended the lease first counts.
+func failRace(e *env) {
+	e.put(raw("a", 0))
+	c := e.claimOne("run_1", "a", minute(1))
+	handles := e.handles(8)
+	var committed, failed atomic.Int64
+	inParallel(len(handles), func(w int) {
+		p, ended := pattern("a", minute(2)), &committed
+		err := error(nil)
+		if w%4 < 2 {
+			err = handles[w].Commit(e.ctx, c.Lease, extract.Result{Pattern: &p, Digest: c.Digest, At: minute(2)})
+		} else {
+			ended, err = &failed, handles[w].Fail(e.ctx, c.Lease, quarantine(c, minute(2)))
+		}
+		switch {
+		case err == nil:
+			ended.Add(1)
+		case !errors.Is(err, extract.ErrLeaseLost):
+			e.Errorf("worker %d: %v", w, err)
+		}
+	})
+	if n, m := committed.Load(), failed.Load(); n+m != 4 || n*m != 0 {
+		e.Errorf("%d commits and %d failures succeeded, want all four of one kind", n, m)
+	}
+	e.wantProcessed("a", committed.Load() > 0)
+	e.wantPattern("a", committed.Load() > 0)
 }
 
 func commitNilPattern(e *env) {
@@ -296,7 +363,7 @@ func failBacksOff(e *env) {
 		e.must(e.s.Fail(e.ctx, c.Lease, f))
 		e.wantDue(f.RetryAt.Add(-1000))
 		e.wantDue(f.RetryAt, "a")
-		e.wantLost(c.Lease)
+		e.wantFailed(c.Lease)
 		e.diff("state", e.state("a"), extract.State{TraceID: "a", RunID: c.RunID, Attempts: attempt,
 			RetryAt: evalforge.At(f.RetryAt), LastError: f.Error.ErrorMessage, LastErrorType: f.Error.ErrorType,
 			UpdatedAt: evalforge.At(at)})
@@ -322,7 +389,7 @@ func failQuarantines(e *env) {
 	if got := claimedIDs(e.claim("run_2", 10, minute(100000), "a")); got != nil {
 		e.Errorf("claimed %q by name from quarantine", got)
 	}
-	e.wantLost(c.Lease)
+	e.wantFailed(c.Lease)
 	e.diff("state", e.state("a"), extract.State{TraceID: "a", RunID: "run_1", Attempts: 1,
 		QuarantinedAt: evalforge.At(minute(2)), LastError: "service unavailable", LastErrorType: evalforge.VertexError,
 		UpdatedAt: evalforge.At(minute(2))})
@@ -390,7 +457,7 @@ func retry(e *env) {
 			e.Errorf("retry %s: the error does not name the trace: %v", id, err)
 		}
 	}
-	e.wantDue(minute(30), "expired", "free", "waited", "untouched")
+	e.wantDue(minute(30), "free", "untouched", "expired", "waited")
 	for _, id := range []string{"quarantined", "backing"} {
 		e.must(e.s.Retry(e.ctx, id, minute(30)))
 		st := e.state(id)
@@ -399,7 +466,7 @@ func retry(e *env) {
 		}
 		e.wantErr("second retry "+id, e.s.Retry(e.ctx, id, minute(30)), extract.ErrNotRetryable)
 	}
-	e.wantDue(minute(30), "quarantined", "backing", "expired", "free", "waited", "untouched")
+	e.wantDue(minute(30), "quarantined", "backing", "free", "untouched", "expired", "waited")
 	for _, c := range e.claim("run_2", 2, minute(31)) {
 		if c.Attempt != 1 {
 			e.Errorf("attempt of %s after retry: got %d, want 1", c.TraceID, c.Attempt)

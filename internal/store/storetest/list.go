@@ -249,7 +249,7 @@ func backlog(e *env) {
 
 	// Looking for work does not change the numbers.
 	e.claim("run_2", 1, minute(30), "other")
-	e.wantDue(minute(30), "leased", "backing", "released", "free")
+	e.wantDue(minute(30), "released", "free", "leased", "backing")
 	e.wantBacklog(30, want)
 	for _, c := range e.claim("run_2", 10, minute(30)) {
 		e.commit(c, minute(31))

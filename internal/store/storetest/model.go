@@ -22,6 +22,7 @@ type model struct {
 type modelTrace struct {
 	raw   evalforge.RawTrace
 	runs  []string // that claimed it
+	ended string   // how the last lease ended, and which
 	state extract.State
 }
 
@@ -58,21 +59,30 @@ func (t *modelTrace) leased(now time.Time) bool {
 	return t.state.LeaseToken != "" && t.state.LeaseUntil.After(now)
 }
 
-func (m *model) due(run string, limit int, now time.Time, ids []string) []*modelTrace {
-	var due []*modelTrace
+func (m *model) due(req extract.ClaimRequest) []*modelTrace {
+	var fresh, tried []*modelTrace
 	for id, t := range m.traces {
-		named := slices.Contains(ids, id)
+		named := slices.Contains(req.TraceIDs, id)
 		switch {
-		case len(ids) > 0 && !named, t.raw.Processed, !t.state.QuarantinedAt.IsZero(), t.leased(now), slices.Contains(t.runs, run):
-		case !named && t.state.RetryAt.After(now):
+		case len(req.TraceIDs) > 0 && !named, t.raw.Processed, !t.state.QuarantinedAt.IsZero(), t.leased(req.Now), slices.Contains(t.runs, req.RunID):
+		case !named && t.state.RetryAt.After(req.Now):
+		case t.state.Attempts == 0:
+			fresh = append(fresh, t)
 		default:
-			due = append(due, t)
+			tried = append(tried, t)
 		}
 	}
-	slices.SortFunc(due, func(a, b *modelTrace) int {
+	slices.SortFunc(fresh, func(a, b *modelTrace) int {
 		return cmp.Or(a.raw.FetchedAt.Compare(b.raw.FetchedAt.Time), strings.Compare(a.raw.TraceID, b.raw.TraceID))
 	})
-	return due[:min(limit, len(due))]
+	slices.SortFunc(tried, func(a, b *modelTrace) int {
+		return cmp.Or(a.state.DueAt().Compare(b.state.DueAt().Time), strings.Compare(a.raw.TraceID, b.raw.TraceID))
+	})
+	due := append(fresh, tried...)
+	if req.Retries {
+		due = append(tried, fresh...)
+	}
+	return due[:min(req.Limit, len(due))]
 }
 
 // describe says what a claim of t would tell.
@@ -109,12 +119,22 @@ func (m *model) renew(l extract.Lease, until time.Time) error {
 	return nil
 }
 
+// repeats reports whether the lease has already ended so.
+func (m *model) repeats(l extract.Lease, how string) bool {
+	t := m.traces[l.TraceID]
+	return t != nil && t.ended == how+l.Token
+}
+
 func (m *model) commit(l extract.Lease, p *evalforge.Pattern, at time.Time) error {
+	if m.repeats(l, "commit") {
+		return nil
+	}
 	t := m.held(l)
 	if t == nil {
 		return extract.ErrLeaseLost
 	}
 	t.dropLease()
+	t.ended = "commit" + l.Token
 	t.state.Attempts, t.state.LastError, t.state.LastErrorType = 0, "", ""
 	t.state.ExtractedDigest, t.state.UpdatedAt = l.Digest, evalforge.At(at)
 	if t.raw.Digest() == l.Digest {
@@ -128,11 +148,15 @@ func (m *model) commit(l extract.Lease, p *evalforge.Pattern, at time.Time) erro
 }
 
 func (m *model) fail(l extract.Lease, f extract.Failure) error {
+	if m.repeats(l, "fail") {
+		return nil
+	}
 	t := m.held(l)
 	if t == nil {
 		return extract.ErrLeaseLost
 	}
 	t.dropLease()
+	t.ended = "fail" + l.Token
 	m.errors[f.Error.ID()] = f.Error
 	t.state.LastError, t.state.LastErrorType, t.state.UpdatedAt = f.Error.ErrorMessage, f.Error.ErrorType, f.Error.RecordedAt
 	switch {

@@ -31,7 +31,7 @@ func (e *env) wantSpend(window string, counted, open int64) {
 	e.diff("spend of "+window, got, want)
 }
 
-func (e *env) wantOver(err error, window string) {
+func (e *env) wantOverBudget(err error, window string) {
 	e.Helper()
 	var over *extract.OverBudgetError
 	if !errors.As(err, &over) || over.Window.Name != window {
@@ -45,11 +45,11 @@ func ledgerLimit(e *env) {
 	e.reserve(reservation("a", 60, limit))
 	e.reserve(reservation("b", 40, limit)) // exactly full
 	e.wantSpend("run/run_1", 100, 100)
-	e.wantOver(e.s.Reserve(e.ctx, reservation("c", 1, limit)), "run/run_1")
+	e.wantOverBudget(e.s.Reserve(e.ctx, reservation("c", 1, limit)), "run/run_1")
 	e.wantSpend("run/run_1", 100, 100)
 	e.reserve(reservation("d", 0, limit))
 	// Tokens have a limit of their own.
-	e.wantOver(e.s.Reserve(e.ctx, reservation("e", 1, extract.Amount{Tokens: 100})), "run/run_1")
+	e.wantOverBudget(e.s.Reserve(e.ctx, reservation("e", 1, extract.Amount{Tokens: 100})), "run/run_1")
 	e.reserve(reservation("f", 1, extract.Amount{Tokens: 101}))
 	e.reserve(reservation("g", 1, extract.Amount{})) // without a limit
 	e.wantSpend("run/run_1", 102, 102)
@@ -60,7 +60,7 @@ func ledgerAllOrNone(e *env) {
 	r.Windows[1].Limit = extract.Amount{Tokens: 15}
 	e.reserve(r)
 	r.ID = "b"
-	e.wantOver(e.s.Reserve(e.ctx, r), "day/2026-01-02")
+	e.wantOverBudget(e.s.Reserve(e.ctx, r), "day/2026-01-02")
 	e.wantSpend("run/run_1", 10, 10)
 	e.wantSpend("day/2026-01-02", 10, 10)
 	e.wantSpend("day/2026-01-03", 0, 0)

@@ -52,6 +52,8 @@ func Run(t *testing.T, h Harness) {
 		run  func(*env)
 	}{
 		{"claim/oldest first", claimOldestFirst},
+		{"claim/fresh before tried", claimFreshFirst},
+		{"claim/retry given back", claimGivenBackRetry},
 		{"claim/what a claim tells", claimFields},
 		{"claim/once per run", claimOncePerRun},
 		{"claim/named traces", claimNamed},
@@ -61,6 +63,9 @@ func Run(t *testing.T, h Harness) {
 		{"claim/workers at once on expired leases", takeoverRace},
 		{"claim/poison at the head", poisonAtTheHead},
 		{"claim/undecodable document", claimUndecodable},
+
+		{"runs/failing traces delay no fresh one", failingDoNotDelay},
+		{"runs/fresh traces starve no retry", retriesAreNotStarved},
 
 		{"lease/expired is taken over", expiredIsTakenOver},
 		{"lease/renewed is kept", renewedIsKept},
@@ -72,6 +77,7 @@ func Run(t *testing.T, h Harness) {
 		{"commit/past expiry", commitPastExpiry},
 		{"commit/twice", commitTwice},
 		{"commit/many at once", commitRace},
+		{"commit/and failures at once", failRace},
 		{"commit/without a pattern", commitNilPattern},
 		{"commit/replaces the pattern", commitReplaces},
 		{"commit/malformed pattern", commitMalformed},
@@ -101,10 +107,13 @@ func Run(t *testing.T, h Harness) {
 		{"documents/not shared with the caller", notShared},
 
 		{"list/patterns", listPatterns},
+		{"list/patterns by every filter and order", queryPatterns},
+		{"list/bad pattern queries", badPatternQueries},
 		{"list/runs", listRuns},
 		{"list/errors", listErrors},
 		{"list/states", listStates},
 		{"list/bad pages", badPages},
+		{"insights/stats and groups", insights},
 		{"backlog", backlog},
 		{"ledger/counts to the limit", ledgerLimit},
 		{"ledger/all windows or none", ledgerAllOrNone},
@@ -117,6 +126,9 @@ func Run(t *testing.T, h Harness) {
 		{"history/the last twenty", historyBounded},
 		{"reopen", reopen},
 		{"reopen/fails again", reopenedFails},
+		{"forget/everything", forget},
+		{"forget/what is left", forgetRest},
+		{"forget/while worked on", forgetWhileWorkedOn},
 		{"installation key", installationKey},
 		{"canceled context", canceledContext},
 		{"reopened", reopened},

@@ -1,0 +1,84 @@
+package extract
+
+import (
+	"context"
+	"time"
+)
+
+// A Gate stands before every call of a model: it waits for the call's turn within the
+// quotas, and reserves its worst case in the budgets. A run brings its own to the
+// analyzer, in the context; outside of runs there is none. An analyzer that asks a model
+// passes [Enter] before each call, every repetition included.
+type Gate interface {
+	// Enter waits until the call may be made. An error, of [KindHalted] when the run is
+	// to make no more calls, means that it must not be. The time spent waiting is not
+	// counted against the trace's time budget, so the deadline of ctx may be later
+	// afterwards. The returned function is called once, when the call has ended.
+	Enter(ctx context.Context, c Call) (leave func(CallEnd), err error)
+}
+
+// A Call is one request to a model that is to be made.
+type Call struct {
+	Model string
+	// Most bounds what the call can take, whatever it says and whichever model answers
+	// it: its money at the dearest of their prices, its tokens with thoughts and answer.
+	Most Amount
+	// Prompt bounds the tokens of the prompt among them.
+	Prompt int64
+}
+
+// A CallEnd is how a call ended.
+type CallEnd struct {
+	// Took is what the call took, if Known: as the service reported it, or nothing, where
+	// it refused the call. What a call took that was cancelled, or whose answer broke off,
+	// is not known.
+	Took   Amount
+	Known  bool
+	Prompt int64 // tokens of the prompt, 0 if not known
+	// Failed is why the service did not answer, for reasons that need not be the trace's:
+	// its quota, its load, its health, the way to it, its slowness. Nil when it answered,
+	// well or not.
+	Failed error
+	// Refused says that it had no room for the call, and Wait how long to wait before the
+	// next one. Exhausted says that waiting does not help for now: as for a daily quota.
+	Refused   bool
+	Wait      time.Duration
+	Exhausted bool
+}
+
+type gateKey struct{}
+
+// WithGate returns a context whose calls of models go through g.
+func WithGate(ctx context.Context, g Gate) context.Context {
+	return context.WithValue(ctx, gateKey{}, g)
+}
+
+// Gated reports whether calls under ctx go through a gate. The gate then does the waiting
+// that a refusal asks for.
+func Gated(ctx context.Context) bool { return gateOf(ctx) != nil }
+
+func gateOf(ctx context.Context) Gate {
+	g, _ := ctx.Value(gateKey{}).(Gate)
+	return g
+}
+
+// Enter passes the gate of ctx. Without one it returns at once.
+func Enter(ctx context.Context, c Call) (leave func(CallEnd), err error) {
+	g := gateOf(ctx)
+	if g == nil {
+		return func(CallEnd) {}, nil
+	}
+	return g.Enter(ctx, c)
+}
+
+// An Estimator is an [Analyzer] that can say what an analysis would take, without making
+// any call.
+type Estimator interface {
+	Estimate(in *Input) Estimate
+}
+
+// An Estimate is what an analysis would take.
+type Estimate struct {
+	Likely Amount // of one call that is answered
+	Most   Amount // of one call
+}

@@ -1,0 +1,149 @@
+package extract_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store/memory"
+)
+
+// inTurn answers the first question with one function and the second with another, and
+// keeps what it was asked to repair.
+func inTurn(repairs *[]*extract.Repair, answers ...func() (*extract.Answer, error)) *scripted {
+	n := 0
+	return &scripted{answer: func(_ context.Context, in *extract.Input) (*extract.Answer, error) {
+		*repairs = append(*repairs, in.Repair)
+		n++
+		return answers[min(n, len(answers))-1]()
+	}}
+}
+
+func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
+	well := func() (*extract.Answer, error) { return good(), nil }
+	broken := func(breakIt func(*evalforge.Analysis)) func() (*extract.Answer, error) {
+		return func() (*extract.Answer, error) {
+			a := good()
+			a.Raw = []byte(`{"mail": "jo.doe@example.com"}`)
+			breakIt(&a.Analysis)
+			return a, nil
+		}
+	}
+	invented := "a passage that nobody wrote"
+	noEvidence := broken(func(a *evalforge.Analysis) {
+		a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{{Quote: invented}}
+	})
+	untitled := broken(func(a *evalforge.Analysis) { a.Title = " " })
+	wrongStep := broken(func(a *evalforge.Analysis) { a.Summary = "Step 99 failed." })
+	fails := func(k extract.Kind, response string) func() (*extract.Answer, error) {
+		return func() (*extract.Answer, error) {
+			return nil, &extract.Error{Kind: k, Err: errors.New("scripted " + string(k)), Response: []byte(response), Spent: extract.Spent{CostUSD: 0.25, Attempts: 1}}
+		}
+	}
+	tests := []struct {
+		name    string
+		answers []func() (*extract.Answer, error)
+		kind    extract.Kind // of the error, or ""
+		calls   int
+		reason  string // part of what the second question says
+		final   bool
+	}{
+		{name: "well", answers: []func() (*extract.Answer, error){well}, calls: 1},
+		{name: "schema, then well", answers: []func() (*extract.Answer, error){untitled, well}, calls: 2, reason: "title: must not be empty"},
+		{name: "invented evidence, then well", answers: []func() (*extract.Answer, error){noEvidence, well}, calls: 2, reason: "none of the 1 quotes"},
+		{name: "a step that does not exist, then well", answers: []func() (*extract.Answer, error){wrongStep, well}, calls: 2, reason: "summary names step 99, which does not exist"},
+		{name: "refused by the analyzer, then well", answers: []func() (*extract.Answer, error){fails(extract.KindInvalidJSON, "I am sorry"), well}, calls: 2, reason: "scripted invalid_json"},
+		{name: "schema twice", answers: []func() (*extract.Answer, error){untitled}, kind: extract.KindSchema, calls: 2, reason: "title", final: true},
+		{name: "invented twice", answers: []func() (*extract.Answer, error){noEvidence}, kind: extract.KindEvidence, calls: 2, reason: "quotes", final: true},
+		{name: "schema, then evidence", answers: []func() (*extract.Answer, error){untitled, noEvidence}, kind: extract.KindEvidence, calls: 2, reason: "title", final: true},
+		{name: "schema, then the service fails", answers: []func() (*extract.Answer, error){untitled, fails(extract.KindUnavailable, "")}, kind: extract.KindUnavailable, calls: 2, reason: "title"},
+		{name: "no answer at all", answers: []func() (*extract.Answer, error){fails(extract.KindInvalidJSON, "")}, kind: extract.KindInvalidJSON, calls: 1},
+		{name: "cut at the limit", answers: []func() (*extract.Answer, error){fails(extract.KindTruncated, `{"ti`)}, kind: extract.KindTruncated, calls: 1},
+		{name: "blocked", answers: []func() (*extract.Answer, error){fails(extract.KindBlocked, "x")}, kind: extract.KindBlocked, calls: 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var repairs []*extract.Repair
+			p := &extract.Pipeline{Analyzer: inTurn(&repairs, tt.answers...), Redactor: redactor(t), Now: time.Now}
+			x, err := p.Extract(t.Context(), rawTrace("t1", 0))
+			if len(repairs) != tt.calls {
+				t.Fatalf("%d calls, want %d (%v)", len(repairs), tt.calls, err)
+			}
+			if repairs[0] != nil {
+				t.Errorf("the first question is a repair: %+v", repairs[0])
+			}
+			spent := x.Spent
+			if tt.kind != "" {
+				var e *extract.Error
+				if !errors.As(err, &e) || e.Kind != tt.kind || e.Final != tt.final {
+					t.Fatalf("error = %v (%s, final %v), want %s, final %v", err, extract.KindOf(err), isFinal(err), tt.kind, tt.final)
+				}
+				spent = e.Spent
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if want := 0.25 * float64(tt.calls); spent.CostUSD != want || spent.Attempts != tt.calls {
+				t.Errorf("spent %+v, want %v USD in %d attempts", spent, want, tt.calls)
+			}
+			if tt.calls == 1 {
+				return
+			}
+			r := repairs[1]
+			if !strings.Contains(strings.Join(r.Problems, "; "), tt.reason) {
+				t.Errorf("problems = %q, want %q", r.Problems, tt.reason)
+			}
+			if strings.Contains(string(r.Previous), "jo.doe") || strings.Contains(strings.Join(r.Problems, ""), invented) {
+				t.Errorf("the repair repeats what it must not: %s %q", r.Previous, r.Problems)
+			}
+			if tt.kind == "" {
+				if pv := x.Pattern.Provenance; pv.Repaired == "" || pv.Attempts != 2 || pv.CostUSD != 0.5 || x.Pattern.Confidence >= 0.9 {
+					t.Errorf("provenance = %+v, confidence %v; want a repair, both calls and less confidence", pv, x.Pattern.Confidence)
+				}
+			}
+		})
+	}
+}
+
+func isFinal(err error) bool {
+	var e *extract.Error
+	return errors.As(err, &e) && e.Final
+}
+
+// What was refused twice is not paid for again by itself, and a retry by hand asks anew.
+func TestAnswerRefusedTwiceQuarantines(t *testing.T) {
+	s := memory.New()
+	put(t, s, 1)
+	var repairs []*extract.Repair
+	bad := good()
+	bad.Analysis.Title, bad.Raw = "", []byte("{}")
+	a := inTurn(&repairs, func() (*extract.Answer, error) { return bad, nil })
+	e := engine(t, s, a, extract.Options{Backoff: -1})
+	run := mustRun(t, t.Context(), e, s, extract.RunRequest{})
+	if diff := cmp.Diff(map[evalforge.Outcome]int{evalforge.ValidationFailed: 1}, outcomes(run)); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if run.CostUSD != 0.5 {
+		t.Errorf("the run cost %v, want both calls", run.CostUSD)
+	}
+	if run = mustRun(t, t.Context(), e, s, extract.RunRequest{}); run.PickedUpCount != 0 || len(repairs) != 2 {
+		t.Errorf("%d picked up, %d calls; want the trace left alone after two", run.PickedUpCount, len(repairs))
+	}
+}
+
+// There is no second question without time for it.
+func TestNoRepairAfterTheDeadline(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var repairs []*extract.Repair
+	bad := good()
+	bad.Analysis.Title, bad.Raw = "", []byte("{}")
+	p := &extract.Pipeline{Redactor: redactor(t), Now: time.Now, Analyzer: inTurn(&repairs, func() (*extract.Answer, error) { cancel(); return bad, nil })}
+	if _, err := p.Extract(ctx, rawTrace("t1", 0)); extract.KindOf(err) != extract.KindSchema || len(repairs) != 1 {
+		t.Errorf("%d calls, %v; want one and the reason of the refusal", len(repairs), err)
+	}
+}

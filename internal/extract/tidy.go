@@ -1,0 +1,300 @@
+package extract
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/evalforge/evalforge"
+)
+
+// An answer is written by a model that has read text from strangers, and is read by
+// people in browsers, terminals, chats and issue trackers, and by other models. This file
+// is what is put right without asking again; what needs another answer is refused
+// (verify.go, label.go).
+//
+//	control characters, terminal sequences, bidirectional and invisible characters
+//	                          removed everywhere, quotes included
+//	HTML                      angle brackets of tags become ‹ ›, quotes included
+//	Markdown images and links taken apart: nothing loads or is clicked by itself
+//	addresses in prose        written so that no program makes a link of them, without
+//	                          their query; in recommended actions removed
+//	white space, null lists, items over their bound, numbers in the label
+//	                          trimmed, emptied, cut, removed
+
+// clone returns a copy that shares nothing that tidying changes: the same answer may be
+// used for more than one trace.
+func clone(a evalforge.Analysis) evalforge.Analysis {
+	a.Evidence.Signals = slices.Clone(a.Evidence.Signals)
+	a.Evidence.Refs = slices.Clone(a.Evidence.Refs)
+	a.RecommendedActions = slices.Clone(a.RecommendedActions)
+	a.ReproductionContext.ToolsInvolved = slices.Clone(a.ReproductionContext.ToolsInvolved)
+	return a
+}
+
+// tidy puts right what needs no knowledge of the trace.
+func tidy(a *evalforge.Analysis) {
+	for _, s := range []*string{&a.Summary, &a.RootCauseHypothesis, &a.ReproductionContext.InputPattern, &a.ConfidenceRationale} {
+		*s = clean(*s)
+	}
+	a.Title = cutRunes(oneLine(clean(a.Title)), evalforge.MaxTitleRunes)
+	a.TriggerCondition = tidyLabel(clean(a.TriggerCondition))
+	for _, list := range []*[]string{&a.Evidence.Signals, &a.RecommendedActions, &a.ReproductionContext.ToolsInvolved} {
+		if *list == nil {
+			*list = []string{}
+		}
+		for i, s := range *list {
+			(*list)[i] = cutRunes(clean(s), evalforge.MaxItemRunes)
+		}
+	}
+	if a.Evidence.Refs == nil {
+		a.Evidence.Refs = []evalforge.EvidenceRef{}
+	}
+	for i := range a.Evidence.Refs {
+		a.Evidence.Refs[i].Quote = clean(a.Evidence.Refs[i].Quote)
+	}
+	a.Evidence.Excerpt = tidyOptional(a.Evidence.Excerpt, evalforge.MaxExcerptRunes)
+	a.ReproductionContext.RequiredState = tidyOptional(a.ReproductionContext.RequiredState, evalforge.MaxTextRunes)
+}
+
+func tidyOptional(s *string, max int) *string {
+	if s == nil {
+		return nil
+	}
+	t := cutRunes(clean(*s), max)
+	if t == "" {
+		return nil
+	}
+	return &t
+}
+
+// disarm takes markup and addresses apart. It comes after redaction, which recognises
+// credentials in addresses.
+func disarm(a *evalforge.Analysis) {
+	for _, s := range []*string{&a.Title, &a.Summary, &a.RootCauseHypothesis, &a.ReproductionContext.InputPattern,
+		&a.ConfidenceRationale, a.ReproductionContext.RequiredState} {
+		if s != nil {
+			*s = disarmed(*s)
+		}
+	}
+	for i, s := range a.Evidence.Signals {
+		a.Evidence.Signals[i] = disarmed(s)
+	}
+	for i, s := range a.ReproductionContext.ToolsInvolved {
+		a.ReproductionContext.ToolsInvolved[i] = disarmed(s)
+	}
+	for i, s := range a.RecommendedActions {
+		a.RecommendedActions[i] = noTags(noMarkdown(address.ReplaceAllString(s, linkRemoved)))
+	}
+	if e := a.Evidence.Excerpt; e != nil {
+		*e = noTags(noMarkdown(*e))
+	}
+	for i := range a.Evidence.Refs {
+		r := &a.Evidence.Refs[i]
+		r.Quote, r.SpanID = noTags(noMarkdown(r.Quote)), name(r.SpanID)
+	}
+	if f := a.FailingStep; f != nil {
+		f.SpanID, f.Name, f.Agent = name(f.SpanID), name(f.Name), name(f.Agent)
+	}
+	// Taking apart adds characters, and bounds are bounds.
+	tidy(a)
+	a.Summary = cutRunes(a.Summary, evalforge.MaxTextRunes)
+	a.RootCauseHypothesis = cutRunes(a.RootCauseHypothesis, evalforge.MaxTextRunes)
+	a.ReproductionContext.InputPattern = cutRunes(a.ReproductionContext.InputPattern, evalforge.MaxTextRunes)
+	a.ConfidenceRationale = cutRunes(a.ConfidenceRationale, evalforge.MaxTextRunes)
+	for i := range a.Evidence.Refs {
+		a.Evidence.Refs[i].Quote = cutRunes(a.Evidence.Refs[i].Quote, evalforge.MaxItemRunes)
+	}
+}
+
+func disarmed(s string) string { return noTags(noMarkdown(deadLinks(s))) }
+
+// maxNameRunes bounds names and ids that are taken from the trace.
+const maxNameRunes = 200
+
+// name makes a name from the trace fit to be stored: one line, bounded, inert.
+func name(s string) string { return cutRunes(noTags(oneLine(clean(s))), maxNameRunes) }
+
+// clean returns s as valid UTF-8 without what a reader cannot see but a terminal, a
+// browser or a model acts on, and without white space around it.
+func clean(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\u2028' || r == '\u2029' || invisible(r) }) {
+		return strings.TrimSpace(s)
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); {
+		if n := escapeSequence(s[i:]); n > 0 {
+			i += n
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '\u2028' || r == '\u2029':
+			b.WriteByte('\n')
+		case !invisible(r):
+			b.WriteRune(r)
+		}
+		i += size
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// invisible reports whether r has no glyph: control characters except tab and line feed,
+// format characters (bidirectional overrides, zero-width characters, tags) except the two
+// joiners that scripts need, and the variation selectors that carry hidden bytes.
+func invisible(r rune) bool {
+	switch {
+	case r < 0x20:
+		return r != '\t' && r != '\n'
+	case r < 0x7F:
+		return false
+	case r <= 0x9F:
+		return true
+	case r == '\u200C' || r == '\u200D':
+		return false
+	case r >= 0xE0100 && r <= 0xE01EF:
+		return true
+	}
+	return unicode.Is(unicode.Cf, r)
+}
+
+// escapeSequence returns the length of the terminal control sequence that s begins with,
+// or 0: CSI (colours, cursor), OSC (titles, links), or a single function.
+func escapeSequence(s string) int {
+	if len(s) < 2 || s[0] != 0x1B {
+		return 0
+	}
+	switch s[1] {
+	case '[':
+		i := 2
+		for i < len(s) && s[i] >= 0x20 && s[i] <= 0x3F {
+			i++
+		}
+		if i < len(s) && s[i] >= 0x40 && s[i] <= 0x7E {
+			return i + 1
+		}
+		return 2
+	case ']':
+		for i := 2; i < len(s) && i < 2048; i++ {
+			if s[i] == 0x07 {
+				return i + 1
+			}
+			if s[i] == 0x1B && i+1 < len(s) && s[i+1] == '\\' {
+				return i + 2
+			}
+		}
+		return 2
+	}
+	if s[1] >= 0x30 && s[1] <= 0x7E {
+		return 2
+	}
+	return 0
+}
+
+var (
+	tag          = regexp.MustCompile(`<([a-zA-Z/!?][^<>]*)(>?)`)
+	markdownLink = regexp.MustCompile(`!?\[([^\[\]]*)\](\(|\[)`)
+	// address matches what programs make a link of, or act on.
+	address = regexp.MustCompile(`(?i)(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:javascript|vbscript|mailto):|\bdata:[a-z]+/)[^\s<>"'` + "`" + `)\[\]}]+`)
+)
+
+const linkRemoved = "[link removed]"
+
+// noTags replaces the angle brackets of tags by look-alikes.
+func noTags(s string) string {
+	if !strings.Contains(s, "<") {
+		return s
+	}
+	// Once more for a tag that the bracket of another hid.
+	for range 4 {
+		t := tag.ReplaceAllStringFunc(s, func(m string) string {
+			m = "‹" + m[1:]
+			if inner, ok := strings.CutSuffix(m, ">"); ok {
+				m = inner + "›"
+			}
+			return m
+		})
+		if t == s {
+			break
+		}
+		s = t
+	}
+	return s
+}
+
+// noMarkdown takes images and links apart: the text stays, the target is mere text.
+func noMarkdown(s string) string {
+	return markdownLink.ReplaceAllStringFunc(s, func(m string) string {
+		if strings.Contains(m, "[REDACTED:") || strings.Contains(m, linkRemoved) {
+			return m
+		}
+		return strings.TrimPrefix(m[:len(m)-1], "!") + " " + m[len(m)-1:]
+	})
+}
+
+// deadLinks writes addresses so that nothing makes a link of them, and without query and
+// fragment, in which data could leave: https://a.example/b?c=d becomes
+// hxxps://a[.]example/b.
+func deadLinks(s string) string {
+	return address.ReplaceAllStringFunc(s, func(m string) string {
+		if strings.Contains(m, "[REDACTED:") {
+			return m
+		}
+		m, _, _ = strings.Cut(m, "?")
+		m, _, _ = strings.Cut(m, "#")
+		scheme, rest, ok := strings.Cut(m, "://")
+		switch {
+		case !ok && strings.HasPrefix(strings.ToLower(m), "www."):
+			return strings.ReplaceAll(m, ".", "[.]")
+		case !ok:
+			return linkRemoved
+		}
+		host, path, slash := strings.Cut(strings.ReplaceAll(rest, "://", "[:]//"), "/")
+		if slash {
+			path = "/" + path
+		}
+		switch lower := strings.ToLower(scheme); lower {
+		case "http", "https":
+			scheme = "hxxp" + lower[4:] + "://"
+		case "hxxp", "hxxps":
+			scheme += "://"
+		default:
+			scheme += "[:]//"
+		}
+		return scheme + strings.ReplaceAll(host, ".", "[.]") + path
+	})
+}
+
+// oneLine folds white space.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// tidyLabel removes numbers, which belong to one trace and not to a label.
+func tidyLabel(s string) string {
+	words := strings.Fields(s)
+	kept := words[:0]
+	for _, w := range words {
+		if !strings.ContainsFunc(w, unicode.IsDigit) {
+			kept = append(kept, w)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// cutRunes returns s, or its first max-1 characters and an ellipsis.
+func cutRunes(s string, max int) string {
+	if utf8.RuneCountInString(s) <= max {
+		return s
+	}
+	n := 0
+	for i := range s {
+		if n == max-1 {
+			return s[:i] + "…"
+		}
+		n++
+	}
+	return s
+}

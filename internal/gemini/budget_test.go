@@ -1,0 +1,247 @@
+package gemini_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/gemini/geminitest"
+	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/store/memory"
+)
+
+// A bill is what a service charges, whatever becomes of its answers.
+type bill struct {
+	mu    sync.Mutex
+	took  extract.Amount
+	calls int
+}
+
+func (b *bill) charge(model string, prompt, output int64) {
+	price, _ := gemini.PriceOf(model, time.Now())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	b.took = b.took.Add(extract.Amount{NanoUSD: extract.NanoUSD(price.Cost(prompt, 0, output)), Tokens: prompt + output})
+}
+
+func (b *bill) total() (took extract.Amount, calls int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.took, b.calls
+}
+
+// dear answers with the most that a request can cost, as every byte a token and an
+// answer as long as allowed can make it; the answer comes, does not, or breaks off.
+func dear(bills []*bill, how int) geminitest.Reply {
+	return func(w http.ResponseWriter, r *geminitest.Request) {
+		limit, _ := r.Config["maxOutputTokens"].(float64)
+		schema, _ := json.Marshal(r.Config["responseJsonSchema"])
+		prompt, output := int64(len(r.Instruction)+len(r.Message)+len(schema)), int64(limit)
+		for _, b := range bills {
+			b.charge(r.Model, prompt, output)
+		}
+		switch how {
+		case 0:
+			geminitest.Never()(w, r)
+		case 1:
+			geminitest.Half()(w, r)
+		case 2:
+			geminitest.Drop()(w, r)
+		case 3: // no word of what it took
+			geminitest.JSON(http.StatusOK, map[string]any{"candidates": []any{}})(w, r)
+		default:
+			text := geminitest.Encode(geminitest.Plausible(r))
+			if how == 4 {
+				text = "I am sorry."
+			}
+			geminitest.JSON(http.StatusOK, map[string]any{
+				"candidates": []any{map[string]any{"finishReason": "STOP",
+					"content": map[string]any{"role": "model", "parts": []any{map[string]any{"text": text}}}}},
+				"usageMetadata": map[string]any{"promptTokenCount": prompt, "candidatesTokenCount": output / 3, "thoughtsTokenCount": output - output/3},
+				"modelVersion":  r.Model,
+			})(w, r)
+		}
+	}
+}
+
+// A mortal is a store as one process sees it, which dies after some calls: from then on
+// it reaches nothing.
+type mortal struct {
+	extract.Store
+	left atomic.Int64
+	die  context.CancelFunc
+}
+
+var errDead = errors.New("the process is dead")
+
+func (m *mortal) alive() error {
+	if m.left.Add(-1) < 0 {
+		m.die()
+		return errDead
+	}
+	return nil
+}
+
+func (m *mortal) Claim(ctx context.Context, r extract.ClaimRequest) ([]extract.Claim, error) {
+	if err := m.alive(); err != nil {
+		return nil, err
+	}
+	return m.Store.Claim(ctx, r)
+}
+
+func (m *mortal) Commit(ctx context.Context, l extract.Lease, r extract.Result) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.Store.Commit(ctx, l, r)
+}
+
+func (m *mortal) Fail(ctx context.Context, l extract.Lease, f extract.Failure) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.Store.Fail(ctx, l, f)
+}
+
+func (m *mortal) Release(ctx context.Context, l extract.Lease) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.Store.Release(ctx, l)
+}
+
+func (m *mortal) SaveRun(ctx context.Context, r evalforge.Run) error {
+	if err := m.alive(); err != nil {
+		return err
+	}
+	return m.Store.SaveRun(ctx, r)
+}
+
+func (m *mortal) Reserve(ctx context.Context, r extract.Reservation) error {
+	before := m.alive()
+	if before != nil && rand.N(2) == 0 {
+		return before
+	}
+	err := m.Store.Reserve(ctx, r)
+	return errors.Join(err, before) // it may have died after it reached the store
+}
+
+func (m *mortal) Settle(ctx context.Context, r extract.Reservation, took extract.Amount) error {
+	before := m.alive()
+	if before != nil && rand.N(2) == 0 {
+		return before
+	}
+	err := m.Store.Settle(ctx, r, took)
+	return errors.Join(err, before)
+}
+
+// TestSpendNeverExceedsTheBudget: eight workers in four processes, which die at any step,
+// with a service that charges the most that it can, for every call, the answers that come
+// late, broken or never included.
+func TestSpendNeverExceedsTheBudget(t *testing.T) {
+	red, err := redact.New(redact.Options{Key: []byte("synthetic test key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const processes, workers, traces = 4, 2, 8
+	var spentMost, capMost float64
+	var calls int
+	var ended atomic.Int64
+	rapid.Check(t, func(rt *rapid.T) {
+		store := memory.New()
+		for i := range traces {
+			payload, _ := json.Marshal(map[string]any{"messages": []map[string]any{
+				{"role": "user", "content": fmt.Sprintf("Where is parcel %d?", i)},
+				{"role": "assistant", "content": "The catalog service answered 503, so I cannot say. " + strings.Repeat("Sorry. ", rapid.IntRange(0, 400).Draw(rt, "length"))},
+			}})
+			if _, err := store.PutTrace(t.Context(), evalforge.RawTrace{TraceID: fmt.Sprintf("t%02d", i), FetchedAt: evalforge.At(time.Unix(1767322800, 0)),
+				FailureType: "unknown", Payload: payload, RecurrenceCount: 1}); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		// A worst case is about 5 cents: the budgets have room for a few calls.
+		day := extract.Amount{NanoUSD: rapid.SampledFrom([]int64{0, 50_000_000, 300_000_000, 600_000_000, 2_000_000_000}).Draw(rt, "day USD"), Tokens: rapid.SampledFrom([]int64{0, 0, 100_000, 1_000_000}).Draw(rt, "day tokens")}
+		one := extract.Amount{NanoUSD: rapid.SampledFrom([]int64{0, 100_000_000, 300_000_000, 400_000_001}).Draw(rt, "run USD"), Tokens: rapid.SampledFrom([]int64{0, 0, 50_000, 200_000}).Draw(rt, "run tokens")}
+		today := extract.DayWindow(time.Now())
+		all := new(bill)
+		var wg sync.WaitGroup
+		for p := range processes {
+			mine := new(bill)
+			script := rapid.SliceOfN(rapid.IntRange(0, 12), 1, 20).Draw(rt, "script")
+			var replies []geminitest.Reply
+			for _, s := range script {
+				switch s {
+				case 10:
+					replies = append(replies, geminitest.RateLimited(0, ""))
+				case 11:
+					replies = append(replies, geminitest.Status(503, "UNAVAILABLE", "scripted"))
+				case 12:
+					replies = append(replies, geminitest.ModelGone())
+				default:
+					replies = append(replies, dear([]*bill{mine, all}, s))
+				}
+			}
+			srv := geminitest.NewServer(t, replies...)
+			a, err := gemini.New(t.Context(), gemini.Options{Backend: gemini.GeminiAPI, BaseURL: srv.URL, APIKey: "synthetic-key",
+				Backoff: time.Millisecond, MaxOutputTokens: 4096})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			ctx, die := context.WithCancel(t.Context())
+			m := &mortal{Store: store, die: die}
+			m.left.Store(int64(rapid.SampledFrom([]int{1, 2, 3, 4, 5, 7, 11, 20, 33, 60, 1000}).Draw(rt, "calls to the store")))
+			wg.Go(func() {
+				defer a.Close()
+				defer die()
+				e := &extract.Engine{Queue: m, Ledger: m, Log: slog.New(slog.DiscardHandler), Owner: fmt.Sprint(p),
+					Pipeline: &extract.Pipeline{Analyzer: a, Redactor: red, Now: time.Now},
+					Options: extract.Options{Concurrency: workers, TraceTimeout: 40 * time.Millisecond, Grace: 5 * time.Millisecond, Backoff: -1,
+						Budgets: extract.Budgets{Run: one, Day: day}}}
+				run, _ := e.Run(ctx, extract.RunRequest{}) // of a dead process, an error
+				if strings.Contains(run.ThrottleReason, "budget of the") {
+					ended.Add(1)
+				}
+				if got, _ := mine.total(); got.Over(one) {
+					t.Errorf("a run was charged %s, over its budget of %s", got, one)
+				}
+				if err := run.Check(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		got, n := all.total()
+		if got.Over(day) {
+			rt.Errorf("the day was charged %s, over its budget of %s", got, day)
+		}
+		if day == (extract.Amount{}) || today != extract.DayWindow(time.Now()) {
+			return
+		}
+		counted, err := store.Spend(t.Context(), today)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if c := counted.Counted; c.NanoUSD < got.NanoUSD || c.Tokens < got.Tokens {
+			rt.Errorf("the ledger counts %s, the service charged %s", c, got)
+		}
+		if day.NanoUSD > 0 {
+			spentMost, capMost, calls = spentMost+got.USD(), capMost+day.USD(), calls+n
+		}
+	})
+	t.Logf("$%.2f in %d calls charged of budgets of $%.2f; %d runs ended for a budget", spentMost, calls, capMost, ended.Load())
+}

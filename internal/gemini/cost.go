@@ -1,0 +1,145 @@
+package gemini
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+const (
+	// extraTokens is room for what stands around the text in a prompt: roles, ends of
+	// turns, the frame of the schema.
+	extraTokens = 256
+	// likelyBytes is how many bytes a token of a prompt has on average: text has about
+	// four, the JSON of traces a little less.
+	likelyBytes = 3.5
+	// likelyAnswer is the length of a usual answer in tokens.
+	likelyAnswer = 900
+)
+
+// fixedBytes returns the size of what every request has: instruction and schema.
+func fixedBytes(instruction string, schema map[string]any) int64 {
+	b, err := json.Marshal(schema)
+	if err != nil { // it came from JSON
+		return int64(len(instruction)) + 1<<16
+	}
+	return int64(len(instruction) + len(b))
+}
+
+// promptTokens bounds the tokens of a request's prompt. A token stands for at least one
+// byte of text, whatever the text: the tokenizer falls back to single bytes.
+func (a *Analyzer) promptTokens(message string) int64 {
+	return a.fixed + int64(len(message)) + extraTokens
+}
+
+// next returns the request that is about to be made, with its worst case: every byte of
+// the prompt a token, the answer as long as it may be, and the price that of the dearest
+// model that could answer in the place of the one that is asked, at the standard tier.
+func (c *call) next() extract.Call {
+	a := c.a
+	prompt := a.promptTokens(c.message)
+	output := int64(a.outputCap(familyOf(c.model), c.wider))
+	var most float64
+	for _, m := range a.lineup.all() {
+		price, _ := a.price(m)
+		most = max(most, price.Cost(prompt, 0, output))
+	}
+	return extract.Call{Model: c.model, Prompt: prompt,
+		Most: extract.Amount{NanoUSD: extract.NanoUSD(most), Tokens: prompt + output}}
+}
+
+// enter passes the gate of the run, and returns what is to be called with the result.
+func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, err error), refused *failure) {
+	began := c.a.now()
+	next := c.next()
+	end, err := extract.Enter(ctx, next)
+	c.waited += c.a.now().Sub(began)
+	if err != nil {
+		return nil, &failure{kind: extract.KindOf(err), err: err}
+	}
+	before := c.spent
+	return func(ex *exchange, f *failure, err error) {
+		tokens, usd := c.spent.Tokens, c.spent.CostUSD-before.CostUSD
+		prompt := tokens.Prompt - before.Tokens.Prompt
+		e := extract.CallEnd{
+			Took: extract.Amount{NanoUSD: extract.NanoUSD(usd), Tokens: prompt + tokens.Output - before.Tokens.Output},
+			// An answer that says what it took, a refusal, or a call that never left.
+			Known:  c.counted || ex.status >= http.StatusBadRequest || neverLeft(ex, err),
+			Prompt: prompt,
+		}
+		if !e.Known {
+			c.spent.Unsure.Calls++
+			c.spent.Unsure.Tokens.Prompt += next.Prompt
+			c.spent.Unsure.Tokens.Output += next.Most.Tokens - next.Prompt
+			c.spent.Unsure.CostUSD += next.Most.USD()
+		}
+		if f != nil && err != nil && modelsFault(f.kind) {
+			e.Failed = f.err
+			e.Refused = f.kind == extract.KindRateLimited || ex.status == http.StatusServiceUnavailable
+			e.Exhausted = f.kind == extract.KindRateLimited && !f.retry
+			if e.Refused {
+				e.Wait = max(f.wait, c.backoff())
+			}
+		}
+		end(e)
+	}, nil
+}
+
+// modelsFault reports a kind of failure that need not be about the trace.
+func modelsFault(k extract.Kind) bool {
+	return k == extract.KindRateLimited || k == extract.KindUnavailable || k == extract.KindTimeout
+}
+
+// neverLeft reports a call that cost nothing because it never reached the service.
+func neverLeft(ex *exchange, err error) bool {
+	var dial *net.OpError
+	var dns *net.DNSError
+	return err != nil && (!ex.sent || errors.As(err, &dns) || errors.As(err, &dial) && dial.Op == "dial")
+}
+
+// backoff is the bound of the next wait that the service did not ask for: it doubles
+// with each refusal.
+func (c *call) backoff() time.Duration {
+	return min(c.a.opt.Backoff<<min(c.refusals, maxRefusals), maxBackoff)
+}
+
+// Estimate implements [extract.Estimator].
+func (a *Analyzer) Estimate(in *extract.Input) extract.Estimate {
+	msg, err := message(in, a.newMarker)
+	if err != nil {
+		return extract.Estimate{}
+	}
+	c := &call{a: a, message: msg, model: a.lineup.current()}
+	prompt := int64(float64(a.fixed+int64(len(msg))) / likelyBytes)
+	price, _ := a.price(c.model)
+	if a.opt.Tier == Flex {
+		price = price.flex(a.opt.Prices.Flex)
+	}
+	return extract.Estimate{
+		Likely: extract.Amount{NanoUSD: extract.NanoUSD(price.Cost(prompt, 0, likelyAnswer)), Tokens: prompt + likelyAnswer},
+		Most:   c.next().Most,
+	}
+}
+
+// Version implements [extract.Versioned].
+func (a *Analyzer) Version() string {
+	model := a.lineup.current()
+	temperature := "none"
+	if t := a.temperature(model); t != nil {
+		temperature = strconv.FormatFloat(*t, 'g', -1, 64)
+	}
+	return bareModel(model) + " prompt " + a.version + " temperature " + temperature
+}
+
+// NewEstimator returns an analyzer that has no access to any service: it can estimate,
+// and say its version.
+func NewEstimator(opt Options) (*Analyzer, error) {
+	opt.Backend, opt.APIKey, opt.Project = GeminiAPI, "none", ""
+	return offline(opt)
+}

@@ -1,0 +1,74 @@
+package pace
+
+import (
+	"sync"
+	"time"
+)
+
+// A Breaker decides when calling a model that does not answer is to end. It opens, for
+// good, once nothing but failures came for [BreakAfter], in [BreakCalls] calls or more
+// that were about [BreakSubjects] subjects or more: what fails for one subject alone
+// says nothing about the model. Calls that failed at the same time count as one.
+//
+// A Breaker is for one run; the next run tries again. The zero value is ready.
+type Breaker struct {
+	mu       sync.Mutex
+	since    time.Time // of the first failure after the last answer; zero: none
+	counted  time.Time // when the last failure that counts was seen
+	calls    int
+	subjects map[string]bool
+	open     bool
+	reason   error
+}
+
+// What it takes to open a [Breaker].
+const (
+	BreakAfter    = 10 * time.Second
+	BreakCalls    = 5
+	BreakSubjects = 2
+)
+
+// Failed notes a call about a subject, made from one time to another, that failed for a
+// reason that is not the subject's. It reports whether the breaker is open.
+func (b *Breaker) Failed(subject string, from, to time.Time, reason error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.since.IsZero() {
+		b.since, b.subjects = from, map[string]bool{}
+	}
+	b.subjects[subject] = true
+	if !from.Before(b.counted) {
+		b.calls++
+		b.counted = to
+	}
+	if b.calls >= BreakCalls && len(b.subjects) >= BreakSubjects && to.Sub(b.since) >= BreakAfter {
+		b.open = true
+	}
+	b.reason = reason
+	return b.open
+}
+
+// Answered notes that the model answered a call, well or not. An open breaker stays
+// open.
+func (b *Breaker) Answered() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.since, b.calls, b.subjects = time.Time{}, 0, nil
+}
+
+// Silent reports whether nothing but failures came since the last answer.
+func (b *Breaker) Silent() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.since.IsZero()
+}
+
+// Open returns why the breaker is open, as of its last failure, or nil.
+func (b *Breaker) Open() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.open {
+		return nil
+	}
+	return b.reason
+}

@@ -1,0 +1,216 @@
+// Package pace says when the next call of a model may be made, so that a quota is used
+// up and not run into, and when to stop calling ([Breaker]). It makes no calls itself.
+//
+// A [Limiter] is shared by everything that calls on one quota. Each call asks for its
+// turn with [Limiter.Enter] and gives it back with [Turn.Leave]:
+//
+//   - Turns are given in the order in which they were asked for, so no trace starves.
+//   - Calls are spread evenly at a little less than the quota of requests and of tokens
+//     per minute, because services count bursts of seconds, too.
+//   - When the service refuses a call for load, everybody waits for as long as it asked
+//     to, and from then on half as many calls may be under way at once; each answer adds
+//     a little until all may again (additive increase, multiplicative decrease, as TCP).
+package pace
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Limits bound a [Limiter].
+type Limits struct {
+	RequestsPerMinute int // 0: no limit
+	TokensPerMinute   int // of prompts; 0: no limit
+	Concurrency       int // calls under way at once; at least 1
+}
+
+const (
+	// share is at how much of a quota calls are spread. The rest lets those catch up that
+	// were late.
+	share = 0.995
+	// tokenShare is how much of a quota of tokens is used: what prompts have is not known
+	// before they were counted.
+	tokenShare = 0.99
+	// firstRatio is how much of the most tokens that a prompt can have it is taken to
+	// have, until answers have said: text has about four bytes per token.
+	firstRatio = 0.25
+	// learn is the weight of one answer in that ratio.
+	learn = 0.2
+)
+
+// A Limiter gives turns. It is used by many goroutines at once.
+type Limiter struct {
+	limits           Limits
+	requests, tokens float64 // per second; 0: no limit
+	most             float64 // calls at once
+
+	turn chan struct{} // held by the caller that is next; waiters get it in order
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed when what the next one waits for may have changed
+	at       time.Time     // when the next request fits into the quota
+	tokensAt time.Time     // when the next tokens do
+	hold     time.Time     // nobody calls before
+	window   float64       // calls that may be under way
+	minute   lastMinute
+	flying   int
+	cutAt    time.Time // when the window was cut last
+	ratio    float64
+}
+
+// NewLimiter returns a limiter.
+func NewLimiter(l Limits) *Limiter {
+	most := float64(max(1, l.Concurrency))
+	return &Limiter{
+		limits:   l,
+		requests: share * float64(l.RequestsPerMinute) / 60, tokens: share * float64(l.TokensPerMinute) / 60,
+		most: most, window: most, ratio: firstRatio,
+		turn: make(chan struct{}, 1), changed: make(chan struct{}),
+	}
+}
+
+// A Turn is the right to make one call.
+type Turn struct {
+	l     *Limiter
+	began time.Time
+	most  int64 // tokens that the prompt can have at most
+	used  *used
+}
+
+// Enter waits for a turn, for a call whose prompt has at most so many tokens. It returns
+// early only with ctx's error. The turn must be given back.
+func (l *Limiter) Enter(ctx context.Context, mostTokens int64) (*Turn, error) {
+	select {
+	case l.turn <- struct{}{}: // the runtime lets those that wait in one by one, in order
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-l.turn }()
+	for {
+		wait, changed, t := l.try(mostTokens)
+		if t != nil {
+			return t, nil
+		}
+		var timer <-chan time.Time // nil: until something changes
+		if wait > 0 {
+			tm := time.NewTimer(wait)
+			defer tm.Stop()
+			timer = tm.C
+		}
+		select {
+		case <-timer:
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// try gives the turn if it is time. Else it returns how long to wait at least, or 0 to
+// wait for a change.
+func (l *Limiter) try(mostTokens int64) (time.Duration, <-chan struct{}, *Turn) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.flying >= max(1, int(l.window)) {
+		return 0, l.changed, nil
+	}
+	tokens := l.ratio * float64(mostTokens)
+	l.minute.expire(now)
+	ready := latest(l.at, l.tokensAt, l.hold,
+		l.minute.fits(now, tokens, l.limits.RequestsPerMinute, tokenShare*float64(l.limits.TokensPerMinute)))
+	if wait := ready.Sub(now); wait > 0 {
+		return wait, l.changed, nil
+	}
+	t := &Turn{l: l, began: now, most: mostTokens, used: l.minute.add(now, tokens)}
+	l.flying++
+	if l.requests > 0 {
+		l.at = advance(l.at, now, 1/l.requests)
+	}
+	if l.tokens > 0 {
+		l.tokensAt = advance(l.tokensAt, now, tokens/l.tokens)
+	}
+	return 0, nil, t
+}
+
+// slack is for how long a share of the quota that was not used can be used later: turns
+// are taken a little late, and one quota waits for the other. It is the longest burst.
+const slack = time.Second
+
+func advance(at, now time.Time, seconds float64) time.Time {
+	return latest(at, now.Add(-slack)).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+func latest(times ...time.Time) time.Time {
+	var t time.Time
+	for _, u := range times {
+		if u.After(t) {
+			t = u
+		}
+	}
+	return t
+}
+
+// A Result is how a call ended.
+type Result struct {
+	// Tokens is how many the prompt had, or 0 where nobody said.
+	Tokens int64
+	// Refused says that the service had no room for the call: it was over a quota, or
+	// the service over its load. Wait is how long it, or prudence, asks to wait.
+	Refused bool
+	Wait    time.Duration
+	// Unmade says that no call was made after all. The turn's share of the quota goes to
+	// the next one.
+	Unmade bool
+}
+
+// Leave gives a turn back. It is called once.
+func (t *Turn) Leave(r Result) {
+	l := t.l
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flying--
+	switch {
+	case r.Unmade:
+		l.correct(t.used, 0, 0)
+	case r.Refused:
+		if h := now.Add(r.Wait); h.After(l.hold) {
+			l.hold = h
+		}
+		// Calls that began before the last cut say nothing about the time since.
+		if t.began.After(l.cutAt) {
+			l.window, l.cutAt = max(1, l.window/2), now
+		}
+		l.correct(t.used, 0, 0) // what is refused counts for nothing
+	default:
+		if l.window < l.most {
+			l.window = min(l.most, l.window+1/l.window)
+		}
+		if r.Tokens > 0 && t.most > 0 {
+			l.correct(t.used, 1, float64(r.Tokens))
+			l.ratio += learn * (float64(r.Tokens)/float64(t.most) - l.ratio)
+		}
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// correct changes what a call took of the quota, once that is known.
+func (l *Limiter) correct(u *used, requests int, tokens float64) {
+	if l.requests > 0 {
+		l.at = l.at.Add(time.Duration(float64(requests-u.requests) / l.requests * float64(time.Second)))
+	}
+	if l.tokens > 0 {
+		l.tokensAt = l.tokensAt.Add(time.Duration((tokens - u.tokens) / l.tokens * float64(time.Second)))
+	}
+	l.minute.correct(u, requests, tokens)
+}
+
+// HeldUntil returns until when nobody may call, because the service asked so.
+func (l *Limiter) HeldUntil() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hold
+}

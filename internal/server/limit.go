@@ -1,0 +1,136 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/evalforge/evalforge/internal/server/problem"
+	"github.com/evalforge/evalforge/internal/server/route"
+)
+
+// Time limits of requests.
+const (
+	// requestLimit bounds what a handler does, importLimit an import, which reads as long as its
+	// sender sends.
+	requestLimit = 20 * time.Second
+	importLimit  = 15 * time.Minute
+	// pauseLimit is how long a body may pause. Any byte ends the pause; requestLimit or
+	// importLimit bounds the whole.
+	pauseLimit = 20 * time.Second
+	// lastPause is pauseLimit once the service is stopping.
+	lastPause = time.Second
+	// writeLimit is what a client gets to take its answer.
+	writeLimit = 30 * time.Second
+)
+
+// timeFor returns how long a request for rt may take until its answer; 0 is no bound.
+func (s *Server) timeFor(rt route.Route) time.Duration {
+	switch {
+	case rt.Stream:
+		return 0
+	case rt.Path == runPath:
+		return s.o.RunTimeout
+	case rt.Path == importPath:
+		return importLimit
+	}
+	return requestLimit
+}
+
+// pace bounds how slowly a client may send its body and take its answer, so that
+// many slow ones do not hold connections for ever.
+func (s *Server) pace(rt route.Route, next http.Handler) http.Handler {
+	limit := s.timeFor(rt)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		now := time.Now() // the connection's clock
+		var end time.Time
+		if limit > 0 {
+			end = now.Add(limit)
+			_ = c.SetWriteDeadline(end.Add(writeLimit)) // an answer kept in memory, as in tests, has none
+		} else {
+			_ = c.SetWriteDeadline(time.Time{})
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			body := &pacedBody{ReadCloser: r.Body, conn: c, ending: s.ending, end: end}
+			r.Body = body
+			stop := context.AfterFunc(s.ending, body.setDeadline) // a pause under way is shortened
+			defer stop()
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// A pacedBody fails when nothing came for a while, or when its time is up.
+type pacedBody struct {
+	io.ReadCloser
+	conn   *http.ResponseController
+	ending context.Context
+	end    time.Time // zero: never
+
+	mu   sync.Mutex
+	read bool // to its end
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	b.setDeadline()
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		// From here on the server waits for the client to hang up, which takes no deadline.
+		b.read = true
+		_ = b.conn.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func (b *pacedBody) setDeadline() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.read {
+		return
+	}
+	pause := pauseLimit
+	if b.ending.Err() != nil {
+		pause = lastPause
+	}
+	by := time.Now().Add(pause)
+	if !b.end.IsZero() && b.end.Before(by) {
+		by = b.end
+	}
+	_ = b.conn.SetReadDeadline(by)
+}
+
+// limit bounds what a request may take of a route: its body, and its time. Runs bound their own.
+func (s *Server) limit(rt route.Route) http.Handler {
+	return handlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		if rt.MaxBody == 0 && r.ContentLength > 0 {
+			return problem.New(problem.TooLarge, "no body is expected here")
+		}
+		if r.ContentLength > rt.MaxBody {
+			return &http.MaxBytesError{Limit: rt.MaxBody}
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, rt.MaxBody)
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		if rt.Stream {
+			stop := context.AfterFunc(s.ending, cancel)
+			defer stop()
+		} else if rt.Path != runPath {
+			ctx, cancel = context.WithTimeout(ctx, s.timeFor(rt))
+			defer cancel()
+		}
+		if rt.Role == route.Viewer && !rt.Stream {
+			leave, err := s.turns.take(ctx, s.o.Runner.Busy())
+			if err != nil {
+				return err
+			}
+			defer leave()
+		}
+		rt.Handler.ServeHTTP(w, r.WithContext(ctx))
+		return nil
+	})
+}

@@ -1,0 +1,187 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/server/problem"
+	"github.com/evalforge/evalforge/internal/server/route"
+)
+
+// Bounds of what is kept to answer repeated deliveries. It is kept in memory: after a restart, or in another
+// instance, a repeated delivery makes a second run, which leases make harmless: it works on what
+// is due then, and on nothing twice.
+const (
+	maxReplays   = 256
+	replayFor    = 24 * time.Hour
+	maxKeyLength = 255
+)
+
+// A delivery names a request that may come more than once: the caller's key, and what is asked for.
+type delivery struct{ key, digest string }
+
+// replayKey returns the delivery that r is, or nothing if it has no key. The key is the header
+// Idempotency-Key; Cloud Scheduler, which cannot send one that differs from tick to tick, says by two headers
+// of its own which tick of which job it delivers.
+func replayKey(r *http.Request, req extract.RunRequest) (delivery, error) {
+	key := strings.Trim(r.Header.Get("Idempotency-Key"), `"`)
+	switch {
+	case len(r.Header.Values("Idempotency-Key")) > 1:
+		return delivery{}, problem.New(problem.BadRequest, "the header Idempotency-Key is there more than once")
+	case len(key) > maxKeyLength:
+		return delivery{}, problem.New(problem.BadRequest, fmt.Sprintf("the header Idempotency-Key is over %d characters", maxKeyLength))
+	case key == "":
+		job, at := r.Header.Get("X-CloudScheduler-JobName"), r.Header.Get("X-CloudScheduler-ScheduleTime")
+		if job == "" || at == "" || len(job)+len(at) > maxKeyLength {
+			return delivery{}, nil
+		}
+		key = "scheduler " + job + " " + at
+	}
+	asked, err := json.Marshal([]any{req.BatchSize, req.DryRun, req.TraceIDs, req.Trigger})
+	if err != nil {
+		return delivery{}, fmt.Errorf("encoding the request: %w", err)
+	}
+	sum := sha256.Sum256(asked)
+	return delivery{route.PrincipalOf(r.Context()).Name + " " + key, hex.EncodeToString(sum[:])}, nil
+}
+
+// replays answers deliveries that come again, without doing the work again. Only successes are
+// kept: what failed is tried again.
+type replays struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	known map[string]*replay
+}
+
+// A replay is one delivery, under way or done.
+type replay struct {
+	digest  string
+	began   time.Time
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiting int // requests that want the answer
+	out     evalforge.RunSummary
+	err     error
+}
+
+func newReplays(now func() time.Time) *replays {
+	return &replays{now: now, known: make(map[string]*replay)}
+}
+
+// do returns what work returns for the delivery d, doing it only once: a delivery that comes while the work is
+// under way waits for it. The work is canceled when nobody waits any more.
+func (p *replays) do(ctx context.Context, d delivery, work func(context.Context) (evalforge.RunSummary, error)) (out evalforge.RunSummary, replayed bool, err error) {
+	if d.key == "" {
+		out, err = work(ctx)
+		return out, false, err
+	}
+	r, first, err := p.join(ctx, d)
+	if err != nil {
+		return out, false, err
+	}
+	if first.ctx != nil {
+		go p.work(r, d.key, first.ctx, work)
+	}
+	select {
+	case <-r.done:
+		p.leave(r)
+		return r.out, first.ctx == nil, r.err
+	case <-ctx.Done():
+		p.leave(r)
+		return out, false, ctx.Err()
+	}
+}
+
+// A lead is the context of the one who does the work; without one there is nothing to do.
+type lead struct{ ctx context.Context }
+
+// join finds the delivery or notes it as begun.
+func (p *replays) join(ctx context.Context, d delivery) (*replay, lead, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expire()
+	if r, ok := p.known[d.key]; ok {
+		if r.digest != d.digest {
+			return nil, lead{}, problem.New(problem.Invalid, "the Idempotency-Key was used for another request").WithHint("use a new key for each request, and the same for its repetitions")
+		}
+		r.waiting++
+		return r, lead{}, nil
+	}
+	if len(p.known) >= maxReplays && !p.forgetOldest() {
+		return nil, lead{}, problem.New(problem.Busy, "too many requests with an Idempotency-Key are under way")
+	}
+	wctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	r := &replay{digest: d.digest, began: p.now(), done: make(chan struct{}), cancel: cancel, waiting: 1}
+	p.known[d.key] = r
+	return r, lead{wctx}, nil
+}
+
+func (p *replays) work(r *replay, key string, ctx context.Context, work func(context.Context) (evalforge.RunSummary, error)) {
+	err := errPanicked // unless the work returns
+	var out evalforge.RunSummary
+	defer func() {
+		if err == errPanicked {
+			_ = recover() // in a goroutine of its own it would end the process
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		r.out, r.err = out, err
+		if err != nil {
+			delete(p.known, key)
+		}
+		r.cancel()
+		close(r.done)
+	}()
+	out, err = work(ctx)
+}
+
+var errPanicked error = problem.New(problem.Internal, "the code of the run panicked")
+
+// leave cancels the work when the last one who waited has gone.
+func (p *replays) leave(r *replay) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.waiting--; r.waiting == 0 {
+		r.cancel()
+	}
+}
+
+func (r *replay) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// expire forgets what is old. p.mu is held.
+func (p *replays) expire() {
+	for key, r := range p.known {
+		if r.ended() && p.now().Sub(r.began) > replayFor {
+			delete(p.known, key)
+		}
+	}
+}
+
+// forgetOldest makes room. It reports false when all are under way. p.mu is held.
+func (p *replays) forgetOldest() bool {
+	oldest := ""
+	for key, r := range p.known {
+		if r.ended() && (oldest == "" || r.began.Before(p.known[oldest].began)) {
+			oldest = key
+		}
+	}
+	delete(p.known, oldest)
+	return oldest != ""
+}
