@@ -126,6 +126,10 @@ const (
 	schemaKeys = `properties`
 )
 
+// placeKeys are parts of an address that lead to nobody, and what says what an address is
+// for: they are searched like any text.
+const placeKeys = `country countrycode state province stateprovince type kind label default primary`
+
 // A policy is the tables above, ready to be asked.
 type policy struct {
 	exact      map[string]keyInfo
@@ -133,6 +137,7 @@ type policy struct {
 	identifier map[string]bool // last words
 	version    map[string]bool // those of them that say so
 	suffixes   []string        // for identifier
+	places     map[string]bool
 }
 
 type suffixRule struct {
@@ -141,7 +146,7 @@ type suffixRule struct {
 }
 
 func newPolicy() *policy {
-	p := &policy{exact: make(map[string]keyInfo), version: words(versionWords)}
+	p := &policy{exact: make(map[string]keyInfo), version: words(versionWords), places: words(placeKeys)}
 	update := func(names string, f func(*keyInfo)) {
 		for _, name := range strings.Fields(names) {
 			info := p.exact[name]
