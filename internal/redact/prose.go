@@ -135,7 +135,13 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	case variableTopic:
 		return sc.variable(s, after)
 	}
-	if before := at(s, i-1); !isSpace(before) && strings.IndexByte("\"'(`*,>", before) < 0 && !afterEscape(s, i) && accents[word] == "" {
+	linked := strings.HasPrefix(s[after:], "'s ")
+	if linked {
+		after += len("'s")
+	}
+	if before := at(s, i-1); before == '-' && t == passwordTopic && isAlpha(at(s, i-2)) {
+		// WLAN-Passwort
+	} else if !isSpace(before) && strings.IndexByte("\"'(`*,>", before) < 0 && !afterEscape(s, i) && accents[word] == "" {
 		return span{}, false // a part of a path, of base64 or of a name
 	}
 	if c := at(s, after); c != ' ' && c != '|' && c != '*' && c != '`' && c != ':' && c != '=' && c != '\t' && !(word == "api" && strings.HasPrefix(s[after:], "-Schl")) && c < 0x80 {
@@ -164,7 +170,7 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	if t == tokenTopic && sc.longAfter(s, after)-after > maxSaidBytes {
 		return span{}, false
 	}
-	sp, ok := sc.said(s, after, t, classify(word) != noKey, false)
+	sp, ok := sc.said(s, after, t, classify(word) != noKey && !linked, linked)
 	if !ok && t == passwordTopic {
 		sp, ok = sc.saidBefore(s, i)
 	}
@@ -250,7 +256,7 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 			return span{}, false
 		}
 		end := k
-		for end < len(s) && end-k < maxValueBytes && s[end] > ' ' && (s[end] < 0x80 || end < k+4 && t == passwordTopic) && s[end] != '"' && s[end] != '`' && s[end] != '<' && s[end] != '>' && s[end] != '\\' {
+		for end < len(s) && end-k < maxValueBytes && s[end] > ' ' && (s[end] < 0x80 || s[k] >= 0x80 && end-k < 32) && s[end] != '"' && s[end] != '`' && s[end] != '<' && s[end] != '>' && s[end] != '\\' {
 			end++
 		}
 		token := s[k:end]
@@ -619,6 +625,9 @@ func (sc *scanner) foreign(s string, i int) (span, bool) {
 				linked = linked || s[k] != ' '
 				k++
 			}
+		}
+		if sc.digitAfter(s, k)-k > maxSaidBytes {
+			return span{}, false
 		}
 		return sc.said(s, k, passwordTopic, false, linked)
 	}
