@@ -16,7 +16,7 @@ import (
 
 // The scripts run this test binary under the name of the program.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"evalforge": main})
+	testscript.Main(withEmulator{m}, map[string]func(){"evalforge": main})
 }
 
 // TestScripts runs testdata/script: what each command does, failures included, as a

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -38,7 +39,10 @@ func (c *call) guard(listen string) (*auth.Auth, error) {
 	a, err := auth.New(auth.Options{
 		Mode: c.cfg.access.mode, CloudRun: c.cfg.cloudRun, Listen: listen,
 		Audiences: c.cfg.access.audiences, Issuer: c.cfg.access.issuer, KeysURL: c.cfg.access.keysURL,
-		Allow: c.cfg.access.allow, Log: c.log, Now: c.Now,
+		Allow: c.cfg.access.allow, Now: c.Now,
+		// Not redacted: of whom it says that they were refused, the name has to be known. It
+		// logs nothing else of a caller.
+		Log: slog.New(c.logTo),
 	})
 	if err != nil {
 		return nil, withHint(fmt.Errorf("access: %w", err), "docs/security.md explains the ways to know who calls")

@@ -66,32 +66,33 @@ func (g *geminiConfig) useVertex() (bool, error) {
 }
 
 // unasked stands for an analyzer in a dry run, which asks nobody and needs no access.
-type unasked struct{ name, model string }
+type unasked struct{ name string }
 
 func (u unasked) Name() string  { return u.name }
-func (u unasked) Model() string { return u.model }
+func (u unasked) Model() string { return "" }
 
 func (u unasked) Analyze(context.Context, *extract.Input) (*extract.Answer, error) {
 	return nil, errors.New("a dry run analyzes nothing")
 }
 
-// estimating is an unasked analyzer that says what asking would take.
-type estimating struct {
-	unasked
-	extract.Estimator
+// estimating is an analyzer in a dry run that says what asking would take.
+type estimating struct{ *gemini.Analyzer }
+
+func (estimating) Analyze(ctx context.Context, in *extract.Input) (*extract.Answer, error) {
+	return unasked{}.Analyze(ctx, in)
 }
 
 // unaskedAnalyzer returns a stand-in for the analyzer that the settings name.
 func (c *call) unaskedAnalyzer() (extract.Analyzer, error) {
 	if c.cfg.analyzer != "gemini" {
-		return unasked{name: c.cfg.analyzer}, nil
+		return unasked{c.cfg.analyzer}, nil
 	}
 	g := &c.cfg.gemini
 	e, err := gemini.NewEstimator(gemini.Options{Model: g.model, Temperature: g.temperature, MaxOutputTokens: g.maxOutputTokens})
 	if err != nil {
 		return nil, err
 	}
-	return estimating{unasked{c.cfg.analyzer, g.model}, e}, nil
+	return estimating{e}, nil
 }
 
 // describeAnalyzer says who is asked, for people.

@@ -18,6 +18,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"google.golang.org/api/option"
+
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/gcp/logging"
 )
 
 // Env is the outside world of one call of the program.
@@ -28,6 +33,8 @@ type Env struct {
 	// text follow what they are: a terminal or not.
 	Stdout, Stderr io.Writer
 	Now            func() time.Time
+	// SecretManager says how Google's Secret Manager is reached; nil means as usual.
+	SecretManager []option.ClientOption
 }
 
 // Exit statuses of [Main].
@@ -66,8 +73,11 @@ type command struct {
 	formats  []string // values of -o, the default first; none: the command has no -o
 	// minArgs and maxArgs bound the positional arguments; maxArgs < 0 is no bound.
 	minArgs, maxArgs int
-	flags            func(*flag.FlagSet) // declares the command's own flags, if not nil
-	run              func(ctx context.Context, c *call) error
+	// serves marks the command that is a service, diagnoses the one that reports what is
+	// wrong with the settings instead of refusing them.
+	serves, diagnoses bool
+	flags             func(*flag.FlagSet) // declares the command's own flags, if not nil
+	run               func(ctx context.Context, c *call) error
 }
 
 // A call is one command about to run.
@@ -81,6 +91,10 @@ type call struct {
 	// writes it to logTo.
 	log   *slog.Logger
 	logTo slog.Handler
+	json  bool // the log is JSON, for machines
+
+	secrets  []readSecret
+	observer extract.Observer // nil: none
 }
 
 // commands returns every command, in the order of the help text. Each call makes new
@@ -96,6 +110,7 @@ func commands() []command {
 		errorsListCommand(),
 		retryCommand(),
 		forgetCommand(),
+		rerunCommand(),
 		evalCommand(),
 		redactCommand(),
 		doctorCommand(),
@@ -169,20 +184,32 @@ func (cmd *command) call(ctx context.Context, args []string, env Env, term *term
 	if cmd.formats != nil && !slices.Contains(cmd.formats, *format) {
 		return usagef(cmd.helpCommand(), "-o: %q is none of %s", *format, strings.Join(cmd.formats, ", "))
 	}
+	getenv, secrets := readSecrets(ctx, cmd.uses, env, s)
+	if err := secretErrors(secrets); err != nil && !cmd.diagnoses {
+		return err
+	}
+	env.Getenv = getenv
 	cfg, err := resolve(cmd.uses, given, env.Getenv)
 	if err != nil {
 		return err
 	}
-	c := &call{
-		Env: env, term: term, cfg: cfg, args: fs.Args(), format: *format,
-		logTo: newLogHandler(term.err, cfg, s),
+	c := &call{Env: env, term: term, cfg: cfg, args: fs.Args(), format: *format, secrets: secrets}
+	c.json = cfg.logFormat == "json" || cfg.logFormat == "auto" && (cfg.cloudRun || cmd.serves && !term.live)
+	if c.json && cmd.serves && !c.given("EVALFORGE_LOG_LEVEL", "-log-level") {
+		cfg.logLevel = slog.LevelInfo
 	}
+	c.logTo = c.newLogHandler(s)
 	r, err := c.looseRedactor()
 	if err != nil {
 		return err
 	}
 	c.log = slog.New(r.Handler(c.logTo))
 	return cmd.run(ctx, c)
+}
+
+// given reports whether one of the flags or variables sets something.
+func (c *call) given(sources ...string) bool {
+	return slices.ContainsFunc(c.cfg.given, func(g givenSetting) bool { return slices.Contains(sources, g.source) })
 }
 
 // flagSet returns the command's flags, where the settings that are given as flags will
@@ -244,12 +271,13 @@ func (cmd *command) checkArgs(fs *flag.FlagSet, args []string) error {
 
 // newLogHandler returns what a call's log is written by: text for people, JSON on Cloud
 // Run.
-func newLogHandler(w io.Writer, cfg *config, s *scrubber) slog.Handler {
-	o := &slog.HandlerOptions{Level: cfg.logLevel, ReplaceAttr: s.attr}
-	if cfg.cloudRun {
-		return slog.NewJSONHandler(w, o)
+func (c *call) newLogHandler(s *scrubber) slog.Handler {
+	if c.json {
+		return logging.New(c.term.err, logging.Options{
+			Level: c.cfg.logLevel, Project: c.Getenv("GOOGLE_CLOUD_PROJECT"), Replace: s.attr,
+		})
 	}
-	return slog.NewTextHandler(w, o)
+	return slog.NewTextHandler(c.term.err, &slog.HandlerOptions{Level: c.cfg.logLevel, ReplaceAttr: s.attr})
 }
 
 // badFlag reports a value of a command's own flag that is not allowed.

@@ -29,12 +29,12 @@ const (
 
 func doctorCommand() command {
 	return command{
-		name: "doctor", maxArgs: 0,
+		name: "doctor", maxArgs: 0, diagnoses: true,
 		short: "check configuration, store and model access, and say how to fix them",
 		long: `Checks what a run needs: the settings, the store, and with the gemini analyzer the access to the model (one free request). Nothing is written to the store.
 Exit status 2: something that a run needs is broken.`,
 		examples: []string{"evalforge doctor", "evalforge doctor -analyzer gemini"},
-		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess}, formats: anyFormat(),
+		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupTelemetry}, formats: anyFormat(),
 		run: doctor,
 	}
 }
@@ -43,9 +43,11 @@ func doctor(ctx context.Context, c *call) error {
 	var checks []check
 	checks = append(checks, check{"program", checkOK, fmt.Sprintf("evalforge %s, %s/%s", thisVersion().Version, runtime.GOOS, runtime.GOARCH), ""})
 	checks = append(checks, c.checkSettings()...)
+	checks = append(checks, c.checkSecrets()...)
 	checks = append(checks, c.checkStore(ctx)...)
 	checks = append(checks, c.checkAnalyzer(ctx))
 	checks = append(checks, c.checkAccess()...)
+	checks = append(checks, c.checkTelemetry(ctx)...)
 	if err := c.writeChecks(checks); err != nil {
 		return err
 	}

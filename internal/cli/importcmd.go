@@ -75,13 +75,36 @@ func splitOptions(format string) (trace.SplitOptions, error) {
 	return trace.SplitOptions{Format: format}, nil
 }
 
-// importInto imports sources with a progress bar.
+// percentFrom is the size of an import from which its progress is told in percent, in
+// bytes; that of a smaller one is over before it says much.
+const percentFrom = 64 << 20
+
+// importInto imports sources with a progress bar: in percent where they are large and their
+// size is known.
 func (c *call) importInto(ctx context.Context, s *session, opt trace.SplitOptions, resume string, sources []string) (ingest.Summary, error) {
-	bar := c.term.progress("importing", 0)
-	defer bar.end()
+	var bar *bar
+	defer func() {
+		if bar != nil {
+			bar.end()
+		}
+	}()
 	im := c.importer(s)
 	im.Split, im.Stdin, im.Checkpoint = opt, c.Stdin, resume
-	im.Progress = func(p ingest.Progress) { bar.set(p.Documents) }
+	im.Progress = func(p ingest.Progress) {
+		percent, known := p.Percent()
+		known = known && p.BytesTotal >= percentFrom
+		switch {
+		case bar == nil && known:
+			bar = c.term.percent("importing")
+		case bar == nil:
+			bar = c.term.progress("importing", 0)
+		}
+		if known {
+			bar.setPercent(percent, count(p.Documents, "document", "documents"))
+		} else {
+			bar.set(p.Documents)
+		}
+	}
 	return im.Import(ctx, sources...)
 }
 

@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+
+	gcpsecret "github.com/evalforge/evalforge/internal/gcp/secret"
 )
 
 // A problem is an error with what to do about it, and the exit status it leads to.
@@ -138,18 +140,31 @@ func editDistance(a, b string) int {
 
 // A scrubber keeps the service's own secrets out of everything that is printed,
 // whatever error text of whatever library carries them.
-type scrubber struct{ r *strings.Replacer }
+type scrubber struct {
+	pairs []string // value, replacement, …
+	r     *strings.Replacer
+}
 
 func newScrubber(getenv func(string) string) *scrubber {
-	var pairs []string
-	for _, s := range settings() {
-		for _, v := range s.vars {
-			if value := getenv(v); s.secret && len(value) >= minSecret {
-				pairs = append(pairs, value, secretText)
+	s := new(scrubber)
+	for _, st := range settings() {
+		for _, v := range st.vars {
+			if value := getenv(v); st.secret && !gcpsecret.IsReference(value) {
+				s.hide(value)
 			}
 		}
 	}
-	return &scrubber{strings.NewReplacer(pairs...)}
+	s.r = strings.NewReplacer(s.pairs...)
+	return s
+}
+
+// hide keeps a further secret out of what is printed from now on. It is called before
+// anything else uses s at the same time.
+func (s *scrubber) hide(value string) {
+	if len(value) >= minSecret {
+		s.pairs = append(s.pairs, value, secretText)
+		s.r = strings.NewReplacer(s.pairs...)
+	}
 }
 
 func (s *scrubber) text(t string) string { return s.r.Replace(t) }

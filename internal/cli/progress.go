@@ -15,6 +15,9 @@ type bar struct {
 	live  *progressbar.ProgressBar
 	done  int
 	next  int // done at which the next plain line is due
+	// percents is set where total is 100 percent; note follows them.
+	percents bool
+	note     string
 }
 
 // plainLines bounds the lines that a bar without a terminal prints for a known total.
@@ -73,11 +76,32 @@ func (b *bar) set(done int) {
 	if b.total > 0 {
 		step := max((b.total+plainLines-1)/plainLines, plainLines)
 		b.next = done + step
+		if b.percents {
+			b.plain("%s: %d %%, %s\n", b.what, done, b.note)
+			return
+		}
 		b.plain("%s: %d of %d\n", b.what, done, b.total)
 		return
 	}
 	b.next = done * 2
 	b.plain("%s: %d\n", b.what, done)
+}
+
+// percent starts a bar that counts to 100.
+func (t *terminal) percent(what string) *bar {
+	b := t.progress(what, 100)
+	b.percents = true
+	return b
+}
+
+// setPercent says that so many percent are done; note tells what of.
+func (b *bar) setPercent(n int, note string) {
+	b.t.mu.Lock()
+	if b.note = note; b.live != nil {
+		b.live.Describe(b.what + " " + note)
+	}
+	b.t.mu.Unlock()
+	b.set(n)
 }
 
 // end takes the bar off the screen.

@@ -27,7 +27,7 @@ Ctrl-C stops the run in an orderly way: what is under way is finished or given b
 			"evalforge run -analyzer gemini -batch 10",
 			"evalforge run -trace checkout-4711 -trace checkout-4712",
 		},
-		uses:    []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction},
+		uses:    []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupTelemetry},
 		formats: anyFormat(),
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&dry, "dry-run", false, "Say which traces would be picked up. Nothing is analyzed, paid for or written.")
@@ -56,6 +56,13 @@ func runExtraction(ctx context.Context, c *call, req extract.RunRequest) (err er
 		return err
 	}
 	defer free()
+	if c.cfg.telemetry.endpoint != "" {
+		_, stop, err := c.startTelemetry(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	s, err := c.open(ctx, mustExist)
 	if err != nil {
 		return err

@@ -15,13 +15,15 @@ import (
 	"github.com/evalforge/evalforge/internal/ingest"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
+	"github.com/evalforge/evalforge/internal/server/pages"
+	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
 
 func serveCommand() command {
 	var samples bool
 	return command{
-		name: "serve", maxArgs: 0,
+		name: "serve", maxArgs: 0, serves: true,
 		short: "serve the HTTP API: runs on request or on a schedule, results, health",
 		long: `Serves HTTP: POST /extraction/run-once makes a run, /health and /ready say how the service is, /api/v1/ has patterns, runs, errors and traces, described by /api/v1/openapi.yaml; docs/api.md has an example of each. On this machine it is reached by nobody else unless -addr says so.
 It starts even while a Firestore store cannot be reached, and is ready when it can. A file that -store names is made if it is not there.
@@ -31,7 +33,7 @@ Ctrl-C or SIGTERM stops it in an orderly way, within 9 seconds: runs take no mor
 			"evalforge serve -every 30m -analyzer gemini",
 			"evalforge serve -samples",
 		},
-		uses: []group{groupService, groupAccess, groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction},
+		uses: []group{groupService, groupAccess, groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupTelemetry},
 		flags: func(fs *flag.FlagSet) {
 			fs.BoolVar(&samples, "samples", false, "Import the bundled synthetic traces and extract their patterns first, to have something to look at. Without -store they are kept in memory.")
 		},
@@ -49,6 +51,11 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 	if err != nil {
 		return err
 	}
+	tel, stop, err := c.startTelemetry(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	analyzer, free, err := c.analyzer(ctx)
 	if err != nil {
 		return err
@@ -68,7 +75,16 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 	if err != nil {
 		return err
 	}
-	srv, err := server.New(c.serverOptions(b, guard))
+	o := c.serverOptions(b, guard)
+	if o.Pages, err = c.pages(b); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	metrics, err := metricsRoute(tel, b.store, c.Now)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	o.Observe, o.Pages = tel.Middleware, append(o.Pages, metrics)
+	srv, err := server.New(o)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
@@ -79,7 +95,7 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 
 // say tells people, or the log where nobody looks at a terminal.
 func (c *call) say(format string, args ...any) {
-	if c.cfg.cloudRun {
+	if c.json {
 		c.log.Info(fmt.Sprintf(format, args...))
 		return
 	}
@@ -165,6 +181,18 @@ func (c *call) serverOptions(b *backend, guard server.Auth) server.Options {
 		Log:      c.log, Now: c.Now, Every: c.cfg.service.every, RunTimeout: c.cfg.service.requestTimeout,
 		TraceTimeout: c.cfg.engine.TraceTimeout, Grace: c.cfg.engine.Grace, Version: thisVersion().Version,
 	}
+}
+
+// pages returns the routes of the pages.
+func (c *call) pages(b *backend) ([]route.Route, error) {
+	p, err := pages.New(pages.Options{
+		Store: b.store, Prepare: b.pipeline.Prepare, Clean: clean.New(b.redactor), Live: b.runner, Sources: c.cfg.service.sources,
+		Now: c.Now, Log: c.log, Version: thisVersion().Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.Routes(), nil
 }
 
 // listen opens the address of the service.

@@ -19,6 +19,7 @@ import (
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/auth"
+	"github.com/evalforge/evalforge/internal/server/pages"
 	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/store/firestore"
 	"github.com/evalforge/evalforge/internal/trace"
@@ -34,6 +35,7 @@ type config struct {
 	firestore firestoreConfig
 	gemini    geminiConfig
 	engine    extract.Options
+	reuse     bool        // keep answers, and use them again
 	pace      pace.Limits // without the concurrency, which is the engine's
 	access    accessConfig
 	budget    int // bytes of a trace that an analyzer is sent
@@ -42,7 +44,9 @@ type config struct {
 	redactionRules *redact.Rules
 	phoneRegions   []string
 
-	service serviceConfig
+	service   serviceConfig
+	logFormat string // "auto", "json" or "text"
+	telemetry telemetryConfig
 	// given lists the settings that a flag or a variable set, for doctor to show.
 	given []givenSetting
 }
@@ -69,6 +73,7 @@ type serviceConfig struct {
 	port           int
 	every          time.Duration // 0: no schedule of its own
 	requestTimeout time.Duration
+	sources        pages.Sources
 }
 
 // A givenSetting is a setting that has not its default.
@@ -120,11 +125,12 @@ const (
 	groupRun       group = "Runs"
 	groupRedaction group = "Redaction"
 	groupAccess    group = "Access"
+	groupTelemetry group = "Telemetry"
 	groupService   group = "Service"
 )
 
 func groups() []group {
-	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupGeneral}
+	return []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupTelemetry, groupGeneral}
 }
 
 // A setting is one thing that can be set. A flag beats the environment, which beats the
@@ -278,6 +284,11 @@ func settings() []setting {
 			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
 		},
 		{
+			group: groupPace, vars: []string{"EVALFORGE_REUSE"}, value: "true|false", def: "true",
+			doc: "Whether answers of a model are kept and used again: after a crash, and for copies of one failure that differ only in ids, times and the like. Such a pattern says in provenance.derived_from which trace was analyzed.",
+			set: func(c *config, v string) (err error) { c.reuse, err = parseBool(v); return err },
+		},
+		{
 			group: groupPace, vars: []string{"PER_TRACE_TIMEOUT_SEC"}, value: "SECONDS",
 			def: strconv.Itoa(int(extract.DefaultTraceTimeout / time.Second)),
 			doc: "How long the analysis of one trace may take, with all attempts, up to 3600 seconds. Waiting for a turn within quotas is not counted.",
@@ -298,6 +309,11 @@ func settings() []setting {
 			def: extract.DefaultBackoff.String(),
 			doc: "How long a trace waits after its first failed run, such as 90s or 5m; it doubles with each failure, up to an hour. 0 is no wait.",
 			set: setBackoff,
+		},
+		{
+			group: groupService, vars: []string{"EVALFORGE_SOURCE_URLS"}, value: "JSON", shown: "none",
+			doc: `Where traces can be looked at in the systems they come from, as a JSON object of addresses with {trace_id} and, where it helps, {span_id} in them: {"langfuse": "https://cloud.langfuse.com/project/P/traces/{trace_id}"}. Systems are datadog, langfuse, langsmith, phoenix, and other for all the rest. Pages link to them.`,
+			set: func(c *config, v string) (err error) { c.service.sources, err = pages.ParseSources(v); return err },
 		},
 		{
 			group: groupRedaction, vars: []string{"EVALFORGE_REDACTION_KEY"}, value: "KEY", secret: true,
@@ -383,15 +399,30 @@ func settings() []setting {
 			},
 		},
 		{
+			group: groupTelemetry, vars: []string{"OTEL_EXPORTER_OTLP_ENDPOINT"}, value: "URL", shown: "none",
+			doc: "Where OpenTelemetry traces and metrics are sent, such as http://localhost:4318. The other variables of OpenTelemetry's exporters and SDK work as well.",
+			set: func(c *config, v string) error { return setURL(&c.telemetry.endpoint, v) },
+		},
+		{
+			group: groupTelemetry, vars: []string{"OTEL_EXPORTER_OTLP_HEADERS"}, value: "NAME=VALUE,…", shown: "none", secret: true,
+			doc: "Headers that are sent with them, such as a key of the receiver.",
+			set: func(c *config, v string) error { c.telemetry.headers = newSecret(v); return nil },
+		},
+		{
 			group: groupGeneral, flag: "log-level", vars: []string{"EVALFORGE_LOG_LEVEL"}, value: "LEVEL",
 			def: "warn", cloudDef: "info",
-			doc: "What is logged to stderr: debug, info, warn, error. On Cloud Run logs are JSON.",
+			doc: "What is logged to stderr: debug, info, warn, error. A service that logs JSON logs from info.",
 			set: func(c *config, v string) error {
 				if err := c.logLevel.UnmarshalText([]byte(v)); err != nil {
 					return fmt.Errorf("must be debug, info, warn or error")
 				}
 				return nil
 			},
+		},
+		{
+			group: groupGeneral, vars: []string{"EVALFORGE_LOG_FORMAT"}, value: "FORMAT", def: "auto",
+			doc: "How logs are written: json, as Cloud Logging reads them, or text. auto is json on Cloud Run, and for a service whose stderr is no terminal.",
+			set: func(c *config, v string) error { return setOneOf(&c.logFormat, v, "auto", "json", "text") },
 		},
 		{
 			group: groupGeneral, vars: []string{"NO_COLOR"}, value: "1", shown: "none",

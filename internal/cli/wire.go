@@ -186,11 +186,14 @@ func (c *call) pipeline(a extract.Analyzer, r *redact.Redactor) *extract.Pipelin
 
 // engine returns the engine of a run.
 func (c *call) engine(s extract.Store, p *extract.Pipeline) *extract.Engine {
+	if c.cfg.reuse {
+		p.Reuse = extract.NewReuse(s, c.log)
+	}
 	limits := c.cfg.pace
 	limits.Concurrency = c.cfg.engine.Concurrency
 	return &extract.Engine{
 		Queue: s, Ledger: s, Pipeline: p, Pace: pace.NewLimiter(limits),
-		Log: c.log, Options: c.cfg.engine, Owner: owner(),
+		Log: c.log, Options: c.cfg.engine, Observer: c.observer, Owner: owner(),
 	}
 }
 

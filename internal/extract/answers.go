@@ -29,6 +29,9 @@ type KeptAnswer struct {
 	Model        string              `json:"model"`
 	ModelVersion string              `json:"model_version"`
 	PromptSHA256 string              `json:"prompt_sha256"`
+	Temperature  *float64            `json:"temperature,omitempty"`
+	Finish       string              `json:"finish,omitempty"`   // [Answer.Finish]
+	Repaired     Kind                `json:"repaired,omitempty"` // why an answer before it was refused
 	Tokens       evalforge.Tokens    `json:"tokens"`
 	CostUSD      float64             `json:"cost_usd"`
 	Attempts     int                 `json:"attempts"`

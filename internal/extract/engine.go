@@ -102,6 +102,9 @@ type RunRequest struct {
 	BatchSize int      // 0 means the engine's
 	DryRun    bool     // no model call, no write
 	TraceIDs  []string // only these, if not empty
+	// KeptSince excludes answers that were kept before: they are not used again. The zero
+	// time excludes none.
+	KeptSince time.Time
 	Trigger   evalforge.Trigger
 	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
 	RunID string
@@ -232,7 +235,7 @@ func (r *run) dry(ctx context.Context) (evalforge.Run, error) {
 	for _, c := range picked {
 		r.rec.WouldProcess = append(r.rec.WouldProcess, c.TraceID)
 	}
-	r.rec.Estimate = r.estimate(picked)
+	r.rec.Estimate = r.estimate(ctx, picked)
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
 	if err != nil {
 		err = fmt.Errorf("looking at the backlog: %w", err)
@@ -429,7 +432,7 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	tctx, lost := context.WithCancelCause(WithGate(patience, traceGate{r.turns, c.TraceID}))
+	tctx, lost := context.WithCancelCause(WithGate(keptSince(patience, r.req.KeptSince), traceGate{r.turns, c.TraceID}))
 	defer lost(nil)
 	stop := r.keepLease(tctx, c.Lease, lost)
 	defer stop()

@@ -32,6 +32,8 @@ type Pipeline struct {
 	// between 1 KiB and [trace.MaxBytes].
 	Budget int
 	Now    func() time.Time
+	// Reuse keeps the answers of an analyzer that is [Versioned]; nil: none are kept.
+	Reuse *Reuse
 }
 
 // An Extraction is the result of one trace.
@@ -114,7 +116,7 @@ func (p *Pipeline) Extract(ctx context.Context, raw evalforge.RawTrace) (Extract
 		return Extraction{Stages: stages}, &Error{Kind: KindOf(context.Cause(ctx)), Err: fmt.Errorf("before the analysis: %w", context.Cause(ctx))}
 	}
 	in.stages = &stages
-	f, err := p.answer(ctx, in)
+	f, err := p.answerOnce(ctx, in)
 	if err != nil {
 		return Extraction{Stages: stages}, p.redactError(asError(ctx, err))
 	}
@@ -164,6 +166,8 @@ type finished struct {
 	pattern    evalforge.Pattern
 	spent      Spent
 	redactions redact.Counts // in the answer
+	answer     *Answer
+	repaired   Kind // why an answer before it was refused, or ""
 }
 
 // finish turns an answer into a pattern: tidy, validate, verify, weigh, redact, disarm,
@@ -202,7 +206,7 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 	if err := pat.Validate(); err != nil {
 		return fail(KindSchema, fmt.Errorf("the answer is not a valid pattern: %w", inOneLine(err)))
 	}
-	return &finished{pat, ans.spent(), counts}, nil
+	return &finished{pat, ans.spent(), counts, ans, repaired}, nil
 }
 
 // provenance says how an answer came about.

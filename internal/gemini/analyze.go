@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/genai"
@@ -54,6 +55,8 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 		Tokens:       c.spent.Tokens,
 		CostUSD:      c.spent.CostUSD,
 		Attempts:     c.spent.Attempts,
+		Unsure:       c.spent.Unsure,
+		Finish:       c.finish,
 		Latency:      a.now().Sub(start) - c.waited,
 		Raw:          raw,
 	}, nil
@@ -66,6 +69,7 @@ type call struct {
 	message      string
 	model        string // asked last
 	modelVersion string // answered last
+	finish       string // of the answer, where it was not complete
 	wider        bool   // the output cap was doubled
 	spent        extract.Spent
 	counted      bool          // the last response said what it took
@@ -146,9 +150,14 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 		return evalforge.Analysis{}, nil, f
 	}
 	c.modelVersion = bareModel(resp.ModelVersion)
+	a.noteRouting(ctx, c.model, c.modelVersion)
 	c.count(resp.UsageMetadata)
 	leave(ex, nil, nil)
-	return a.read(resp)
+	an, raw, f := a.read(resp)
+	if f == nil {
+		c.finish = finishOf(resp)
+	}
+	return an, raw, f
 }
 
 // guard calls the SDK, which panics on JSON of another form than it expects (v1.77.0,
@@ -175,13 +184,29 @@ func (c *call) count(u *genai.GenerateContentResponseUsageMetadata) {
 		Output: pos(u.CandidatesTokenCount) + pos(u.ThoughtsTokenCount),
 	}
 	t.Cached = min(pos(u.CachedContentTokenCount), t.Prompt)
-	price, ok := PriceOf(c.modelVersion, c.a.now())
+	price, ok := c.a.price(c.modelVersion)
 	if !ok {
-		price, _ = PriceOf(c.model, c.a.now())
+		price, _ = c.a.price(c.model)
+	}
+	if c.a.servedAsFlex(u) {
+		price = price.flex(c.a.opt.Prices.Flex)
 	}
 	c.spent.Tokens = c.spent.Tokens.Add(t)
 	c.spent.CostUSD += price.Cost(t.Prompt, t.Cached, t.Output)
 }
+
+// servedAsFlex reports a call that is billed in the Flex tier. Vertex AI says so in the
+// answer, and one that does not is counted in full. The Gemini API does not say, but
+// refuses what it cannot serve in that tier.
+func (a *Analyzer) servedAsFlex(u *genai.GenerateContentResponseUsageMetadata) bool {
+	if a.opt.Backend == Vertex {
+		return u.TrafficType == genai.TrafficTypeOnDemandFlex
+	}
+	return a.opt.Tier == Flex
+}
+
+// price returns the standard price of a model now.
+func (a *Analyzer) price(model string) (Price, bool) { return a.opt.Prices.Of(model, a.now()) }
 
 // config returns the settings of one request. It is made anew each time, because the
 // SDK writes into it, and never has HTTPOptions, which the SDK would share.
@@ -194,6 +219,9 @@ func (a *Analyzer) config(model string, wider bool) *genai.GenerateContentConfig
 		ResponseJsonSchema:    a.schema,
 		SafetySettings:        safetyOff(),
 		AutomaticContinuation: genai.Ptr(false), // it would send, and bill, again by itself
+	}
+	if a.opt.Backend == GeminiAPI && a.opt.Tier == Flex {
+		cfg.ServiceTier = genai.ServiceTierFlex
 	}
 	if t := a.temperature(model); t != nil {
 		cfg.Temperature = genai.Ptr(float32(*t))
@@ -246,12 +274,23 @@ func (a *Analyzer) advance(ctx context.Context, gone string, f *failure) bool {
 		return false
 	}
 	if replaced {
-		price, known := PriceOf(next, a.now())
+		price, known := a.price(next)
 		a.log.WarnContext(ctx, "model is not available; its successor takes over: set GEMINI_MODEL to choose another",
 			"model", gone, "successor", next, "usd_per_million_in", price.Input, "usd_per_million_out", price.Output,
 			"price_known", known, "reason", f.err)
 	}
 	return true
+}
+
+// noteRouting warns, once for each pair, when another model answered than the one that
+// was asked: the Gemini API routes requests for retired models to others, and bills those.
+func (a *Analyzer) noteRouting(ctx context.Context, asked, answered string) {
+	if answered == "" || strings.HasPrefix(answered, bareModel(asked)) || !a.lineup.reroute(asked, answered) {
+		return
+	}
+	price, known := a.price(answered)
+	a.log.WarnContext(ctx, "the service answers with another model than the one that is asked: set GEMINI_MODEL to choose one that is offered",
+		"model", asked, "answered", answered, "usd_per_million_in", price.Input, "usd_per_million_out", price.Output, "price_known", known)
 }
 
 func noModel(f *failure) *failure {

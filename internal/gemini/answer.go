@@ -13,14 +13,32 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
-// read turns a response into an analysis.
+// read turns a response into an analysis. An answer that was cut is one all the same if it
+// is complete: a model may go on with white space until the limit ends it.
 func (a *Analyzer) read(resp *genai.GenerateContentResponse) (evalforge.Analysis, []byte, *failure) {
 	text, f := content(resp)
 	if f != nil {
+		if f.kind == extract.KindTruncated && len(f.answer) > 0 {
+			if an, broken := a.decode(string(f.answer)); broken == nil {
+				return an, f.answer, nil
+			}
+		}
 		return evalforge.Analysis{}, nil, f
 	}
 	an, f := a.decode(text)
 	return an, []byte(text), f
+}
+
+// finishOf returns why an accepted answer ended, or "" if it was complete.
+func finishOf(resp *genai.GenerateContentResponse) string {
+	switch r := resp.Candidates[0].FinishReason; r {
+	case genai.FinishReasonStop:
+		return ""
+	case "":
+		return "unspecified"
+	default:
+		return reason(string(r))
+	}
 }
 
 // content returns the text of a complete answer. Whatever did not finish with STOP is a

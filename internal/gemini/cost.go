@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/extract"
@@ -39,14 +40,14 @@ func (a *Analyzer) promptTokens(message string) int64 {
 
 // next returns the request that is about to be made, with its worst case: every byte of
 // the prompt a token, the answer as long as it may be, and the price that of the dearest
-// model that could answer in the place of the one that is asked.
+// model that could answer in the place of the one that is asked, at the standard tier.
 func (c *call) next() extract.Call {
 	a := c.a
 	prompt := a.promptTokens(c.message)
 	output := int64(a.outputCap(familyOf(c.model), c.wider))
 	var most float64
 	for _, m := range a.lineup.all() {
-		price, _ := PriceOf(m, a.now())
+		price, _ := a.price(m)
 		most = max(most, price.Cost(prompt, 0, output))
 	}
 	return extract.Call{Model: c.model, Prompt: prompt,
@@ -56,7 +57,8 @@ func (c *call) next() extract.Call {
 // enter passes the gate of the run, and returns what is to be called with the result.
 func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, err error), refused *failure) {
 	began := c.a.now()
-	end, err := extract.Enter(ctx, c.next())
+	next := c.next()
+	end, err := extract.Enter(ctx, next)
 	c.waited += c.a.now().Sub(began)
 	if err != nil {
 		return nil, &failure{kind: extract.KindOf(err), err: err}
@@ -70,6 +72,12 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 			// An answer that says what it took, a refusal, or a call that never left.
 			Known:  c.counted || ex.status >= http.StatusBadRequest || neverLeft(ex, err),
 			Prompt: prompt,
+		}
+		if !e.Known {
+			c.spent.Unsure.Calls++
+			c.spent.Unsure.Tokens.Prompt += next.Prompt
+			c.spent.Unsure.Tokens.Output += next.Most.Tokens - next.Prompt
+			c.spent.Unsure.CostUSD += next.Most.USD()
 		}
 		if f != nil && err != nil && modelsFault(f.kind) {
 			e.Failed = f.err
@@ -109,20 +117,29 @@ func (a *Analyzer) Estimate(in *extract.Input) extract.Estimate {
 	}
 	c := &call{a: a, message: msg, model: a.lineup.current()}
 	prompt := int64(float64(a.fixed+int64(len(msg))) / likelyBytes)
-	price, _ := PriceOf(c.model, a.now())
+	price, _ := a.price(c.model)
+	if a.opt.Tier == Flex {
+		price = price.flex(a.opt.Prices.Flex)
+	}
 	return extract.Estimate{
 		Likely: extract.Amount{NanoUSD: extract.NanoUSD(price.Cost(prompt, 0, likelyAnswer)), Tokens: prompt + likelyAnswer},
 		Most:   c.next().Most,
 	}
 }
 
-// NewEstimator returns what estimates as an analyzer with these options would, without
-// access to any service.
-func NewEstimator(opt Options) (extract.Estimator, error) {
-	opt.Backend, opt.APIKey, opt.Project = GeminiAPI, "none", ""
-	a, err := offline(opt)
-	if err != nil {
-		return nil, err
+// Version implements [extract.Versioned].
+func (a *Analyzer) Version() string {
+	model := a.lineup.current()
+	temperature := "none"
+	if t := a.temperature(model); t != nil {
+		temperature = strconv.FormatFloat(*t, 'g', -1, 64)
 	}
-	return a, nil
+	return bareModel(model) + " prompt " + a.version + " temperature " + temperature
+}
+
+// NewEstimator returns an analyzer that has no access to any service: it can estimate,
+// and say its version.
+func NewEstimator(opt Options) (*Analyzer, error) {
+	opt.Backend, opt.APIKey, opt.Project = GeminiAPI, "none", ""
+	return offline(opt)
 }

@@ -41,6 +41,16 @@ const (
 	GeminiAPI Backend = "gemini" // the Gemini API: an API key
 )
 
+// A Tier is how a request is served and billed.
+type Tier string
+
+// The tiers. Flex costs half, is slower, and is refused more often when the service is
+// busy; Vertex AI has it at the location global only.
+const (
+	Standard Tier = "standard"
+	Flex     Tier = "flex"
+)
+
 // Defaults of [Options].
 const (
 	DefaultLocation        = "global"
@@ -60,6 +70,11 @@ type Options struct {
 	// or proxy) Google credentials are never sent.
 	BaseURL string
 	Model   string // "" is [DefaultModel]
+	// Successors take over, in order, from a model that is gone. Nil is
+	// [DefaultSuccessors]; an empty list is none.
+	Successors []string
+	Tier       Tier    // "" is [Standard]
+	Prices     *Prices // nil is [DefaultPrices]
 	// Temperature is 0 to 2; nil is [DefaultTemperature]. It is not sent to models that
 	// do not take it.
 	Temperature *float64
@@ -116,7 +131,7 @@ func offline(opt Options) (*Analyzer, error) {
 	}
 	a := &Analyzer{
 		opt:         opt,
-		lineup:      newLineup(opt.Model),
+		lineup:      newLineup(opt.Model, opt.Successors),
 		instruction: instruction(),
 		version:     prompts.Version(),
 		log:         opt.Log,
@@ -147,8 +162,26 @@ func (o *Options) complete() error {
 	if o.Model == "" {
 		o.Model = DefaultModel
 	}
-	if !modelForm.MatchString(o.Model) || strings.Contains(o.Model, "..") {
-		return fmt.Errorf("%q is no model id; set GEMINI_MODEL to one such as %s", o.Model, DefaultModel)
+	if err := checkModel(o.Model, "GEMINI_MODEL"); err != nil {
+		return err
+	}
+	if o.Successors == nil {
+		o.Successors = DefaultSuccessors()
+	}
+	for _, m := range o.Successors {
+		if err := checkModel(m, "EVALFORGE_MODEL_SUCCESSORS"); err != nil {
+			return err
+		}
+	}
+	switch o.Tier {
+	case "":
+		o.Tier = Standard
+	case Standard, Flex:
+	default:
+		return fmt.Errorf("service tier %q is none of %s, %s; set EVALFORGE_SERVICE_TIER", o.Tier, Standard, Flex)
+	}
+	if o.Prices == nil {
+		o.Prices = DefaultPrices()
 	}
 	switch o.Backend {
 	case GeminiAPI:
@@ -164,6 +197,9 @@ func (o *Options) complete() error {
 		}
 		if !locationForm.MatchString(o.Location) {
 			return fmt.Errorf("%q is no location; set VERTEX_AI_LOCATION to one such as global or us-central1", o.Location)
+		}
+		if o.Tier == Flex && o.Location != DefaultLocation {
+			return fmt.Errorf("Vertex AI has the Flex tier at the location %s only, not at %s; set VERTEX_AI_LOCATION, or EVALFORGE_SERVICE_TIER=%s", DefaultLocation, o.Location, Standard)
 		}
 		if o.Project != "" && !projectForm.MatchString(o.Project) {
 			return fmt.Errorf("%q is no project id; set GOOGLE_CLOUD_PROJECT", o.Project)
@@ -197,6 +233,13 @@ func (o *Options) complete() error {
 	return nil
 }
 
+func checkModel(id, setting string) error {
+	if !modelForm.MatchString(id) || strings.Contains(id, "..") {
+		return fmt.Errorf("%q is no model id; set %s to one such as %s", id, setting, DefaultModel)
+	}
+	return nil
+}
+
 // connect makes the SDK's client over a [transport].
 func (a *Analyzer) connect(ctx context.Context) error {
 	base := a.opt.Transport
@@ -216,6 +259,12 @@ func (a *Analyzer) connect(ctx context.Context) error {
 		}
 	}
 	cc := &genai.ClientConfig{HTTPClient: hc, HTTPOptions: genai.HTTPOptions{BaseURL: a.opt.BaseURL, Headers: http.Header{}}}
+	if a.opt.Backend == Vertex && a.opt.Tier == Flex {
+		// https://docs.cloud.google.com/vertex-ai/generative-ai/docs/flex-paygo: without
+		// provisioned throughput, and as Flex.
+		cc.HTTPOptions.Headers.Set("X-Vertex-AI-LLM-Request-Type", "shared")
+		cc.HTTPOptions.Headers.Set("X-Vertex-AI-LLM-Shared-Request-Type", "flex")
+	}
 	switch {
 	case a.opt.Backend == GeminiAPI:
 		cc.Backend, cc.APIKey = genai.BackendGeminiAPI, a.opt.APIKey

@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -52,10 +53,13 @@ type rig struct {
 // newRig returns an analyzer that waits without sleeping, with half of the jitter.
 func newRig(t *testing.T, backend Backend, opt Options, script ...geminitest.Reply) *rig {
 	t.Helper()
+	if backend == Vertex {
+		opt.Location = cmp.Or(opt.Location, "us-central1")
+	}
 	r := &rig{srv: geminitest.NewServer(t, script...), logs: new(syncBuffer)}
 	opt.Backend, opt.BaseURL, opt.APIKey = backend, r.srv.URL, testKey
 	if backend == Vertex { // the key is not used then, but still kept secret
-		opt.Project, opt.Location = "test-project", "us-central1"
+		opt.Project = "test-project"
 	}
 	opt.Log = slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	a, err := New(t.Context(), opt)

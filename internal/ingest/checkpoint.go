@@ -24,6 +24,8 @@ type position struct {
 	Done     bool      `json:"done,omitempty"`
 	Offset   int64     `json:"offset,omitempty"` // in the decompressed file
 	Line     int       `json:"line,omitempty"`   // at offset
+	// Gathered is how many of the traces that lie in pieces behind offset are stored.
+	Gathered int `json:"gathered,omitempty"`
 }
 
 // checkpointEvery is after how many documents the checkpoint is written.

@@ -159,8 +159,8 @@ func (r *run) join(ctx context.Context, raw *evalforge.RawTrace, again bool) (bo
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("look up trace %s: %w", raw.TraceID, err)
-	case kind == otlp && partOf(old.Payload) == normal:
-		return r.joinNormal(raw, old)
+	case partOf(old.Payload) == normal && (kind == otlp || again):
+		return r.joinNormal(raw, old), nil
 	case partOf(old.Payload) != kind:
 		return false, nil
 	}
@@ -187,36 +187,41 @@ func (r *run) join(ctx context.Context, raw *evalforge.RawTrace, again bool) (bo
 		return false, nil
 	}
 	if _, err := fit(&whole); err != nil {
-		return false, nil // the newer part alone is stored
+		r.apart(raw, err)
+		return false, nil
 	}
 	*raw = whole
 	return true, nil
 }
 
 // joinNormal joins raw, a part of a trace, to old, which was too long to be stored as it
-// came. A part that old has already changes nothing; a new one is stored under an id of
-// its own, because what old was made of is gone.
-func (r *run) joinNormal(raw *evalforge.RawTrace, old evalforge.RawTrace) (bool, error) {
+// came: what the part adds goes into the steps that are stored.
+func (r *run) joinNormal(raw *evalforge.RawTrace, old evalforge.RawTrace) bool {
 	whole, err := trace.Decode(old.Payload)
 	if err != nil {
-		return false, nil
+		return false
 	}
 	part, err := trace.Decode(raw.Payload)
 	if err != nil {
-		return false, nil
+		return false
 	}
-	known := make(map[string]bool, len(whole.Steps))
-	for i := range whole.Steps {
-		known[whole.Steps[i].ID] = true
-	}
-	for i := range part.Steps {
-		if !known[part.Steps[i].ID] {
-			raw.TraceID = distinctID(*raw)
-			return false, nil
+	joined, changed := trace.Join(whole, part)
+	if changed {
+		if old.Payload, err = trace.Normal(joined, trace.MaxStored); err != nil {
+			r.apart(raw, err)
+			return false
 		}
 	}
 	*raw = old
-	return true, nil
+	return true
+}
+
+// apart gives raw, a part of a trace that cannot be stored with the other parts for the
+// given reason, an id of its own, so that it does not replace them.
+func (r *run) apart(raw *evalforge.RawTrace, why error) {
+	id := raw.TraceID
+	raw.TraceID = distinctID(*raw)
+	r.warn("trace "+id, fmt.Sprintf("a part of it that came later is imported as %s, because together %v", raw.TraceID, why))
 }
 
 // part says of what kind of trace that comes in parts a payload is one.
@@ -290,9 +295,9 @@ func (r *run) sourceID(name string, line int) string {
 		safe += "_" + hex.EncodeToString(sum[:4])
 	}
 	id := source(safe, line)
-	r.errIDs[id]++
-	if n := r.errIDs[id]; n > 1 {
-		id = fmt.Sprintf("%s#%d", id, n)
+	if r.errIDs.has(id) {
+		id = fmt.Sprintf("%s#%d", id, r.sum.Failed)
 	}
+	r.errIDs.add(id)
 	return id
 }

@@ -66,6 +66,19 @@ type Progress struct {
 	Documents         int
 	Bytes             int64 // as stored, compressed files compressed
 	BytesTotal        int64 // -1 when standard input is among the sources
+	// Gathered counts the bytes of traces in pieces, which are put together when the file
+	// they are in has been read, and Joined those that have been.
+	Gathered, Joined int64
+}
+
+// Percent is how much of the work is done, rounded down; false when it is not known how
+// much there is.
+func (p Progress) Percent() (int, bool) {
+	total := p.BytesTotal + p.Gathered
+	if p.BytesTotal <= 0 {
+		return 0, false
+	}
+	return int(min(100, 100*(p.Bytes+p.Joined)/total)), true
 }
 
 // A Summary is what an import did. Every document read is in exactly one of Created,
@@ -119,9 +132,10 @@ func source(file string, line int) string {
 // until then; it stops between documents, never inside one. The caller decides what
 // Failed means for it.
 //
-// At most one document ([trace.MaxDocument]) is held in memory at a time, in several forms,
-// and with it the stored trace that it is merged into; besides that what [trace.Split]
-// gathers, and the id and source of each trace imported.
+// Memory does not grow with the input: at most one document ([trace.MaxDocument]) is held
+// at a time, in several forms, with the stored trace that it is merged into, besides what
+// [trace.Split] gathers, and up to 40 MiB of digests of ids. A trace that has the id of another one
+// more than a million traces before it replaces that instead of being told apart.
 func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, error) {
 	r := im.newRun()
 	files, err := r.find(sources)
@@ -183,7 +197,7 @@ func (im *Importer) newRun() *run {
 		_, _ = rand.Read(b[:]) // never fails
 		suffix = hex.EncodeToString(b[:])
 	}
-	r := &run{Importer: im, log: im.Log, seen: map[string]written{}, errIDs: map[string]int{}}
+	r := &run{Importer: im, log: im.Log, seen: newRecall(recalled), errIDs: newRecall(recalled)}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -200,14 +214,14 @@ type run struct {
 	log     *slog.Logger
 	sum     Summary
 	prog    Progress
-	seen    map[string]written // each trace written in this import, by trace id
+	seen    *recall // ids of the traces written in this import
 	check   *checkpoint
-	unsaved int            // positions noted since the checkpoint was written
-	errIDs  map[string]int // error documents written, by source id
+	unsaved int     // positions noted since the checkpoint was written
+	errIDs  *recall // ids of error documents written
 }
 
-// written is what an import remembers of a trace that it wrote.
-type written struct{ source, digest string }
+// recalled is how many ids an import remembers at least.
+const recalled = 1 << 20
 
 // file imports one file. It returns the errors that end the import.
 func (r *run) file(ctx context.Context, f file) error {
@@ -227,10 +241,11 @@ func (r *run) file(ctx context.Context, f file) error {
 		return nil
 	}
 	defer in.Close() // opened for reading: nothing can be lost
-	counted := &countingReader{r: in}
+	counted := &countingReader{r: in, tick: r.advance}
 	r.sum.Files++
 	opt := r.Split
-	opt.Offset, opt.Line = at.Offset, at.Line
+	opt.Offset, opt.Line, opt.Skip = at.Offset, at.Line, at.Gathered
+	opt.Gathered = func(n int) { r.prog.Gathered += int64(n) }
 	for doc, err := range trace.Split(f.name, counted, opt) {
 		if ctxErr := ctx.Err(); ctxErr != nil {
 			return ctxErr
@@ -241,14 +256,21 @@ func (r *run) file(ctx context.Context, f file) error {
 		} else if err := r.document(ctx, f.name, doc); err != nil {
 			r.sum.Read-- // neither stored nor failed: the store could not say
 			return err
-		} else if doc.Next > 0 {
-			at.Offset, at.Line = doc.Next, doc.NextLine
+		} else if doc.Next > 0 || doc.Gathered > at.Gathered {
+			if doc.Next > 0 {
+				at.Offset, at.Line = doc.Next, doc.NextLine
+			}
+			if doc.Gathered > at.Gathered {
+				r.prog.Joined += int64(len(doc.Payload))
+			}
+			at.Gathered = doc.Gathered
 			if err := r.passed(f, at, false); err != nil {
 				return err
 			}
 		}
 		r.advance(counted.take())
 	}
+	r.prog.Joined = r.prog.Gathered
 	r.prog.Files++
 	r.advance(counted.take())
 	at.Done = true
@@ -297,17 +319,22 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 		r.fail(ctx, name, doc.Line, evalforge.SchemaValidation, err)
 		return nil
 	}
-	first, again := r.seen[raw.TraceID]
+	again := r.seen.has(raw.TraceID)
 	merged := false
 	if doc.Raw == nil { // a raw-trace document is always the whole trace
 		if merged, err = r.join(ctx, &raw, again); err != nil {
 			return err
 		}
 	}
-	if again && !merged && raw.Digest() != first.digest {
-		// Replacing the first would lose it, and the next import would put it back.
-		raw.TraceID = distinctID(raw)
-		r.warn(at, fmt.Sprintf("has the trace id of another trace, from %s; it is imported as %s", first.source, raw.TraceID))
+	if again && !merged {
+		other, err := r.isOther(ctx, raw)
+		if err != nil {
+			return err
+		}
+		if other { // replacing the first would lose it, and the next import would put it back
+			raw.TraceID = distinctID(raw)
+			r.warn(at, fmt.Sprintf("has the trace id of another trace of this import; it is imported as %s", raw.TraceID))
+		}
 	}
 	res, err := r.Store.PutTrace(ctx, raw)
 	switch {
@@ -317,9 +344,7 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 	case err != nil:
 		return fmt.Errorf("store trace %s from %s: %w", raw.TraceID, at, err)
 	}
-	if r.seen != nil {
-		r.seen[raw.TraceID] = written{at, raw.Digest()}
-	}
+	r.seen.add(raw.TraceID)
 	switch {
 	case again && merged:
 		r.sum.Merged++
@@ -331,6 +356,18 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 		r.sum.Replaced++
 	}
 	return nil
+}
+
+// isOther reports whether another trace than raw is stored under its id.
+func (r *run) isOther(ctx context.Context, raw evalforge.RawTrace) (bool, error) {
+	first, err := r.Store.Trace(ctx, raw.TraceID)
+	switch {
+	case errors.Is(err, evalforge.ErrNotFound): // deleted since, or never stored
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look up trace %s: %w", raw.TraceID, err)
+	}
+	return first.Digest() != raw.Digest(), nil
 }
 
 // fail counts, lists and records an input that did not become a raw trace. When even
@@ -372,13 +409,19 @@ func (r *run) count(c redact.Counts) {
 
 // countingReader counts the bytes read through it.
 type countingReader struct {
-	r io.Reader
-	n int64
+	r    io.Reader
+	n    int64
+	tick func(n int64) // told from time to time what was read
 }
+
+// tickEvery is after how many bytes it is told.
+const tickEvery = 1 << 20
 
 func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
-	c.n += int64(n)
+	if c.n += int64(n); c.n >= tickEvery {
+		c.tick(c.take())
+	}
 	return n, err
 }
 

@@ -445,7 +445,7 @@ func TestTracesThatShareAnIDAreAllKept(t *testing.T) {
 	if diff := cmp.Diff(Summary{Files: 1, Read: 4, Created: 2, Unchanged: 2}, got, counts); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
 	}
-	if len(got.Warnings) != 2 || !strings.Contains(got.Warnings[0], "a.jsonl:3: has the trace id of another trace, from ") {
+	if len(got.Warnings) != 2 || !strings.Contains(got.Warnings[0], "a.jsonl:3: has the trace id of another trace of this import; it is imported as x_") {
 		t.Errorf("warnings %q", got.Warnings)
 	}
 	b, err := s.Backlog(t.Context(), now)

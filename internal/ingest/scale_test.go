@@ -69,25 +69,40 @@ func TestLongTracesAreStoredInNormalForm(t *testing.T) {
 	}
 }
 
-// A part of a long trace that is stored already changes nothing; a new part is not lost.
+// A part of a long trace that is stored already changes nothing, and a new one is joined
+// to it, whether it has spans or only what was said in them.
 func TestPartsOfLongTraces(t *testing.T) {
 	im, s := newImporter(t)
-	for _, text := range []string{longTrace(0, 80), longTrace(10, 3), longTrace(80, 2)} {
-		im.Stdin = strings.NewReader(text)
-		if _, err := im.Import(t.Context(), "-"); err != nil {
+	logs := fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":%q,"spanId":"%016x","eventName":"gen_ai.choice","body":{"kvlistValue":{"values":[{"key":"message","value":{"kvlistValue":{"values":[{"key":"content","value":{"stringValue":"said late"}}]}}}]}}}]}]}]}`, otelID, 3)
+	for i, step := range []struct {
+		text     string
+		steps    int
+		messages int
+		want     Summary
+	}{
+		{longTrace(0, 80), 80, 80, Summary{Files: 1, Read: 1, Created: 1}},
+		{longTrace(10, 3), 80, 80, Summary{Files: 1, Read: 1, Unchanged: 1}},
+		{longTrace(80, 2), 82, 82, Summary{Files: 1, Read: 1, Replaced: 1}},
+		{logs, 82, 83, Summary{Files: 1, Read: 1, Replaced: 1}},
+		{logs, 82, 83, Summary{Files: 1, Read: 1, Unchanged: 1}},
+		{longTrace(80, 2), 82, 83, Summary{Files: 1, Read: 1, Unchanged: 1}},
+	} {
+		im.Stdin = strings.NewReader(step.text)
+		got, err := im.Import(t.Context(), "-")
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	b, err := s.Backlog(t.Context(), now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored, err := s.Trace(t.Context(), otelID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if tr, err := trace.Decode(stored.Payload); b.Pending != 2 || err != nil || len(tr.Steps) != 80 {
-		t.Errorf("%d traces stored, want the whole and the part that came later", b.Pending)
+		if diff := cmp.Diff(step.want, got, counts); diff != "" {
+			t.Errorf("import %d: summary (-want +got):\n%s", i+1, diff)
+		}
+		stored, err := s.Trace(t.Context(), otelID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr, err := trace.Decode(stored.Payload)
+		if err != nil || len(tr.Steps) != step.steps || len(tr.Messages) != step.messages {
+			t.Errorf("import %d: %d steps and %d messages stored, want %d and %d (%v)", i+1, len(tr.Steps), len(tr.Messages), step.steps, step.messages, err)
+		}
 	}
 }
 

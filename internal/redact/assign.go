@@ -69,6 +69,11 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 			return sp, true
 		}
 	}
+	if op == ':' && name == "Private-Lines" {
+		if sp, ok := puttyLines(s, i+1); ok {
+			return sp, true
+		}
+	}
 	class := classify(name)
 	if class == noKey && len(name) > 1 && afterEscape(s, start+1) {
 		class = classify(name[1:]) // \npw: the n is no part of the name
@@ -126,6 +131,27 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	return span{v.start, v.end, Secret}, true
+}
+
+// puttyLines looks at the lines of a private key as PuTTY writes them, whose number is at
+// s[i].
+func puttyLines(s string, i int) (span, bool) {
+	for at(s, i) == ' ' && i < len(s) {
+		i++
+	}
+	end := i
+	for end < len(s) && end-i < 3 && isDigit(s[end]) {
+		end++
+	}
+	start := end
+	for start < len(s) && start-end < 8 && (isSpace(s[start]) || s[start] == '\\' || (s[start] == 'n' || s[start] == 'r') && s[start-1] == '\\') {
+		start++
+	}
+	stop := pemSet.run(s, start, len(s))
+	if end == i || start == end || stop-start < 40 {
+		return span{}, false
+	}
+	return span{start, stop, PrivateKey}, true
 }
 
 // registryBefore reports whether "//HOST/:" ends before s[i], as in .npmrc.

@@ -1,6 +1,10 @@
 package redact
 
-import "strings"
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+)
 
 // authorization looks at the value of an Authorization header: a scheme and credentials.
 func (sc *scanner) authorization(s string, v value) (span, bool) {
@@ -15,6 +19,14 @@ func (sc *scanner) authorization(s string, v value) (span, bool) {
 		}
 		if k >= len(s) || !bareSetHas(s[k]) {
 			return span{}, false
+		}
+		if strings.EqualFold(s[start:word], "digest") {
+			// Its parts are as good as a password, one by one.
+			if end = v.end; v.quote == 0 || !v.closed {
+				for end = k; end < len(s) && end-k < maxValueBytes && s[end] != '\n' && s[end] != '\r' && s[end] != '\\'; end++ {
+				}
+			}
+			return span{k, end, Bearer}, end-k >= 20 && strings.IndexByte(s[k:end], '=') > 0
 		}
 		start = k
 		if v.quote == 0 || !v.closed {
@@ -42,6 +54,24 @@ func isScheme(s string) bool {
 		return true
 	}
 	return false
+}
+
+// isBasic reports whether s is user:password in base64, as Basic authentication sends it
+// and docker's configuration keeps it.
+func isBasic(s string) bool {
+	if len(s) < 8 || len(s) > 256 {
+		return false
+	}
+	plain, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	if err != nil || bytes.IndexByte(plain, ':') < 1 {
+		return false
+	}
+	for _, c := range plain {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // cookie looks at the value of a Cookie or Set-Cookie header: name=value pairs.
@@ -80,10 +110,13 @@ func (sc *scanner) flag(s string, i int) (span, bool) {
 		return sc.curlUser(s, end)
 	}
 	class := classify(name)
-	if class != passwordKey && class != secretKey {
+	if class != passwordKey && class != secretKey && class != cookieKey {
 		return span{}, false
 	}
 	v := sc.readValue(s, end, false)
+	if class == cookieKey {
+		return cookie(s, v)
+	}
 	if v.start == v.end || !acceptable(s, class, name, v, ' ', false) {
 		return span{}, false
 	}

@@ -126,8 +126,12 @@ func (w *walk) array(info keyInfo, nesting int) error {
 		w.pos++
 		return nil
 	}
-	for {
+	header, isHeader := w.headerPair()
+	for n := 0; ; n++ {
 		w.space()
+		if isHeader && n == 1 && info.treatment != always {
+			info = header
+		}
 		if err := w.value(info, nesting+1); err != nil {
 			return err
 		}
@@ -142,6 +146,37 @@ func (w *walk) array(info keyInfo, nesting int) error {
 			return w.errorf("expected ',' or ']' in an array")
 		}
 	}
+}
+
+// maxHeaderBytes bounds the name in a pair that is written as an array.
+const maxHeaderBytes = 40
+
+// headerPair looks at the array of two strings at w.pos, ["authorization", "…"], and
+// returns what the policy says about the first of them, if the second is a secret by it.
+func (w *walk) headerPair() (keyInfo, bool) {
+	i := w.pos + 1
+	end := nameSet.run(w.in, min(i, len(w.in)), maxHeaderBytes)
+	if at(w.in, w.pos) != '"' || end == i || at(w.in, end) != '"' {
+		return keyInfo{}, false
+	}
+	k := end + 1
+	for k < len(w.in) && isSpace(w.in[k]) {
+		k++
+	}
+	if at(w.in, k) != ',' {
+		return keyInfo{}, false
+	}
+	for k++; k < len(w.in) && isSpace(w.in[k]); k++ {
+	}
+	if at(w.in, k) != '"' || classify(w.in[i:end]) == noKey {
+		return keyInfo{}, false
+	}
+	k = stringEnd(w.in, k+1) + 1
+	for k < len(w.in) && isSpace(w.in[k]) {
+		k++
+	}
+	info := w.st.r.policy.key(keyInfo{}, w.in[i:end])
+	return info, at(w.in, k) == ']' && (info.treatment == always || info.treatment == secretive)
 }
 
 // object redacts an object that is the value of a key with info.

@@ -16,7 +16,7 @@ func acceptable(s string, class keyClass, name string, v value, op byte, inQuery
 			min = 16
 		}
 		prose := op == ':' && v.quote == 0 && !strings.ContainsAny(name, "_-") && !isUpper(name[0])
-		ok = !prose && isOpaque(text, min) && !isFiller(text)
+		ok = !prose && isOpaque(text, min) && !isFiller(text) || v.quote != 0 && isBasic(text)
 	case strings.ContainsAny(text, " \n"):
 	case class == passwordKey && v.quote != 0:
 		ok = len(text) >= 5 && !isLabel(text)
@@ -216,6 +216,7 @@ func isOpaque(s string, min int) bool {
 			letters++
 		case c == '.':
 			dots++
+		case c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
 		case !sets[base64Set][c]:
 			return false
 		}

@@ -75,6 +75,7 @@ func TestText(t *testing.T) {
 		{"ipv4, list", "IPs: 10.1.2.3, 10.1.2.4, 10.1.2.5", "IPs: «IP», «IP», «IP»"},
 		{"ipv4, versions", "nvidia-cublas-cu12   11.5.5.14, Chrome/102.0.75.170, v1.3.3.9, pkg==12.4.5.8", "nvidia-cublas-cu12   11.5.5.14, Chrome/102.0.75.170, v1.3.3.9, pkg==12.4.5.8"},
 		{"ipv4, of every machine", "listen on 127.0.0.1 and 0.0.0.0", "listen on «IP» and «IP»"},
+		{"ipv4, of every machine, not in a sentence", "http://127.0.0.1:8080/x", "http://127.0.0.1:8080/x"},
 		{"ipv4, impossible", "host 256.1.1.1 and 1.2.3", "host 256.1.1.1 and 1.2.3"},
 		{"ipv6", "[2001:db8::1]:80, fe80::1%eth0, ::ffff:192.0.2.1, 2001:db8::/32.", "[«IP»]:80, «IP», «IP», «IP»."},
 		{"ipv6, code and times", "std::vector foo::bar::baz 12:30:45 16:9:2 a[1::2] ::1 ::", "std::vector foo::bar::baz 12:30:45 16:9:2 a[1::2] ::1 ::"},

@@ -331,10 +331,11 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		!proven && (next == '_' || (next == '.' || next == '-' || next == '+') && isAlpha(at(s, end+1)) && !(next == '.' && isUpper(at(s, end+1)))) {
 		return span{}, false
 	}
-	if sc.info.treatment == address && (addr.IsLoopback() || addr.IsUnspecified()) {
-		return span{}, false // an attribute that every machine has
-	}
 	before := at(s, i-1)
+	if (addr.IsLoopback() || addr.IsUnspecified()) && (sc.info.treatment == address || before != ' ' && before != ':' || !isAlpha(at(s, i-2)) && at(s, i-2) != ':' && before != ':') &&
+		!(next == '/' && isDigit(at(s, end+1))) {
+		return span{}, false // every machine has it; in a sentence nothing tells it from others
+	}
 	h := sc.near(s, i, 4)
 	strong := id || sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || high == 1 && octets[0] >= 20 || addr.IsLinkLocalUnicast() ||
 		h.has(hintAddress) || before == '@' || next == '@' || before == '/' && at(s, i-2) == '/'

@@ -39,6 +39,9 @@ type keyInfo struct {
 	schema bool // keys under it are names of declared properties, not of data
 	// version says that a dotted quad under an identifier's key may be a version.
 	version bool
+	// vendor is the key itself, if it names a vendor: the value is checked against the
+	// shapes of the vendor's keys.
+	vendor string
 	// spared says, for an identifier, that the operator vouches for the value: separated
 	// digits stay as well.
 	spared bool
@@ -55,18 +58,19 @@ var alwaysKeys = map[Kind]string{
 		secretkey accesskey secretaccesskey clientsecret credential credentials accesstoken
 		refreshtoken idtoken authtoken bearertoken sessiontoken csrftoken xsrftoken apitoken
 		bottoken privatetoken personalaccesstoken securitytoken encryptionkey signingkey masterkey
-		connectionstring`,
+		connectionstring otp totp mfacode otpcode verificationcode securitycode recoverycode recoverycodes backupcode
+		backupcodes securityanswer secretanswer seedphrase mnemonic`,
 	Bearer: `authorization proxyauthorization`,
 	Cookie: `cookie cookies setcookie`,
 	Name: `username fullname firstname lastname middlename givenname familyname surname maidenname
 		legalname realname customername patientname employeename cardholdername recipientname
-		contactname passengername accountholder accountholdername cardholder`,
+		contactname passengername accountholder accountholdername cardholder emergencycontact nextofkin`,
 	Address: `address homeaddress streetaddress postaladdress mailingaddress billingaddress
 		shippingaddress deliveryaddress residentialaddress address1 address2 addressline1
-		addressline2 addressline street streetname`,
+		addressline2 addressline3 addressline street street1 street2 streetname streetline1 streetline2`,
 	BirthDate:   `dateofbirth dob birthdate birthday`,
 	SSN:         `ssn socialsecuritynumber socialsecurity itin taxpayerid`,
-	NationalID:  `passport passportnumber nationalid nationalidnumber driverslicense driverlicense driverslicensenumber driverlicensenumber licenseplate`,
+	NationalID:  `passport passportnumber passportno passportnum passportid nationalinsurancenumber nino aadhaar pesel nationalid nationalidnumber driverslicense driverlicense driverslicensenumber driverlicensenumber licenseplate`,
 	Card:        `creditcard creditcardnumber cardnumber ccnumber cvv cvv2 cvc cardcvc cardcvv`,
 	BankAccount: `bankaccount bankaccountnumber accountnumber routingnumber sortcode`,
 }
@@ -75,8 +79,10 @@ var alwaysKeys = map[Kind]string{
 var alwaysSuffixes = map[Kind]string{
 	Secret: `password passwd passphrase secret apikey privatekey secretkey accesskey secretaccesskey
 		accesstoken refreshtoken authtoken bearertoken sessiontoken apitoken`,
-	Bearer: `authorization`,
-	Cookie: `cookie`,
+	Bearer:  `authorization`,
+	Cookie:  `cookie`,
+	Name:    `firstname lastname fullname surname maidenname givenname familyname middlename`,
+	Address: `addressline addressline1 addressline2 addressline3 streetaddress homeaddress postaladdress mailingaddress`,
 }
 
 var hintKeys = map[treatment]string{
@@ -227,7 +233,7 @@ func (p *policy) name(parent keyInfo, name string) keyInfo {
 	switch {
 	case info.kind == Address && parent.host:
 		return keyInfo{treatment: address}
-	case name == "name" && parent.person:
+	case parent.person && (name == "name" || name == "first" || name == "last"):
 		return keyInfo{treatment: always, kind: Name}
 	case known:
 		return info

@@ -1,5 +1,7 @@
 package redact
 
+import "strings"
+
 // minFindingBytes is the length of the shortest finding in running text: a@b.io, ::1:2.
 const minFindingBytes = 6
 
@@ -31,8 +33,10 @@ type scanner struct {
 		vendor     string // the start of what was no vendor's key
 	}
 
-	runs  [nsets]memo // ends of runs, in the segment
-	noEnd int         // position from which no "-----END" follows, or -1
+	runs [nsets]memo // ends of runs, in the segment
+	// digits remembers that from its start on there is no digit before its end.
+	digits memo
+	noEnd  int // position from which no "-----END" follows, or -1
 }
 
 // A memo remembers that the run which covers start ends at end.
@@ -60,10 +64,13 @@ var classes = func() (t [256]class) {
 			t[c] = digit
 		}
 	}
-	for _, c := range "@%:=>,+(-\\~" {
+	for _, c := range "@%:=>,+(-\\~$" {
 		t[c] = sign
 	}
 	t[0xEF] = sign
+	for _, w := range foreignPasswords {
+		t[w[0]] = sign
+	}
 	return t
 }()
 
@@ -87,6 +94,7 @@ func (sc *scanner) segment(spans []span, s string, lo, hi int) []span {
 		seg := s[lo:hi]
 		sc.base = lo
 		sc.runs = [nsets]memo{}
+		sc.digits = memo{-1, -1}
 		sc.rejected.head, sc.rejected.vendor = "", ""
 		sc.noEnd = -1
 		sp, ok := sc.first(seg)
@@ -131,6 +139,11 @@ func (sc *scanner) first(s string) (span, bool) {
 					return sp, true
 				}
 			}
+			if isTopic(s[i], j-i) {
+				if sp, ok := sc.prose(s, i, j); ok {
+					return sp, true
+				}
+			}
 			i = j
 		case digit:
 			j := i + 1
@@ -139,6 +152,11 @@ func (sc *scanner) first(s string) (span, bool) {
 			}
 			if sp, ok := sc.number(s, i, j); ok {
 				return sp, true
+			}
+			if j-i == 1 && s[i] == '1' && strings.HasPrefix(s[j:], "//0") {
+				if sp, ok := refreshToken(s, i); ok {
+					return sp, true
+				}
 			}
 			if j-i > 1 && !isDigit(s[j-1]) || at(s, j) == ':' || at(s, j) == '|' {
 				if sp, ok := sc.word(s, i, j); ok {
@@ -174,7 +192,11 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 	next = i + 1
 	switch s[i] {
 	case '@':
-		sp, ok = sc.email(s, i, i+1)
+		if sp, ok = sc.email(s, i, i+1); !ok {
+			sp, ok = oracleUser(s, i)
+		}
+	case '$':
+		sp, ok = cryptHash(s, i)
 	case '%':
 		if at(s, i+1) == '4' && at(s, i+2) == '0' {
 			sp, ok = sc.email(s, i, i+3)
@@ -191,6 +213,8 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 		sp, ok = sc.assignment(s, i)
 	case 0xEF:
 		sp, ok = sc.fullWidth(s, i)
+	case 0xD0, 0xE3, 0xE5, 0xE6, 0xEB, 0xEC: // the first bytes of foreignPasswords
+		sp, ok = sc.foreign(s, i)
 	case '~':
 		sp, ok = sc.azure(s, i)
 	case '+', '(':
@@ -200,8 +224,8 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 			if sp, ok = sc.pem(s, i); !ok {
 				sp, ok = sc.flag(s, i)
 			}
-		} else if at(s, i+1) == 'u' && at(s, i+2) == ' ' {
-			sp, ok = sc.curlUser(s, i+2)
+		} else if isAlpha(at(s, i+1)) {
+			sp, ok = sc.shortFlag(s, i)
 		}
 	case '\\':
 		// An escape that was not decoded, as in the text of a program or in JSON that was

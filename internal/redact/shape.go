@@ -460,6 +460,36 @@ func (sc *scanner) namedShape(s string, i, end int) (span, bool) {
 	return span{}, false
 }
 
+// namesVendor reports whether a key holds the name of a vendor that has shapes.
+func (t *shapeTable) namesVendor(key string) bool {
+	if len(key) > nameWindow {
+		return false
+	}
+	var buf [nameWindow]byte
+	low := lower(buf[:0], key)
+	for k := 0; k+2 < len(low); k++ {
+		if a, b := low[k], low[k+1]; t.starts[a][b/64]>>(b%64)&1 != 0 {
+			for _, n := range t.named[[2]byte{a, b}] {
+				if strings.HasPrefix(view(low[k:]), n.word) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// vendorValue looks at the value of a member whose key names a vendor.
+func (sc *scanner) vendorValue(key, value string) (Kind, bool) {
+	if len(value) > maxVendorBytes {
+		return "", false
+	}
+	text := key + "=" + value
+	sc.runs = [nsets]memo{}
+	sp, ok := sc.namedShape(text, len(key), len(key))
+	return sp.kind, ok && sp.end == len(text)
+}
+
 // nameWindowSet is what can stand between a vendor's name and the operator, maxNameTail
 // how much of it.
 var nameWindowSet = newCharset("_-. \t\"',", isAlnum)

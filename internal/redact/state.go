@@ -159,7 +159,7 @@ func (st *state) memberKey(key string) *memberKey {
 // it, or nil.
 func (st *state) key(parent keyInfo, key string, k *memberKey) keyInfo {
 	if k == nil {
-		return st.r.policy.key(parent, key)
+		return st.askPolicy(parent, key)
 	}
 	i := 0
 	if parent.person {
@@ -169,9 +169,25 @@ func (st *state) key(parent keyInfo, key string, k *memberKey) keyInfo {
 		i |= 2
 	}
 	if !k.known[i] {
-		k.info[i], k.known[i] = st.r.policy.key(parent, key), true
+		k.info[i], k.known[i] = st.askPolicy(parent, key), true
 	}
 	return k.info[i]
+}
+
+func (st *state) askPolicy(parent keyInfo, key string) keyInfo {
+	info := st.r.policy.key(parent, key)
+	if info.treatment != always && st.r.shapes.namesVendor(key) {
+		info.vendor = strings.Clone(key)
+	}
+	return info
+}
+
+// vendorValue reports whether a string is a key of the vendor that its name names.
+func (st *state) vendorValue(s string, info keyInfo) (Kind, bool) {
+	if info.vendor == "" {
+		return "", false
+	}
+	return st.scan.vendorValue(info.vendor, strings.TrimSpace(s))
 }
 
 // value redacts a decoded string that belongs to a key with info and stands inside
@@ -304,6 +320,8 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 		start, end := nextPlaceholder(s, pos)
 		if kind, ok := wholeValue(s[pos:start], info); ok {
 			spans = append(spans, span{pos, start, kind})
+		} else if kind, ok := st.vendorValue(s[pos:start], info); ok {
+			spans = append(spans, span{pos, start, kind})
 		} else {
 			spans = st.scan.segment(spans, s, pos, start)
 		}
@@ -395,7 +413,7 @@ func wholeValue(s string, info keyInfo) (Kind, bool) {
 			return Secret, true
 		}
 	case opaqueOnly:
-		if isOpaque(strings.TrimSpace(s), 20) {
+		if v := strings.TrimSpace(s); isOpaque(v, 20) || isBasic(v) {
 			return Secret, true
 		}
 	case phoneLike:

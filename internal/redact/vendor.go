@@ -126,6 +126,8 @@ var vendorKeys = []vendorKey{
 	{"glffct-", dottedSet, 18, 0, distinct},
 	{"GR1348941", tokenSet, 18, 0, random},
 	{"npm_", tokenSet, 30, 0, random},
+	{"oy2", tokenSet, 43, 43, digits2},
+	{"cio", tokenSet, 32, 32, mixed},
 	{"pypi-", tokenSet, 50, 0, distinct},
 	{"rubygems_", tokenSet, 40, 0, hexOnly},
 	{"dckr_pat_", tokenSet, 20, 0, distinct},

@@ -48,6 +48,10 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 		if sp, ok := discord(s, i, j); ok {
 			return sp, true
 		}
+	case n == 14 && strings.HasPrefix(s[j:], ".atlasv1."):
+		if end := sc.runEnd(s, i, dottedSet); end-j >= 60 { // Terraform
+			return span{i, end, APIKey}, true
+		}
 	case next == ':' && n >= 5 && n <= 16 && isDigit(c) && allDigits(s[i:j]):
 		// Telegram: a bot's number and 35 characters.
 		if end := sets[tokenSet].run(s, j+1, 40); end-j-1 >= 34 && end-j-1 <= 36 && random.open(s[j+1:end]) {
@@ -135,6 +139,15 @@ func (sc *scanner) azure(s string, i int) (span, bool) {
 		return span{start, end, APIKey}, true
 	}
 	return span{}, false
+}
+
+// refreshToken looks at a refresh token of Google's OAuth that starts at s[i] with "1//0".
+func refreshToken(s string, i int) (span, bool) {
+	end := sets[tokenSet].run(s, i+3, 256)
+	if end-i < 40 || !random.open(s[i+4:end]) {
+		return span{}, false
+	}
+	return span{i, end, APIKey}, true
 }
 
 // isDistinct reports whether s has at least five different characters.

@@ -20,7 +20,7 @@ const gzipFrom = 1 << 10
 
 // chain puts what holds for every route around the table:
 //
-//	panics → security headers → which route → pace of the connection → compression → who → body and time → handler
+//	panics → security headers → which route → observation → pace of the connection → compression → who → body and time → handler
 func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 	compress, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom))
 	if err != nil {
@@ -34,6 +34,9 @@ func (s *Server) chain(routes []route.Route) (http.Handler, error) {
 			h = compress(h)
 		}
 		h = s.pace(rt, h)
+		if s.o.Observe != nil {
+			h = s.o.Observe(rt, h)
+		}
 		if err := handle(mux, rt.Pattern(), h); err != nil {
 			return nil, err
 		}

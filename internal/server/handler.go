@@ -64,7 +64,7 @@ func problemOf(err error) *problem.Problem {
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.StoreSlow, "")
 	case errors.Is(err, context.Canceled):
-		return problem.New(problem.Stopping, "the request was given up")
+		return problem.New(problem.ClientGone, "")
 	}
 	return problem.New(problem.StoreUnavailable, "")
 }

@@ -201,7 +201,8 @@ func (h *health) check(ctx context.Context) error {
 	if now := h.s.o.Now(); !h.asked.IsZero() && now.Sub(h.asked) < readyFor {
 		return h.refused
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyLimit)
+	// The answer holds for others too, whether or not this caller waits for it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyLimit)
 	defer cancel()
 	err := h.probe(ctx)
 	h.asked, h.refused = h.s.o.Now(), err

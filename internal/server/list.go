@@ -1,12 +1,14 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
@@ -123,9 +125,9 @@ func (s *Server) listPatterns(w http.ResponseWriter, r *http.Request) error {
 // getPattern answers with the pattern of a trace, which is named by the trace's id or by its own.
 func (s *Server) getPattern(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
-	p, err := s.o.Store.Pattern(r.Context(), id)
+	p, err := byID(r, id, s.o.Store.Pattern)
 	if trace, ok := strings.CutPrefix(id, "pattern_"); ok && isNotFound(err) {
-		p, err = s.o.Store.Pattern(r.Context(), trace)
+		p, err = byID(r, trace, s.o.Store.Pattern)
 	}
 	if isNotFound(err) {
 		return problem.New(problem.NotFound, "no pattern was extracted from a trace of this id").WithHint("GET /api/v1/state/{id} says what became of the trace")
@@ -137,6 +139,15 @@ func (s *Server) getPattern(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeTagged(w, r, p)
+}
+
+// byID gets a document. What cannot be an id is the id of none.
+func byID[T any](r *http.Request, id string, get func(context.Context, string) (T, error)) (T, error) {
+	if evalforge.ValidateTraceID(id) != nil || !utf8.ValidString(id) {
+		var none T
+		return none, evalforge.ErrNotFound
+	}
+	return get(r.Context(), id)
 }
 
 func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
@@ -161,7 +172,7 @@ func (s *Server) listRuns(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getRun(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.o.Store.Run(r.Context(), r.PathValue("id"))
+	run, err := byID(r, r.PathValue("id"), s.o.Store.Run)
 	if isNotFound(err) {
 		return problem.New(problem.NotFound, "there is no record of a run of this id").WithHint("a run has its record when it has ended; GET /health shows those under way")
 	}
@@ -212,7 +223,7 @@ func (s *Server) listStates(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) getState(w http.ResponseWriter, r *http.Request) error {
-	st, err := s.o.Store.State(r.Context(), r.PathValue("id"))
+	st, err := byID(r, r.PathValue("id"), s.o.Store.State)
 	if isNotFound(err) {
 		return problem.New(problem.NotFound, "no run has picked up a trace of this id").WithHint("it waits for the next run, or was never imported")
 	}

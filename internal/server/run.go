@@ -95,9 +95,9 @@ func (s *Server) runOnce(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) run(ctx context.Context, req extract.RunRequest, arrived time.Time) (evalforge.RunSummary, error) {
 	claim, stop := s.runLimits()
 	req.ClaimUntil = arrived.Add(claim)
-	ctx, cancel := context.WithTimeout(ctx, stop-s.o.Now().Sub(arrived))
+	rctx, cancel := context.WithTimeout(ctx, stop-s.o.Now().Sub(arrived))
 	defer cancel()
-	rec, err := s.o.Runner.Run(ctx, req)
+	rec, err := s.o.Runner.Run(rctx, req)
 	rec = s.o.Clean.Run(rec)
 	sum := rec.Summary()
 	switch {
@@ -105,6 +105,8 @@ func (s *Server) run(ctx context.Context, req extract.RunRequest, arrived time.T
 		return sum, nil
 	case errors.Is(err, runner.ErrBusy), errors.Is(err, runner.ErrStopping):
 		return sum, err
+	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
+		return sum, ctx.Err() // the caller's doing
 	}
 	p := problem.New(problem.RunFailed, s.o.Clean.Text(err.Error()))
 	if sum.RunID != "" {

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/clean"
@@ -45,6 +46,8 @@ type Options struct {
 	// LocalOnly refuses requests under a name that is not this machine's, which a browser
 	// sends when a page of another site has had its name point here.
 	LocalOnly bool
+	// Observe, if not nil, is put around each route, outside of Auth: spans, metrics, access log.
+	Observe func(route.Route, http.Handler) http.Handler
 	// Pages are further routes.
 	Pages []route.Route
 	Log   *slog.Logger // nil: none
@@ -94,7 +97,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
-	s.routes = append(s.apiRoutes(), o.Pages...)
+	s.routes = append(s.apiRoutes(), s.pageRoutes()...)
 	handler, err := s.chain(s.routes)
 	if err != nil {
 		return nil, err
@@ -112,6 +115,21 @@ func cmpFunc(f, def func() time.Time) func() time.Time {
 
 // Routes returns every route that is answered.
 func (s *Server) Routes() []route.Route { return s.routes }
+
+// pageRoutes are the routes that were handed in. Those that anybody may use need no store.
+func (s *Server) pageRoutes() []route.Route {
+	routes := slices.Clone(s.o.Pages)
+	for i, rt := range routes {
+		if rt.Role == route.Public {
+			continue
+		}
+		routes[i].Handler = s.stored(func(w http.ResponseWriter, r *http.Request) error {
+			rt.Handler.ServeHTTP(w, r)
+			return nil
+		})
+	}
+	return routes
+}
 
 // Handler answers requests.
 func (s *Server) Handler() http.Handler { return s.handler }
@@ -134,6 +152,7 @@ func (s *Server) apiRoutes() []route.Route {
 		post(runPath, route.Invoker, maxRunBody, s.stored(s.runOnce)),
 		get("/health", route.Public, s.getHealth),
 		get("/ready", route.Public, s.getReady),
+		get("/api/v1/openapi.yaml", route.Public, s.getOpenAPI),
 		get("/api/v1/patterns", route.Viewer, s.stored(s.listPatterns)),
 		get("/api/v1/patterns/{id}", route.Viewer, s.stored(s.getPattern)),
 		get("/api/v1/runs", route.Viewer, s.stored(s.listRuns)),

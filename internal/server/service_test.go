@@ -179,8 +179,16 @@ type response struct {
 	body []byte
 }
 
-// do makes a request. A path that begins with a slash is of the service; body may be nil.
+// do makes a request, and holds the answer to the document that describes the API. Header are names and
+// values.
 func (s *service) do(method, path, body string, header ...string) response {
+	s.t.Helper()
+	r := s.ask(method, path, body, header...)
+	s.conforms(r)
+	return r
+}
+
+func (s *service) ask(method, path, body string, header ...string) response {
 	s.t.Helper()
 	var in io.Reader
 	if body != "" {

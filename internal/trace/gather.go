@@ -1,60 +1,174 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
 
+// maxHeld is what is gathered in memory, in bytes, unless [SplitOptions] say otherwise;
+// more goes to disk.
+const maxHeld = 32 << 20
+
 // A gathered is what a file holds in pieces: the parts of each trace, in the order in
-// which the traces first appear.
+// which the traces first appear, or on disk.
 type gathered struct {
-	order   []*gathering
-	byKey   map[string]*gathering
-	bytes   int
-	session string     // of the last line of a session log
-	log     *gathering // that session's
+	gatherings
+	spill   *spill // nil as long as everything is held
+	session string // of the last line of a session log
+	log     string // the key of that session's trace, or ""
+	strays  int    // lines that are no entries of it
+}
+
+// gatherings are traces in pieces, in memory.
+type gatherings struct {
+	order []*gathering
+	byKey map[string]*gathering
+	bytes int
 }
 
 // A gathering is the parts of one trace.
 type gathering struct {
+	key      string
 	session  string
 	lists    map[string][]json.RawMessage // "resourceSpans", "resourceLogs", "spans", "messages"
 	line     int
+	bytes    int
 	warnings []string
 }
 
-// part adds an element to a list of the trace with that key.
-func (s *splitter) part(key, listKey string, element []byte, line int, warnings []string) *gathering {
-	g := s.byKey[key]
-	if g == nil {
-		if s.byKey == nil {
-			s.byKey = make(map[string]*gathering)
+// perPiece is counted for a piece beside its text, in bytes.
+const perPiece = 64
+
+// add takes p in and returns the trace that it is of.
+func (g *gatherings) add(p piece) *gathering {
+	t := g.byKey[p.key]
+	if t == nil {
+		if g.byKey == nil {
+			g.byKey = make(map[string]*gathering)
 		}
-		g = &gathering{lists: make(map[string][]json.RawMessage), line: line}
-		s.byKey[key] = g
-		s.order = append(s.order, g)
+		t = &gathering{key: p.key, lists: make(map[string][]json.RawMessage), line: p.line}
+		g.byKey[p.key] = t
+		g.order = append(g.order, t)
 	}
-	g.lists[listKey] = append(g.lists[listKey], element)
-	if len(g.warnings) < maxWarnings {
-		g.warnings = append(g.warnings, warnings...)
+	fill(&t.session, p.session)
+	if p.list != "" {
+		t.lists[p.list] = append(t.lists[p.list], p.element)
 	}
-	s.bytes += len(element)
-	return g
+	if len(t.warnings) < maxWarnings {
+		t.warnings = append(t.warnings, p.warnings...)
+	}
+	t.bytes += len(p.element)
+	g.bytes += len(p.element) + perPiece
+	return t
 }
 
-// flush emits what was gathered; why, if not "", becomes a warning.
-func (s *splitter) flush(why string) {
+// part takes in an element of a list of the trace with that key.
+func (s *splitter) part(p piece) {
+	if s.opt.Gathered != nil {
+		s.opt.Gathered(len(p.element))
+	}
+	if s.spill != nil {
+		s.spilled(s.spill.add(p))
+		return
+	}
+	if s.gatherings.add(p); s.bytes <= s.opt.MaxHeld {
+		return
+	}
+	sp, err := newSpill(s.opt.TempDir, 0)
+	if s.spilled(err); err != nil {
+		return
+	}
 	for _, g := range s.order {
-		if s.done {
-			break
+		s.spilled(g.to(sp))
+	}
+	s.spill, s.gatherings = sp, gatherings{}
+}
+
+// to puts g into sp.
+func (g *gathering) to(sp *spill) error {
+	p := piece{key: g.key, session: g.session, line: g.line, warnings: g.warnings}
+	for _, list := range gatheredLists {
+		for _, e := range g.lists[list] {
+			p.list, p.element = list, e
+			if err := sp.add(p); err != nil {
+				return err
+			}
+			p.warnings = nil
 		}
-		if why != "" {
-			g.warnings = append(g.warnings, why)
+	}
+	return nil
+}
+
+// spilled ends the file when its pieces cannot be kept.
+func (s *splitter) spilled(err error) {
+	if err != nil && !s.done {
+		s.fail(0, "its traces come in pieces, which could not be kept until its end: "+err.Error())
+		s.done = true
+	}
+}
+
+// isGathering reports whether pieces of traces wait for the others.
+func (s *splitter) isGathering() bool { return len(s.order) > 0 || s.spill != nil }
+
+// flush emits what was gathered.
+func (s *splitter) flush() {
+	g := s.gathered
+	s.gathered = gathered{}
+	s.emitAll(g.order)
+	if g.spill != nil {
+		s.unspill(g.spill)
+	}
+}
+
+func (s *splitter) emitAll(order []*gathering) {
+	for i, g := range order {
+		if s.done {
+			return
+		}
+		order[i] = nil
+		if s.emitted++; s.emitted <= s.opt.Skip {
+			continue
 		}
 		s.plain(g.payload(), g.line, g.warnings)
 	}
-	s.gathered = gathered{}
 }
+
+// unspill emits what is in sp, bucket by bucket, and closes it.
+func (s *splitter) unspill(sp *spill) {
+	for i := range sp.buckets {
+		b := &sp.buckets[i]
+		if s.done {
+			break
+		}
+		if b.size > int64(s.opt.MaxHeld) && b.many && sp.depth < maxSpillDepth {
+			inner, err := newSpill(s.opt.TempDir, sp.depth+1)
+			if err == nil {
+				err = sp.each(b, inner.add)
+			}
+			if s.spilled(err); inner != nil {
+				s.unspill(inner)
+			}
+			continue
+		}
+		var g gatherings
+		s.spilled(sp.each(b, func(p piece) error {
+			p.element = bytes.Clone(p.element)
+			if t := g.add(p); t.bytes > MaxDocument && !s.done {
+				t.warnings = append(t.warnings, fmt.Sprintf("it has more than %d MiB: parts that come later make a document of their own", MaxDocument>>20))
+				s.emitAll(g.order)
+				g = gatherings{}
+			}
+			return nil
+		}))
+		s.emitAll(g.order)
+		*b = bucket{}
+	}
+	s.spilled(sp.close())
+}
+
+// gatheredLists are the lists that a payload put together from pieces may have.
+var gatheredLists = [...]string{"resourceSpans", "resourceLogs", "spans", "messages"}
 
 // payload puts the parts together.
 func (g *gathering) payload() []byte {
@@ -64,7 +178,7 @@ func (g *gathering) payload() []byte {
 		b = appendString(b, g.session)
 		b = append(b, ',')
 	}
-	for _, key := range [...]string{"resourceSpans", "resourceLogs", "spans", "messages"} {
+	for _, key := range gatheredLists {
 		parts := g.lists[key]
 		if parts == nil {
 			continue
@@ -83,13 +197,6 @@ func (g *gathering) payload() []byte {
 	return b
 }
 
-// gatherFull flushes when more is held than fits.
-func (s *splitter) gatherFull() {
-	if s.bytes > MaxDocument {
-		s.flush(fmt.Sprintf("the file holds more than %d MiB of spans: parts of this trace that come later make a document of their own", MaxDocument>>20))
-	}
-}
-
 // gather takes in a document that is a part of a trace: one message, one span, or one
 // line of an agent's session log. It reports whether m was one.
 func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []string) bool {
@@ -98,34 +205,31 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 			continue
 		}
 		if session, ok := d.line(m, s.session); ok {
-			s.session = session
-			s.log = s.part("session "+session, "messages", raw, line, warnings)
-			s.log.session = session
-			s.gatherFull()
+			s.session, s.log = session, "session "+session
+			s.part(piece{key: s.log, list: "messages", session: session, line: line, element: raw, warnings: warnings})
 			return true
 		}
 	}
 	_, role := m["role"].(string)
 	switch {
 	case role && (m["content"] != nil || m["tool_calls"] != nil || m["parts"] != nil) && m["messages"] == nil && m["history"] == nil:
-		s.part("messages", "messages", raw, line, warnings)
+		s.part(piece{key: "messages", list: "messages", line: line, element: raw, warnings: warnings})
 	case isSpan(m) && first(m, "spans", "observations", "trace_payload", "input_messages") == nil && !isDatadogSpan(m):
-		s.part("spans "+spanTrace(m), "spans", raw, line, warnings)
+		s.part(piece{key: "spans " + spanTrace(m), list: "spans", line: line, element: raw, warnings: warnings})
 	default:
 		return false
 	}
-	s.gatherFull()
 	return true
 }
 
 // stray takes in a line of a session log that is no entry of it. It reports false where
 // no log is being read.
 func (s *splitter) stray(line int) bool {
-	if s.log == nil {
+	if s.log == "" {
 		return false
 	}
-	if len(s.log.warnings) < maxWarnings {
-		s.log.warnings = append(s.log.warnings, fmt.Sprintf("line %d is no entry of the session log and was skipped", line))
+	if s.strays++; s.strays <= maxWarnings {
+		s.part(piece{key: s.log, line: line, warnings: []string{fmt.Sprintf("line %d is no entry of the session log and was skipped", line)}})
 	}
 	return true
 }
@@ -163,10 +267,9 @@ func (s *splitter) splitSpans(m map[string]any, line int, warnings []string) boo
 		}
 		for _, e := range l {
 			if o := object(e); o != nil {
-				s.part("spans "+spanTrace(o), "spans", []byte(canonical(o)), line, warnings)
+				s.part(piece{key: "spans " + spanTrace(o), list: "spans", line: line, element: []byte(canonical(o)), warnings: warnings})
 			}
 		}
-		s.gatherFull()
 		return true
 	}
 	return false
@@ -181,15 +284,13 @@ func (s *splitter) gatherOTLP(m map[string]any, line int, warnings []string) {
 			r := object(r)
 			for _, id := range tracesIn(r, signal) {
 				parts++
-				s.part("otlp "+id, signal.resources[0], []byte(canonical(restrict(r, signal, id))), line, warnings)
+				s.part(piece{key: "otlp " + id, list: signal.resources[0], line: line, element: []byte(canonical(restrict(r, signal, id))), warnings: warnings})
 			}
 		}
 	}
 	if parts == 0 {
 		s.fail(line, "is an OTLP export without a span or log record")
-		return
 	}
-	s.gatherFull()
 }
 
 // An otlpSignal names the levels of an export of spans or of log records.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -345,13 +344,12 @@ func (s *splitter) proto(src *source) {
 				signal = otlpSignals[1]
 			}
 			for _, r := range p.Resources {
-				s.part("otlp "+p.TraceID, signal.resources[0], json.RawMessage(r), 0, nil)
+				s.part(piece{key: "otlp " + p.TraceID, list: signal.resources[0], element: r})
 			}
 		}
-		s.gatherFull()
 	}
 	if err != nil {
 		s.fail(0, err.Error())
 	}
-	s.flush("")
+	s.flush()
 }

@@ -29,6 +29,17 @@ type SplitOptions struct {
 	// earlier pass over the same file. 0 is its start.
 	Offset int64
 	Line   int
+	// Skip is how many of the traces that the file holds in pieces are left out: the last
+	// [Document.Gathered] of an earlier pass that started at the same offset.
+	Skip int
+	// MaxHeld is how much of traces in pieces is held in memory, in bytes; 0 means 32 MiB.
+	MaxHeld int
+	// TempDir is where pieces are kept that are too much for memory, unredacted and in a file
+	// without a name; "" is the system's folder for temporary files.
+	TempDir string
+	// Gathered, if not nil, is told the size of each piece of a trace that waits for the end
+	// of the file, in bytes.
+	Gathered func(n int)
 }
 
 // A Document is one trace of an input file.
@@ -48,6 +59,9 @@ type Document struct {
 	// on without what came before; 0 where it cannot.
 	Next     int64
 	NextLine int
+	// Gathered is how many of the traces that the file holds in pieces have been put together,
+	// this one included if it is one. They come in the same order in each pass.
+	Gathered int
 	Warnings []string // they hold nothing of the trace's content
 }
 
@@ -73,14 +87,18 @@ func (e *SplitError) Error() string {
 // protobuf is read as well as in JSON.
 //
 // Errors are [*SplitError]; after one the sequence goes on with what follows in the
-// file, unless reading itself failed. Memory is bounded by [SplitOptions.MaxDocument]
-// and what is gathered, which is cut off at [MaxDocument] too: a trace whose parts
-// are further apart than that comes in several documents, for [Merge].
+// file, unless reading itself failed. Memory is bounded by [SplitOptions.MaxDocument]:
+// what is gathered goes to disk when it is more than 32 MiB, and comes back trace by trace
+// at the end of the file. A trace with more than [MaxDocument] in pieces comes in several
+// documents, for [Merge].
 func Split(name string, r io.Reader, opt SplitOptions) iter.Seq2[Document, error] {
 	return func(yield func(Document, error) bool) {
 		s := splitter{name: name, opt: opt, yield: yield}
 		if s.opt.MaxDocument <= 0 {
 			s.opt.MaxDocument = MaxDocument
+		}
+		if s.opt.MaxHeld <= 0 {
+			s.opt.MaxHeld = maxHeld
 		}
 		s.run(r)
 	}
@@ -98,6 +116,7 @@ type splitter struct {
 	next     int64
 	nextLine int
 	nested   int
+	emitted  int // traces put together from pieces, those that are skipped included
 	gathered
 	bad badLines
 }
@@ -146,8 +165,8 @@ func (s *splitter) run(r io.Reader) {
 	}
 	s.next = 0
 	s.endBadLines()
-	s.flush("")
-	if s.found == 0 && !s.done {
+	s.flush()
+	if s.found == 0 && s.emitted == 0 && !s.done {
 		s.fail(0, "is empty; want a trace as JSON or JSON Lines")
 	}
 }
@@ -241,7 +260,8 @@ func (s *splitter) emit(d Document) {
 		return
 	}
 	s.found++
-	if len(s.order) == 0 && s.nested == 0 {
+	d.Gathered = s.emitted
+	if !s.isGathering() && s.emitted == 0 && s.nested == 0 {
 		d.Next, d.NextLine = s.next, s.nextLine
 	}
 	s.done = !s.yield(d, nil)
@@ -370,7 +390,7 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 		s.rawTrace(m, raw, line, warnings)
 		return
 	}
-	if depth == 0 && s.log != nil && decodeValue(m, raw).Format == FormatOpaque && s.stray(line) {
+	if depth == 0 && s.log != "" && decodeValue(m, raw).Format == FormatOpaque && s.stray(line) {
 		return
 	}
 	s.trace(m, raw, line, warnings)

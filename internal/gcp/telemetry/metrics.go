@@ -75,7 +75,7 @@ func Metrics() []Metric {
 		{mPatterns, counter, "{pattern}", []string{"failure_type", "severity"}, "Patterns stored."},
 		{mQuarantined, counter, "{trace}", nil, "Traces that were quarantined."},
 		{mLeases, counter, "{trace}", nil, "Traces that another worker took over meanwhile: overlapping runs whose leases are too short, or a stalled process."},
-		{mModelTime, histogram, "s", []string{"model"}, "What the analysis of one trace took, with all attempts and waits."},
+		{mModelTime, histogram, "s", []string{"model"}, "What the analysis of one trace took, with all attempts and waits. `model` is `rules` for the analyzer without one."},
 		{mModelCalls, counter, "{call}", []string{"model"}, "Calls of the model, failed ones included."},
 		{mTokens, counter, "{token}", []string{"model", "type"}, "Tokens. `type` is `prompt` (cached ones included), `cached` or `output` (thinking included)."},
 		{mCost, counter, "{USD}", []string{"model"}, "What the calls cost by the price list, failed ones included."},

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -73,7 +74,7 @@ func (t *Telemetry) Trace(ctx context.Context, s extract.TraceStart) (context.Co
 	return ctx, func(e extract.TraceEnd) {
 		defer span.End()
 		t.describe(span, e)
-		t.measureTrace(ctx, e)
+		t.measureTrace(ctx, cmp.Or(e.Model, s.Analyzer), e)
 	}
 }
 
@@ -99,9 +100,10 @@ func (t *Telemetry) describe(span trace.Span, e extract.TraceEnd) {
 	}
 }
 
-func (t *Telemetry) measureTrace(ctx context.Context, e extract.TraceEnd) {
+// measureTrace counts how a trace ended; name is the model, or the analyzer without one.
+func (t *Telemetry) measureTrace(ctx context.Context, name string, e extract.TraceEnd) {
 	m := t.metrics
-	outcome, model := attribute.String("outcome", e.Outcome), attribute.String("model", e.Model)
+	outcome, model := attribute.String("outcome", e.Outcome), attribute.String("model", name)
 	m.count(ctx, mTraces, 1, outcome)
 	m.measure(ctx, mTraceTime, e.Elapsed, outcome)
 	if e.Kind != "" {

@@ -44,7 +44,10 @@ type Options struct {
 	// traces and metrics alone), OTEL_EXPORTER_OTLP_PROTOCOL (http/protobuf or grpc),
 	// OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER and OTEL_SDK_DISABLED. All other OTEL_
 	// variables are read by the OpenTelemetry SDK from the environment of the process.
-	Getenv  func(string) string
+	Getenv func(string) string
+	// Headers are sent with each export, in the place of OTEL_EXPORTER_OTLP_HEADERS; empty
+	// means those.
+	Headers map[string]string
 	Version string // of the program
 	Log     *slog.Logger
 	Now     func() time.Time
@@ -79,10 +82,10 @@ func Start(ctx context.Context, o Options) (*Telemetry, error) {
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, fmt.Errorf("telemetry: OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	if err := t.startTraces(ctx, o.Getenv, res); err != nil {
+	if err := t.startTraces(ctx, o.Getenv, o.Headers, res); err != nil {
 		return nil, err
 	}
-	if err := t.startMetrics(ctx, o.Getenv, res); err != nil {
+	if err := t.startMetrics(ctx, o.Getenv, o.Headers, res); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	return t, nil
@@ -122,7 +125,7 @@ func protocol(getenv func(string) string, signal string) (grpc bool, err error) 
 	return false, fmt.Errorf("telemetry: %s: %q is none of http/protobuf, grpc", name, v)
 }
 
-func (t *Telemetry) startTraces(ctx context.Context, getenv func(string) string, res *resource.Resource) error {
+func (t *Telemetry) startTraces(ctx context.Context, getenv func(string) string, headers map[string]string, res *resource.Resource) error {
 	t.tracer = t.tracers.Tracer(scope)
 	if endpoint(getenv, "TRACES") == "" {
 		return nil
@@ -133,9 +136,9 @@ func (t *Telemetry) startTraces(ctx context.Context, getenv func(string) string,
 	}
 	var exporter sdktrace.SpanExporter
 	if grpc {
-		exporter, err = otlptracegrpc.New(ctx)
+		exporter, err = otlptracegrpc.New(ctx, headersOr(headers, otlptracegrpc.WithHeaders)...)
 	} else {
-		exporter, err = otlptracehttp.New(ctx)
+		exporter, err = otlptracehttp.New(ctx, headersOr(headers, otlptracehttp.WithHeaders)...)
 	}
 	if err != nil {
 		return fmt.Errorf("telemetry: exporting traces: %w", err)
@@ -147,7 +150,7 @@ func (t *Telemetry) startTraces(ctx context.Context, getenv func(string) string,
 	return nil
 }
 
-func (t *Telemetry) startMetrics(ctx context.Context, getenv func(string) string, res *resource.Resource) error {
+func (t *Telemetry) startMetrics(ctx context.Context, getenv func(string) string, headers map[string]string, res *resource.Resource) error {
 	scrape, err := otelprometheus.New(otelprometheus.WithRegisterer(t.registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {
 		return fmt.Errorf("telemetry: metrics for Prometheus: %w", err)
@@ -159,7 +162,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, getenv func(string) string
 	}
 	options := append(views(), sdkmetric.WithResource(res), sdkmetric.WithReader(scrape))
 	if endpoint(getenv, "METRICS") != "" {
-		exporter, err := metricExporter(ctx, getenv)
+		exporter, err := metricExporter(ctx, getenv, headers)
 		if err != nil {
 			return err
 		}
@@ -172,21 +175,30 @@ func (t *Telemetry) startMetrics(ctx context.Context, getenv func(string) string
 	return err
 }
 
-func metricExporter(ctx context.Context, getenv func(string) string) (sdkmetric.Exporter, error) {
+func metricExporter(ctx context.Context, getenv func(string) string, headers map[string]string) (sdkmetric.Exporter, error) {
 	grpc, err := protocol(getenv, "METRICS")
 	if err != nil {
 		return nil, err
 	}
 	var exporter sdkmetric.Exporter
 	if grpc {
-		exporter, err = otlpmetricgrpc.New(ctx)
+		exporter, err = otlpmetricgrpc.New(ctx, headersOr(headers, otlpmetricgrpc.WithHeaders)...)
 	} else {
-		exporter, err = otlpmetrichttp.New(ctx)
+		exporter, err = otlpmetrichttp.New(ctx, headersOr(headers, otlpmetrichttp.WithHeaders)...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: exporting metrics: %w", err)
 	}
 	return exporter, nil
+}
+
+// headersOr returns the option that sets headers, or none where they come from the
+// environment.
+func headersOr[O any](headers map[string]string, option func(map[string]string) O) []O {
+	if len(headers) == 0 {
+		return nil
+	}
+	return []O{option(headers)}
 }
 
 // views bound what the HTTP metrics are split by: a caller chooses the host name that it

@@ -25,10 +25,9 @@ type List []entry
 // for subjects.
 type entry string
 
-const (
-	everybody     entry = "*"
-	subjectPrefix       = "sub:"
-)
+const everybody entry = "*"
+
+const subjectPrefix = "sub:"
 
 // ParseList reads a list that is separated by commas or white space.
 func ParseList(s string) (List, error) {

@@ -167,7 +167,7 @@ func checkRefusal(t *testing.T, g *guarded, body, reason string) {
 	if err := json.Unmarshal([]byte(body), &problem); err != nil {
 		t.Fatalf("answer: %v\n%s", err, body)
 	}
-	if problem.Type != "about:blank" || problem.Title == "" || problem.Detail == "" || problem.Hint == "" || problem.Status < 400 {
+	if !strings.Contains(problem.Type, "docs/api.md#") || problem.Title == "" || problem.Detail == "" || problem.Hint == "" || problem.Status < 400 {
 		t.Errorf("answer: %+v", problem)
 	}
 	if g.came.Name != "" {

@@ -17,6 +17,8 @@ type Kind string
 // The kinds.
 const (
 	BadRequest       Kind = "bad-request"
+	Unauthenticated  Kind = "unauthenticated"
+	Forbidden        Kind = "forbidden"
 	NotFound         Kind = "not-found"
 	MethodNotAllowed Kind = "method-not-allowed"
 	RequestTimeout   Kind = "request-timeout"
@@ -24,12 +26,14 @@ const (
 	TooLarge         Kind = "too-large"
 	UnsupportedMedia Kind = "unsupported-media-type"
 	Invalid          Kind = "invalid"
+	ClientGone       Kind = "client-gone"
 	Internal         Kind = "internal"
 	StoreUnavailable Kind = "store-unavailable"
 	StoreSlow        Kind = "store-slow"
 	RunFailed        Kind = "run-failed"
 	Busy             Kind = "busy"
 	Stopping         Kind = "stopping"
+	KeysUnavailable  Kind = "keys-unavailable"
 )
 
 // A Meaning is what follows from a kind.
@@ -41,10 +45,16 @@ type Meaning struct {
 	RetryAfter int
 }
 
+// statusClientGone is what nginx logs for it. Only a caller that closes half of its connection
+// sees it; it is no fault of the service.
+const statusClientGone = 499
+
 // Kinds returns every kind with its meaning.
 func Kinds() map[Kind]Meaning {
 	return map[Kind]Meaning{
 		BadRequest:       {http.StatusBadRequest, "The request cannot be understood", "", 0},
+		Unauthenticated:  {http.StatusUnauthorized, "The caller is not known", "send a token that docs/security.md describes", 0},
+		Forbidden:        {http.StatusForbidden, "The caller may not do this", "ask whoever operates the service for the role", 0},
 		NotFound:         {http.StatusNotFound, "There is nothing here", "", 0},
 		MethodNotAllowed: {http.StatusMethodNotAllowed, "The method does not apply here", "the header Allow says which do", 0},
 		RequestTimeout:   {http.StatusRequestTimeout, "The request came too slowly", "send it again, faster or in smaller parts", 0},
@@ -52,11 +62,13 @@ func Kinds() map[Kind]Meaning {
 		TooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large", "", 0},
 		UnsupportedMedia: {http.StatusUnsupportedMediaType, "The body is of a kind that is not read here", "", 0},
 		Invalid:          {http.StatusUnprocessableEntity, "The request has values that are not allowed", "", 0},
+		ClientGone:       {statusClientGone, "The caller hung up before the answer", "", 0},
 		Internal:         {http.StatusInternalServerError, "The service has a bug", "the log has the details under the id that \"instance\" names; please report it", 0},
 		StoreUnavailable: {http.StatusServiceUnavailable, "The store cannot be used", "try again in a moment; if it stays so, run \"evalforge doctor\" with the service's settings: it says what is broken and how to fix it", 5},
 		StoreSlow:        {http.StatusServiceUnavailable, "The store did not answer in time", "try again, with a smaller limit", 5},
 		RunFailed:        {http.StatusServiceUnavailable, "The run could not do its work", "nothing is lost: traces it did not finish are due again. \"evalforge doctor\" checks the settings, the store and the access to the model", 60},
 		Busy:             {http.StatusServiceUnavailable, "The service is doing as much as it may", "try again later", 30},
+		KeysUnavailable:  {http.StatusServiceUnavailable, "The token cannot be checked now", "try again in a moment; if it stays so, the service cannot reach the address of its issuer's keys (EVALFORGE_JWKS_URL)", 10},
 		Stopping:         {http.StatusServiceUnavailable, "The service is shutting down", "try again: another instance takes over", 1},
 	}
 }

@@ -30,6 +30,7 @@ type indexFile struct {
 	}
 	FieldOverrides []struct {
 		CollectionGroup, FieldPath string
+		TTL                        bool
 		Indexes                    []any
 	}
 }
@@ -293,5 +294,19 @@ func TestLongFieldsAreNotIndexed(t *testing.T) {
 				t.Errorf("%s: %s is indexed", collection, f)
 			}
 		}
+	}
+}
+
+// TestRecordsExpire: what is deleted by its age is so by a policy of exactly these.
+func TestRecordsExpire(t *testing.T) {
+	var got []string
+	for _, o := range readIndexes(t).FieldOverrides {
+		if o.TTL {
+			got = append(got, o.CollectionGroup+"."+o.FieldPath)
+		}
+	}
+	slices.Sort(got)
+	if want := []string{DefaultPrefix + answers + "." + expiryField, DefaultPrefix + errorDocs + "." + expiryField, DefaultPrefix + runs + "." + expiryField}; !slices.Equal(got, want) {
+		t.Errorf("these expire: %q, want %q", got, want)
 	}
 }

@@ -1,0 +1,64 @@
+package gemini
+
+import (
+	"slices"
+	"sync"
+)
+
+// A lineup is the model that is asked for, and those that take over when it is gone.
+// A model that was found gone is not asked again.
+type lineup struct {
+	mu     sync.Mutex
+	models []string        // never empty; the first is in use
+	routed map[string]bool // models whose requests another one answered, as was said
+}
+
+// newLineup returns the models in the order in which they are asked, each once.
+func newLineup(model string, successors []string) *lineup {
+	l := &lineup{models: []string{model}, routed: map[string]bool{}}
+	for _, s := range successors {
+		if !slices.ContainsFunc(l.models, func(m string) bool { return bareModel(m) == bareModel(s) }) {
+			l.models = append(l.models, s)
+		}
+	}
+	return l
+}
+
+func (l *lineup) current() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.models[0]
+}
+
+// all returns the model in use and those that could take over.
+func (l *lineup) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.models)
+}
+
+// retire replaces a model that is gone. It returns the model to ask from now on, or ""
+// when none is left, and whether this call is the one that replaced it.
+func (l *lineup) retire(gone string) (next string, replaced bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.models[0] != gone: // another call was faster
+		return l.models[0], false
+	case len(l.models) == 1:
+		return "", false
+	}
+	l.models = l.models[1:]
+	return l.models[0], true
+}
+
+// reroute notes that another model than the one asked for answered, and reports whether
+// that is news.
+func (l *lineup) reroute(asked, answered string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := asked + " " + answered
+	news := !l.routed[key]
+	l.routed[key] = true
+	return news
+}

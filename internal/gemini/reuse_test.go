@@ -1,0 +1,306 @@
+package gemini_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/gemini"
+	"github.com/evalforge/evalforge/internal/gemini/geminitest"
+	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/store/memory"
+)
+
+// storm returns one of many copies of a failure: the same story with its own ids, times
+// and waits.
+func storm(id string, n int, status int) evalforge.RawTrace {
+	at := time.Unix(1767322800+int64(n)*61, 0).UTC()
+	payload, err := json.Marshal(map[string]any{
+		"request_id": fmt.Sprintf("req-%05d", 10000+n), "start_time": at.Format(time.RFC3339),
+		"messages": []map[string]any{
+			{"role": "user", "content": fmt.Sprintf("Summarise ticket %d for user%d@example.com.", 700000+n, n)},
+			{"role": "assistant", "content": fmt.Sprintf("The model answered %d at %s: please retry in %d.%02ds (request req-%05d).", status, at.Format(time.RFC3339), n%60, n%100, 10000+n)},
+		}})
+	if err != nil {
+		panic(err)
+	}
+	return evalforge.RawTrace{TraceID: id, FetchedAt: evalforge.At(at), FailureType: "unknown", Payload: payload, RecurrenceCount: 1}
+}
+
+type reuseRig struct {
+	t      *testing.T
+	store  *memory.Store
+	srv    *geminitest.Server
+	engine *extract.Engine
+}
+
+func newReuseRig(t *testing.T, reply geminitest.Reply) *reuseRig {
+	t.Helper()
+	srv := geminitest.NewServer(t, reply)
+	a, err := gemini.New(t.Context(), gemini.Options{Backend: gemini.GeminiAPI, BaseURL: srv.URL, APIKey: "synthetic-key", Backoff: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	red, err := redact.New(redact.Options{Key: []byte("synthetic test key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := memory.New()
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	return &reuseRig{t, s, srv, &extract.Engine{Queue: s, Ledger: s, Log: log, Owner: "test",
+		Pipeline: &extract.Pipeline{Analyzer: a, Redactor: red, Now: time.Now, Reuse: extract.NewReuse(s, log)},
+		Options:  extract.Options{Concurrency: 8, Backoff: -1}}}
+}
+
+func (r *reuseRig) put(traces ...evalforge.RawTrace) {
+	r.t.Helper()
+	for _, tr := range traces {
+		if _, err := r.store.PutTrace(r.t.Context(), tr); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+func (r *reuseRig) run(req extract.RunRequest) evalforge.Run {
+	r.t.Helper()
+	req.BatchSize = 500
+	run, err := r.engine.Run(r.t.Context(), req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := run.Check(); err != nil {
+		r.t.Error(err)
+	}
+	return run
+}
+
+func (r *reuseRig) wantCalls(want int) {
+	r.t.Helper()
+	if got := len(r.srv.Requests()); got != want {
+		r.t.Errorf("%d calls of the model, want %d", got, want)
+	}
+}
+
+// quoting answers with the quote of what failed, and names its values in the text.
+func quoting(w http.ResponseWriter, r *geminitest.Request) {
+	time.Sleep(5 * time.Millisecond) // so that others want the same answer
+	trace := string(r.Trace())
+	i := strings.Index(trace, "The model answered")
+	j := i + strings.Index(trace[i:], ").") + 1
+	quote := trace[i:j]
+	a := good()
+	a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{{Quote: quote}}
+	a.Summary = "The assistant gave up: " + quote
+	geminitest.Analysis(a)(w, r)
+}
+
+// Ten thousand copies of one failure would cost one call; so do five hundred. Each has
+// its own pattern, with its own values.
+func TestCopiesOfAFailureCostOneCall(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	const n = 300
+	for i := range n {
+		r.put(storm(fmt.Sprintf("copy-%03d", i), i, 429))
+	}
+	r.put(storm("other", 7, 503)) // another failure
+	run := r.run(extract.RunRequest{})
+	if run.StoredCount != n+1 {
+		t.Errorf("%d stored, want %d", run.StoredCount, n+1)
+	}
+	r.wantCalls(2)
+	var original string
+	prints := map[string]bool{}
+	derived := 0
+	for i := range n {
+		id := fmt.Sprintf("copy-%03d", i)
+		p, err := r.store.Pattern(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prints[p.Fingerprint] = true
+		for _, want := range []string{fmt.Sprintf("req-%05d", 10000+i), fmt.Sprintf("retry in %d.%02ds", i%60, i%100)} {
+			if !strings.Contains(p.Summary, want) || len(p.Evidence.Refs) != 1 || !p.Evidence.Refs[0].Verified || !strings.Contains(p.Evidence.Refs[0].Quote, want) {
+				t.Errorf("%s: the pattern says %q with evidence %+v, want %s in it", id, p.Summary, p.Evidence.Refs, want)
+			}
+		}
+		switch pv := p.Provenance; {
+		case pv.DerivedFrom == "":
+			original = id
+			if pv.Attempts != 1 || pv.CostUSD == 0 {
+				t.Errorf("%s took %d calls and $%v, want one call", id, pv.Attempts, pv.CostUSD)
+			}
+		default:
+			derived++
+			if pv.Attempts != 0 || pv.CostUSD != 0 || pv.Tokens != (evalforge.Tokens{}) {
+				t.Errorf("%s is derived, and took %d calls and $%v", id, pv.Attempts, pv.CostUSD)
+			}
+		}
+	}
+	if derived != n-1 || original == "" || len(prints) != 1 {
+		t.Errorf("%d are derived, of %q, with %d fingerprints; want %d, with one", derived, original, len(prints), n-1)
+	}
+	// Later runs, other processes, re-ingested copies: no call any more.
+	r.put(storm("late", 4321, 429))
+	r.engine.Pipeline.Reuse = extract.NewReuse(r.store, r.engine.Log)
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || run.CostUSD != 0 {
+		t.Errorf("the late copy: %d stored for $%v", run.StoredCount, run.CostUSD)
+	}
+	r.wantCalls(2)
+}
+
+// Without reuse every copy is asked about.
+func TestReuseTurnedOff(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	r.engine.Pipeline.Reuse = nil
+	for i := range 5 {
+		r.put(storm(fmt.Sprintf("copy-%d", i), i, 429))
+	}
+	r.run(extract.RunRequest{})
+	r.wantCalls(5)
+}
+
+// A run that asks for fresh answers gets them, and they replace the kept ones.
+func TestFreshAnswers(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	r.put(storm("a", 1, 429))
+	r.run(extract.RunRequest{})
+	r.put(storm("b", 2, 429))
+	r.run(extract.RunRequest{KeptSince: time.Now()})
+	r.wantCalls(2)
+	r.put(storm("c", 3, 429))
+	r.run(extract.RunRequest{})
+	r.wantCalls(2)
+	p, err := r.store.Pattern(t.Context(), "c")
+	if err != nil || p.Provenance.DerivedFrom != "b" {
+		t.Errorf("derived from %q, %v; want the newest answer, of b", p.Provenance.DerivedFrom, err)
+	}
+}
+
+// An answer whose evidence is of one copy alone is not used for others.
+func TestAnswerThatDoesNotHoldForACopy(t *testing.T) {
+	r := newReuseRig(t, func(w http.ResponseWriter, req *geminitest.Request) {
+		a := good()
+		a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{{Quote: "The model answered 429 at"}}
+		a.Summary = "It happened 98765 times in a row." // no value of the trace
+		geminitest.Analysis(a)(w, req)
+	})
+	r.put(storm("a", 1, 429), storm("b", 2, 429))
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 2 {
+		t.Errorf("%d stored, want 2", run.StoredCount)
+	}
+	r.wantCalls(2)
+	// But for the very same trace it is: its worker died, say.
+	if err := r.store.Reopen(t.Context(), "a", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	r.run(extract.RunRequest{})
+	r.wantCalls(2)
+}
+
+// A lossy queue loses the first commits, as a worker does that dies before them.
+type lossy struct {
+	extract.Queue
+	lose int
+}
+
+func (l *lossy) Commit(ctx context.Context, le extract.Lease, res extract.Result) error {
+	if l.lose--; l.lose >= 0 {
+		return &extract.Error{Kind: extract.KindStore, Err: errors.New("the worker died")}
+	}
+	return l.Queue.Commit(ctx, le, res)
+}
+
+// An answer that was paid for is there after a crash before its commit.
+func TestCrashBetweenAnswerAndCommit(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	r.engine.Queue, r.engine.Options.Concurrency = &lossy{r.store, 1}, 1
+	r.put(storm("a", 1, 429))
+	if run := r.run(extract.RunRequest{}); run.ErrorCount != 1 {
+		t.Errorf("%d errors, want the lost commit", run.ErrorCount)
+	}
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || run.CostUSD != 0 {
+		t.Errorf("after the crash: %d stored for $%v, want one for nothing", run.StoredCount, run.CostUSD)
+	}
+	r.wantCalls(1)
+	p, err := r.store.Pattern(t.Context(), "a")
+	if err != nil || p.Provenance.DerivedFrom != "" || p.Provenance.CostUSD == 0 || p.Provenance.Attempts != 1 {
+		t.Errorf("provenance %+v, %v: want what the call took", p.Provenance, err)
+	}
+}
+
+// When the call that others wait for fails, each of them tries, one after the other.
+func TestWaitingForACallThatFails(t *testing.T) {
+	fails := 2
+	r := newReuseRig(t, func(w http.ResponseWriter, req *geminitest.Request) {
+		if fails--; fails >= 0 { // calls come one at a time
+			geminitest.Status(400, "INVALID_ARGUMENT", "scripted")(w, req)
+			return
+		}
+		quoting(w, req)
+	})
+	for i := range 6 {
+		r.put(storm(fmt.Sprintf("copy-%d", i), i, 429))
+	}
+	run := r.run(extract.RunRequest{})
+	if run.StoredCount != 4 || run.ErrorCount != 2 {
+		t.Errorf("%d stored, %d errors; want 4 and 2", run.StoredCount, run.ErrorCount)
+	}
+	r.wantCalls(3)
+}
+
+// What is kept is redacted, and names no trace but the one that was paid for.
+func TestKeptAnswersHoldNoPersonalData(t *testing.T) {
+	r := newReuseRig(t, func(w http.ResponseWriter, req *geminitest.Request) {
+		a := good()
+		a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{{Quote: "The model answered 429 at"}}
+		a.Summary = "jo.doe@example.com was not served."
+		geminitest.Analysis(a)(w, req)
+	})
+	keep := &watched{Answers: r.store}
+	r.engine.Pipeline.Reuse = extract.NewReuse(keep, r.engine.Log)
+	r.put(storm("a", 1, 429))
+	r.run(extract.RunRequest{})
+	text, err := json.Marshal(keep.saved)
+	if err != nil || len(keep.saved) != 1 || strings.Contains(string(text), "jo.doe") || !strings.Contains(string(text), "REDACTED:EMAIL") {
+		t.Errorf("kept: %s, %v", text, err)
+	}
+}
+
+type watched struct {
+	extract.Answers
+	saved []extract.KeptAnswer
+}
+
+func (w *watched) SaveAnswer(ctx context.Context, a extract.KeptAnswer) error {
+	w.saved = append(w.saved, a)
+	return w.Answers.SaveAnswer(ctx, a)
+}
+
+// A dry run counts copies once, and those with a kept answer not at all.
+func TestDryRunEstimatesDistinctInputs(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	for i := range 5 {
+		r.put(storm(fmt.Sprintf("copy-%d", i), i, 429))
+	}
+	r.put(storm("other", 9, 503))
+	e := r.run(extract.RunRequest{DryRun: true}).Estimate
+	if e == nil || e.Calls != 2 || e.CostUSD <= 0 || e.MostCostUSD <= e.CostUSD || e.Tokens == 0 {
+		t.Errorf("estimate %+v, want two calls", e)
+	}
+	r.wantCalls(0)
+	r.run(extract.RunRequest{TraceIDs: []string{"other"}})
+	r.wantCalls(1)
+	if e := r.run(extract.RunRequest{DryRun: true}).Estimate; e.Calls != 1 {
+		t.Errorf("estimate %+v, want one call: an answer for the other is kept", e)
+	}
+	r.wantCalls(1)
+}

@@ -1,0 +1,123 @@
+package redact
+
+import "strings"
+
+// commandBytes is how far before a flag its command is looked for.
+const commandBytes = 192
+
+// flagCommands are the commands of which a flag of one letter takes a secret.
+var flagCommands = map[byte][]string{
+	'p': {"mysql", "mariadb", "sshpass", "docker login", "podman login", "skopeo login", "helm registry login", "mongo", "az login", "az acr login", "7z "},
+	'P': {"sqlcmd", "bcp ", "unzip ", "zip "},
+	'a': {"redis-cli"},
+	'k': {"openssl enc", "openssl aes"},
+	'w': {"ldapsearch", "ldapadd", "ldapmodify", "ldapdelete"},
+	'b': {"curl"},
+}
+
+// shortFlag looks at the value of a command's flag with one '-' at s[i]: mysql -psecret,
+// redis-cli -a secret, keytool -storepass secret.
+func (sc *scanner) shortFlag(s string, i int) (span, bool) {
+	if c := at(s, i-1); c != ' ' && c != '"' && c != '\'' && c != ',' && c != '\n' && c != '\t' {
+		return span{}, false
+	}
+	c := at(s, i+1)
+	if c == 'u' && at(s, i+2) == ' ' {
+		return sc.curlUser(s, i+2)
+	}
+	end := nameSet.run(s, i+1, maxNameBytes)
+	if name := s[i+1 : end]; at(s, end) == ' ' && len(name) > 3 && (strings.HasSuffix(name, "pass") || classify(name) == passwordKey) {
+		// -storepass x, -password x
+		v := sc.readValue(s, end, false)
+		if strings.HasPrefix(v.head(s), "pass:") {
+			v.start += len("pass:")
+		}
+		if v.start >= v.end || !acceptable(s, passwordKey, name, v, ' ', false) {
+			return span{}, false
+		}
+		return span{v.start, v.end, Secret}, true
+	}
+	commands := flagCommands[c]
+	if commands == nil {
+		return span{}, false
+	}
+	v := value{}
+	switch next := at(s, i+2); {
+	case i+2 >= len(s):
+	case next == ' ':
+		v = sc.readValue(s, i+2, false)
+	case c == 'p' || c == 'P':
+		v = sc.readValue(s, i+2, false)
+		if v.quote == 0 {
+			v.start = i + 2
+		}
+	}
+	if v.start >= v.end {
+		return span{}, false
+	}
+	line := s[max(0, i-commandBytes):i]
+	if nl := strings.LastIndexByte(line, '\n'); nl >= 0 {
+		line = line[nl:]
+	}
+	for _, command := range commands {
+		if !strings.Contains(line, command) {
+			continue
+		}
+		if c == 'b' {
+			return cookie(s, v)
+		}
+		if text := v.head(s); len(text) >= 4 && isCredential(text) && !strings.HasPrefix(text, "-") {
+			return span{v.start, v.end, Secret}, true
+		}
+	}
+	return span{}, false
+}
+
+// cryptHash looks at the hash of a password as crypt(3) writes it, which starts with the
+// '$' at s[i]: $2b$12$…, $6$salt$…, $argon2id$….
+func cryptHash(s string, i int) (span, bool) {
+	rest := s[i:]
+	least := 0
+	for _, p := range [...]struct {
+		prefix string
+		least  int // bytes of the whole
+	}{
+		{"$2a$", 59}, {"$2b$", 59}, {"$2y$", 59}, {"$1$", 26}, {"$5$", 50}, {"$6$", 80}, {"$apr1$", 30}, {"$y$", 60},
+		{"$argon2i$", 60}, {"$argon2d$", 60}, {"$argon2id$", 60}, {"$pbkdf2", 50}, {"$scrypt$", 50},
+	} {
+		if strings.HasPrefix(rest, p.prefix) {
+			least = p.least
+			break
+		}
+	}
+	if least == 0 {
+		return span{}, false
+	}
+	end := cryptSet.run(s, i, 256)
+	for end > i && (s[end-1] == '.' || s[end-1] == ',') && end-i > least {
+		end--
+	}
+	if end-i < least || !random.open(s[i+4:end]) {
+		return span{}, false
+	}
+	return span{i, end, Secret}, true
+}
+
+var cryptSet = newCharset("./$=,+-", isAlnum)
+
+// oracleUser looks at the password before the '@' at s[i] in the connection string of an
+// Oracle driver: jdbc:oracle:thin:user/password@host.
+func oracleUser(s string, i int) (span, bool) {
+	start := i
+	for start > 0 && i-start < 64 && bareSetHas(s[start-1]) && s[start-1] != '/' && s[start-1] != ':' && s[start-1] != '@' {
+		start--
+	}
+	if start == i || at(s, start-1) != '/' {
+		return span{}, false
+	}
+	user := nameSet.before(s, start-1, maxNameBytes)
+	if user == start-1 || !strings.HasSuffix(s[:user], ":thin:") && !strings.HasSuffix(s[:user], ":oci:") || isTemplate(s[start:i]) {
+		return span{}, false
+	}
+	return span{user, i, URLCredentials}, true
+}
