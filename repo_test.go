@@ -33,7 +33,7 @@ var bans = []ban{
 		"only the command line wires adapters; adapters never import each other"},
 	{"internal/...", "internal/store/memory", []string{"internal/cli"},
 		"only the command line wires adapters; adapters never import each other"},
-	{"internal/...", "internal/gemini", []string{"internal/cli"},
+	{"internal/...", "internal/gemini", []string{"internal/cli", "internal/gemini/promptcost"},
 		"only the command line wires adapters; adapters never import each other"},
 	{"internal/...", "internal/rules", []string{"internal/cli"},
 		"only the command line wires analyzers: the engine works with any"},
