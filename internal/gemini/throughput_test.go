@@ -114,7 +114,7 @@ func quotaEngine(t testing.TB, q *quota, limits pace.Limits, n int) (*extract.En
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
 		payload, _ := json.Marshal(map[string]any{"messages": []map[string]any{
-			{"role": "user", "content": fmt.Sprintf("Where is parcel %d? %s", i, strings.Repeat("Please hurry. ", random.IntN(600)))},
+			{"role": "user", "content": fmt.Sprintf("Where is parcel %d? %s", i, strings.Repeat("Please hurry. ", random.IntN(300)))},
 			{"role": "assistant", "content": "The catalog service answered 503, so I cannot say."},
 		}})
 		if _, err := s.PutTrace(t.Context(), evalforge.RawTrace{TraceID: fmt.Sprintf("t%05d", i), FetchedAt: evalforge.At(time.Unix(1767322800, 0)),
@@ -162,11 +162,11 @@ var throughputs = []struct {
 	concurrency      int
 	n                int
 }{
-	{"60 requests a minute", 60, 0, 8, 300},
-	{"300 requests a minute", 300, 0, 16, 500},
-	{"400,000 tokens a minute", 0, 400_000, 16, 500},
-	{"60 requests and 400,000 tokens a minute", 60, 400_000, 8, 300},
-	{"no quota, 16 at once", 0, 0, 16, 480},
+	{"60 requests a minute", 60, 0, 8, 180},
+	{"300 requests a minute", 300, 0, 16, 400},
+	{"400,000 tokens a minute", 0, 400_000, 16, 300},
+	{"60 requests and 400,000 tokens a minute", 60, 400_000, 8, 180},
+	{"no quota, 16 at once", 0, 0, 16, 320},
 }
 
 // TestThroughput: whole runs through the real SDK reach 97 % of the quota with at most
