@@ -277,6 +277,9 @@ func origin(p *evalforge.Pattern) string {
 	if len(v.Redactions) > 0 {
 		text += " Redacted: " + tally(v.Redactions) + "."
 	}
+	if v.DerivedFrom != "" {
+		text += fmt.Sprintf(" Trace %s shows the same failure: its answer was used again, at no cost.", printable(v.DerivedFrom))
+	}
 	if v.CostUSD > 0 {
 		text += fmt.Sprintf(" It cost $%.5f.", v.CostUSD)
 	}
