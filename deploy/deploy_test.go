@@ -302,3 +302,34 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestPathsExist: what the scheduler, the probes and the uptime check ask for is a route,
+// as the API's description has it, which a test holds to the handlers.
+func TestPathsExist(t *testing.T) {
+	m := module(t)
+	api := read(t, "../internal/server/openapi.yaml")
+	has := func(path, method string) bool {
+		_, after, ok := strings.Cut(api, "\n  "+path+":\n")
+		if end := regexp.MustCompile(`\n  \S`).FindStringIndex(after); end != nil {
+			after = after[:end[0]]
+		}
+		return ok && strings.Contains("\n"+after, "\n    "+method+":")
+	}
+	uri := one(t, one(t, m, "resource", "google_cloud_scheduler_job"), "http_target").attrs["uri"]
+	_, path, _ := strings.Cut(strings.Trim(uri, `"`), "}")
+	if !has(path, "post") {
+		t.Errorf("the scheduler posts to %q, which the API does not have", path)
+	}
+	var probes int
+	for _, kind := range []string{"http_get", "http_check"} {
+		for _, b := range m.find(kind) {
+			probes++
+			if path := strings.Trim(b.attrs["path"], `"`); !has(path, "get") {
+				t.Errorf("%s asks for %q, which the API does not have", kind, path)
+			}
+		}
+	}
+	if probes < 3 {
+		t.Errorf("only %d probes were found; is the test blind?", probes)
+	}
+}

@@ -32,7 +32,7 @@ Traces that failed too often are quarantined until "evalforge retry ID" or a cor
 				return err
 			}
 			defer func() { err = s.close(err) }()
-			errs := pages(q.PageQuery, func(p extract.PageQuery) ([]evalforge.ExtractionError, string, error) {
+			errs := pageByPage(q.PageQuery, func(p extract.PageQuery) ([]evalforge.ExtractionError, string, error) {
 				q.PageQuery = p
 				list, next, err := s.store.Errors(ctx, q)
 				for i, e := range list {

@@ -23,8 +23,8 @@ func (l *limitFlag) check() error {
 	return nil
 }
 
-// pages yields the items of all pages that get returns.
-func pages[T any](q extract.PageQuery, get func(extract.PageQuery) ([]T, string, error)) iter.Seq2[T, error] {
+// pageByPage yields the items of all pages that get returns.
+func pageByPage[T any](q extract.PageQuery, get func(extract.PageQuery) ([]T, string, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
 			list, next, err := get(q)

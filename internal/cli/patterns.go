@@ -79,7 +79,7 @@ func patternRow(p evalforge.Pattern) []string {
 
 // patterns yields the patterns of the store, redacted, page by page.
 func (s *session) patterns(ctx context.Context, q extract.PatternQuery) iter.Seq2[evalforge.Pattern, error] {
-	list := pages(q.PageQuery, func(p extract.PageQuery) ([]evalforge.Pattern, string, error) {
+	list := pageByPage(q.PageQuery, func(p extract.PageQuery) ([]evalforge.Pattern, string, error) {
 		q.PageQuery = p
 		return s.store.Patterns(ctx, q)
 	})

@@ -28,7 +28,7 @@ func runsListCommand() command {
 				return err
 			}
 			defer func() { err = s.close(err) }()
-			runs := pages(extract.PageQuery{}, func(q extract.PageQuery) ([]evalforge.RunSummary, string, error) {
+			runs := pageByPage(extract.PageQuery{}, func(q extract.PageQuery) ([]evalforge.RunSummary, string, error) {
 				list, next, err := s.store.Runs(ctx, q)
 				out := make([]evalforge.RunSummary, len(list))
 				for i, r := range list {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -15,6 +16,8 @@ import (
 	"github.com/evalforge/evalforge/internal/ingest"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
+	"github.com/evalforge/evalforge/internal/server/pages"
+	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
 
@@ -74,6 +77,9 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 		return err
 	}
 	o := c.serverOptions(b, guard)
+	if o.Pages, err = c.pages(b); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	metrics, err := metricsRoute(tel, b.store, c.Now)
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -91,7 +97,7 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 // say tells people, or the log where nobody looks at a terminal.
 func (c *call) say(format string, args ...any) {
 	if c.json {
-		c.log.Info(fmt.Sprintf(format, args...))
+		slog.New(c.logTo).Info(fmt.Sprintf(format, args...)) // not redacted: addresses have to be read
 		return
 	}
 	c.term.note(format, args...)
@@ -176,6 +182,18 @@ func (c *call) serverOptions(b *backend, guard server.Auth) server.Options {
 		Log:      c.log, Now: c.Now, Every: c.cfg.service.every, RunTimeout: c.cfg.service.requestTimeout,
 		TraceTimeout: c.cfg.engine.TraceTimeout, Grace: c.cfg.engine.Grace, Version: thisVersion().Version,
 	}
+}
+
+// pages returns the routes of the pages.
+func (c *call) pages(b *backend) ([]route.Route, error) {
+	p, err := pages.New(pages.Options{
+		Store: b.store, Prepare: b.pipeline.Prepare, Clean: clean.New(b.redactor), Live: b.runner, Sources: c.cfg.service.sources,
+		Now: c.Now, Log: c.log, Version: thisVersion().Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p.Routes(), nil
 }
 
 // listen opens the address of the service.

@@ -65,7 +65,7 @@ func at(text string, t time.Time) string {
 func (c *call) nextDue(ctx context.Context, s *session, b extract.Backlog) (retry, free time.Time) {
 	now := c.Now()
 	q := extract.StateQuery{PageQuery: extract.PageQuery{Limit: extract.MaxPage}}
-	states := pages(q.PageQuery, func(p extract.PageQuery) ([]extract.State, string, error) {
+	states := pageByPage(q.PageQuery, func(p extract.PageQuery) ([]extract.State, string, error) {
 		q.PageQuery = p
 		return s.store.States(ctx, q)
 	})

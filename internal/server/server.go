@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/clean"
@@ -104,7 +105,7 @@ func New(o Options) (*Server, error) {
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
 	s.turns = newTurns()
-	s.routes = append(s.apiRoutes(), o.Pages...)
+	s.routes = append(s.apiRoutes(), s.pageRoutes()...)
 	handler, err := s.chain(s.routes)
 	if err != nil {
 		return nil, err
@@ -122,6 +123,21 @@ func cmpFunc(f, def func() time.Time) func() time.Time {
 
 // Routes returns every route that is answered.
 func (s *Server) Routes() []route.Route { return s.routes }
+
+// pageRoutes are the routes that were handed in. Those that anybody may use need no store.
+func (s *Server) pageRoutes() []route.Route {
+	routes := slices.Clone(s.o.Pages)
+	for i, rt := range routes {
+		if rt.Role == route.Public {
+			continue
+		}
+		routes[i].Handler = s.stored(func(w http.ResponseWriter, r *http.Request) error {
+			rt.Handler.ServeHTTP(w, r)
+			return nil
+		})
+	}
+	return routes
+}
 
 // Handler answers requests.
 func (s *Server) Handler() http.Handler { return s.handler }

@@ -1,0 +1,198 @@
+package pages
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+type overviewPage struct {
+	Backlog extract.Backlog
+	Ready   int // waits for the next run
+	Waiting time.Duration
+	Last    *runRow
+	Runs    []runRow
+	Groups  []groupRow
+	// Complete is false when there were too many patterns to count them all.
+	Complete bool
+	Total    int // patterns of the window
+	Since    string
+	Charts   []chart
+	Change   *change
+	Live     livePart
+}
+
+// A groupRow is one kind of failure that recurs.
+type groupRow struct {
+	extract.Group
+	Link  string // the newest pattern
+	All   string // the patterns that are counted
+	Share int    // of the most frequent one, in percent
+	New   bool   // first seen in the last run
+}
+
+// A change is what the last run found that the one before had not.
+type change struct {
+	Last, Before runRow
+	New          []patternRow // of failures that were never seen before
+	NewCount     int
+	Cut          bool // the last run has more patterns than were looked at
+	Types        []typeChange
+}
+
+type typeChange struct {
+	Type        evalforge.FailureType
+	Now, Before int
+}
+
+const (
+	overviewRuns   = 5
+	overviewGroups = 10
+	// comparedPatterns bounds how many patterns of a run are looked at to say what is new.
+	comparedPatterns = 200
+	shownNew         = 5
+)
+
+func (p *Pages) overview(r *http.Request) (view, error) {
+	ctx, now := r.Context(), p.o.Now()
+	page := overviewPage{Live: p.livePart()}
+	var err error
+	if page.Backlog, err = p.o.Store.Backlog(ctx, now); err != nil {
+		return view{}, err
+	}
+	b := page.Backlog
+	page.Ready = b.Pending - b.Leased - b.BackingOff - b.Quarantined
+	if !b.OldestDue.IsZero() && b.Pending > b.Quarantined {
+		page.Waiting = now.Sub(b.OldestDue.Time)
+	}
+	runs, _, err := p.o.Store.Runs(ctx, extract.PageQuery{Limit: overviewRuns})
+	if err != nil {
+		return view{}, err
+	}
+	for _, run := range runs {
+		page.Runs = append(page.Runs, newRunRow(p.cleanRun(run)))
+	}
+	if len(page.Runs) > 0 {
+		page.Last = &page.Runs[0]
+	}
+	if err := p.insights(ctx, now, &page); err != nil {
+		return view{}, err
+	}
+	if len(runs) > 1 {
+		if page.Change, err = p.change(ctx, page.Runs[0], page.Runs[1]); err != nil {
+			return view{}, err
+		}
+	}
+	return view{template: "overview", title: "Overview", page: page}, nil
+}
+
+// insights adds what recurs, and the charts, of the last thirty days.
+func (p *Pages) insights(ctx context.Context, now time.Time, page *overviewPage) error {
+	window := extract.StatsQuery{Since: now.UTC().AddDate(0, 0, 1-chartDays), Until: now}
+	page.Since = extract.Day(window.Since)
+	stats, err := p.o.Store.PatternStats(ctx, window)
+	if err != nil {
+		return err
+	}
+	groups, err := p.o.Store.Groups(ctx, extract.GroupQuery{StatsQuery: window, Limit: overviewGroups})
+	if err != nil {
+		return err
+	}
+	page.Complete = stats.Complete && groups.Complete
+	for _, g := range groups.List {
+		row := groupRow{Group: g, Link: patternPath(g.TraceID), All: filter{Fingerprint: g.Fingerprint, Since: page.Since}.path()}
+		row.Title, row.TriggerCondition = p.o.Clean.Text(row.Title), p.o.Clean.Text(row.TriggerCondition)
+		row.Share = 100 * g.Count / groups.List[0].Count
+		row.New = page.Last != nil && !g.FirstSeen.Before(page.Last.StartedAt.Time)
+		visibleAll(&row.Group)
+		page.Groups = append(page.Groups, row)
+	}
+	// What counts the same is in the order in which it matters.
+	slices.SortStableFunc(page.Groups, func(a, b groupRow) int {
+		if a.Count != b.Count {
+			return b.Count - a.Count
+		}
+		return slices.Index(evalforge.Severities(), b.Severity) - slices.Index(evalforge.Severities(), a.Severity)
+	})
+	var byType, bySeverity []counted
+	for _, c := range stats.Counts {
+		page.Total += c.Count
+		byType = append(byType, counted{c.Day, string(c.FailureType), c.Count})
+		bySeverity = append(bySeverity, counted{c.Day, string(c.Severity), c.Count})
+	}
+	page.Charts = []chart{
+		newChart("by-type", "Patterns per day by failure type", now.UTC(), names(evalforge.FailureTypes()), byType, func(day, kind string) string {
+			return chartFilter(page.Since, day, filter{Type: kind})
+		}),
+		newChart("by-severity", "Patterns per day by severity", now.UTC(), names(evalforge.Severities()), bySeverity, func(day, kind string) string {
+			return chartFilter(page.Since, day, filter{Severity: kind})
+		}),
+	}
+	return nil
+}
+
+// chartFilter returns the address of the patterns of one day, or of all since the window's first.
+func chartFilter(since, day string, f filter) string {
+	if f.Since = since; day != "" {
+		f.Since, f.Until = day, day
+	}
+	return f.path()
+}
+
+func names[T ~string](list []T) []string {
+	out := make([]string, len(list))
+	for i, v := range list {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// change compares the patterns of the last two runs.
+func (p *Pages) change(ctx context.Context, last, before runRow) (*change, error) {
+	c := &change{Last: last, Before: before}
+	counts := map[evalforge.FailureType]*typeChange{}
+	of := func(t evalforge.FailureType) *typeChange {
+		if counts[t] == nil {
+			counts[t] = &typeChange{Type: t}
+		}
+		return counts[t]
+	}
+	known := map[string]bool{}
+	for _, run := range []runRow{before, last} {
+		q := extract.PatternQuery{PageQuery: extract.PageQuery{Limit: comparedPatterns}, RunID: run.RunID}
+		list, next, err := p.o.Store.Patterns(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, pat := range list {
+			if run.RunID == before.RunID {
+				of(pat.FailureType).Before++
+				known[pat.Fingerprint] = true
+				continue
+			}
+			of(pat.FailureType).Now++
+			if known[pat.Fingerprint] {
+				continue
+			}
+			known[pat.Fingerprint] = true
+			if c.NewCount++; len(c.New) < shownNew {
+				row, err := p.row(pat)
+				if err != nil {
+					return nil, err
+				}
+				c.New = append(c.New, row)
+			}
+		}
+		c.Cut = c.Cut || next != ""
+	}
+	for _, t := range evalforge.FailureTypes() {
+		if n := counts[t]; n != nil && n.Now != n.Before {
+			c.Types = append(c.Types, *n)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,89 @@
+package pages
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+type quarantinePage struct {
+	Rows   []stuckRow
+	Next   string
+	First  string
+	Notice string // what a retry did, or ""
+	Failed bool   // it did nothing
+}
+
+// A stuckRow is one quarantined trace.
+type stuckRow struct {
+	extract.State
+	ID     string // raw, for the form
+	Answer string // the refused answer's redacted beginning, or ""
+	// Pattern is the address of the pattern of an earlier extraction, or "".
+	Pattern string
+}
+
+const stuckPerPage = 25
+
+func (p *Pages) quarantine(r *http.Request) (view, error) {
+	v := r.URL.Query()
+	q := extract.StateQuery{PageQuery: extract.PageQuery{Limit: stuckPerPage, After: v.Get("after")}, Quarantined: true}
+	list, next, err := p.o.Store.States(r.Context(), q)
+	if err != nil {
+		return view{}, err
+	}
+	page := quarantinePage{}
+	switch {
+	case v.Has("retried"):
+		page.Notice = fmt.Sprintf("Trace %s is due again: the next run takes it.", visible(p.o.Clean.Text(cut(v.Get("retried"), maxNameRunes))))
+	case v.Has("not"):
+		page.Notice, page.Failed = fmt.Sprintf("Trace %s was not retried: it is gone, already processed, or due anyway.", visible(p.o.Clean.Text(cut(v.Get("not"), maxNameRunes)))), true
+	}
+	for _, s := range list {
+		row := stuckRow{State: s, ID: s.TraceID}
+		row.LastError = p.o.Clean.Text(s.LastError)
+		errs, _, err := p.o.Store.Errors(r.Context(), extract.ErrorQuery{PageQuery: extract.PageQuery{Limit: 1}, TraceID: s.TraceID})
+		if err != nil {
+			return view{}, err
+		}
+		if len(errs) > 0 {
+			row.Answer = p.o.Clean.Error(errs[0]).ModelResponseExcerpt
+		}
+		if s.ExtractedDigest != "" {
+			row.Pattern = patternPath(s.TraceID)
+		}
+		visibleAll(&row.State)
+		row.Answer = visible(row.Answer)
+		page.Rows = append(page.Rows, row)
+	}
+	if next != "" {
+		page.Next = address("/quarantine", map[string][]string{"after": {next}})
+	}
+	if q.After != "" {
+		page.First = "/quarantine"
+	}
+	return view{template: "quarantine", title: "Quarantine", page: page}, nil
+}
+
+// retry makes a quarantined trace due again. That the form is ours and the caller an operator was
+// checked in front of the route.
+func (p *Pages) retry(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		p.render(w, r, p.problem(r, errBadRequest))
+		return
+	}
+	id := r.PostForm.Get("trace")
+	err := p.o.Store.Retry(r.Context(), id, p.o.Now())
+	said := "retried"
+	switch {
+	case errors.Is(err, evalforge.ErrNotFound), errors.Is(err, extract.ErrNotRetryable):
+		said = "not"
+	case err != nil:
+		p.render(w, r, p.problem(r, err))
+		return
+	}
+	http.Redirect(w, r, address("/quarantine", map[string][]string{said: {id}}), http.StatusSeeOther)
+}
