@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -89,18 +88,9 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	c.say("store %s, analyzer %s", c.cfg.store, c.describeAnalyzer())
-	c.say("listening on %s", shownURL(l.Addr()))
+	c.term.note("store %s, analyzer %s", c.cfg.store, c.describeAnalyzer())
+	c.term.note("listening on %s", shownURL(l.Addr()))
 	return srv.Serve(ctx, l)
-}
-
-// say tells people, or the log where nobody looks at a terminal.
-func (c *call) say(format string, args ...any) {
-	if c.json {
-		slog.New(c.logTo).Info(fmt.Sprintf(format, args...)) // not redacted: addresses have to be read
-		return
-	}
-	c.term.note(format, args...)
 }
 
 // A backend is what a service works with. Until open has returned nil, only its store's
