@@ -283,11 +283,14 @@ func best(all []evalforge.Pattern) (*evalforge.Pattern, bool) {
 func (d demo) next(store string) {
 	d.heading("Next")
 	first := [2]string{"evalforge demo -store sqlite:demo.db", "keep these results, to look around with: evalforge patterns list -store sqlite:demo.db"}
+	look := [2]string{"evalforge serve -samples", "the same in the browser, at http://127.0.0.1:8080"}
 	if store != "" && store != "mem:" {
+		look = [2]string{"evalforge serve -store " + shellWord(store), "look at them in the browser, at http://127.0.0.1:8080"}
 		first = [2]string{"evalforge patterns list -store " + shellWord(store), "look around in the results"}
 	}
 	for _, n := range [][2]string{
 		first,
+		look,
 		{"evalforge import FILE && evalforge run", "your own traces"},
 		{"GEMINI_API_KEY=… evalforge run -analyzer gemini", "the same, asking a model"},
 	} {

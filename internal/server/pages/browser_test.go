@@ -143,7 +143,7 @@ func (b *tab) call(f func(context.Context) error) {
 // do runs actions, and ends the test when one fails.
 func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
 		b.Fatalf("in the browser: %v", err)
@@ -181,7 +181,7 @@ func (b *tab) path() string {
 // follow clicks, and waits for the page that comes.
 func (b *tab) follow(selector string) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
 	defer cancel()
 	if _, err := chromedp.RunResponse(ctx, chromedp.Click(selector)); err != nil {
 		b.Fatalf("following %s on %s: %v", selector, b.path(), err)
@@ -191,7 +191,7 @@ func (b *tab) follow(selector string) {
 // wait waits until an expression is true.
 func (b *tab) wait(js string) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](js)); err != nil {
 		b.Fatalf("waiting for %s on %s: %v", js, b.path(), err)

@@ -93,8 +93,14 @@ func (t *timeline) highlight(refs []evalforge.EvidenceRef) []bool {
 
 // mark finds a quote in the texts of s. A part of another quote is not marked again, but counts as found.
 func (s *step) mark(quote string, number int, spans map[*block][]span) bool {
+	var blocks []*block
 	for n := range s.Blocks {
-		b := &s.Blocks[n]
+		blocks = append(blocks, &s.Blocks[n])
+	}
+	for n := range s.Attrs {
+		blocks = append(blocks, &s.Attrs[n])
+	}
+	for _, b := range blocks {
 		from, to := locate(b.text, quote)
 		if to <= from {
 			continue

@@ -43,6 +43,7 @@ type step struct {
 	Failing  bool
 	Open     bool
 	Blocks   []block
+	Attrs    []block
 	Preview  string
 	Evidence []int // numbers of the quotes that are in it
 	// From and Width are where the step lies in the whole, in thousandths; Width is 0 when unknown.
@@ -92,9 +93,11 @@ func newTimeline(in *extract.Input, p *evalforge.Pattern) (*timeline, []bool, er
 		s := &t.Steps[i]
 		s.Failing = p.FailingStep != nil && s.Note == "" && s.Index == p.FailingStep.Index
 		s.Open = s.Failing || len(s.Evidence) > 0 || len(w.Steps) <= 3
-		for n := range s.Blocks {
-			if len(s.Blocks[n].Segs) == 0 {
-				s.Blocks[n].Segs = segments(s.Blocks[n].text, nil)
+		for _, list := range [][]block{s.Blocks, s.Attrs} {
+			for n := range list {
+				if len(list[n].Segs) == 0 {
+					list[n].Segs = segments(list[n].text, nil)
+				}
 			}
 		}
 	}
@@ -111,7 +114,7 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 	case w.Index == nil:
 		return step{Note: fmt.Sprintf("%d steps are left out: the trace is longer than what is sent to an analyzer.", w.OmittedSteps)}
 	}
-	s := step{Index: *w.Index, Kind: w.Kind, Name: w.Name, Blocks: w.blocks()}
+	s := step{Index: *w.Index, Kind: w.Kind, Name: w.Name, Blocks: w.blocks(), Attrs: w.attrs()}
 	if full := byIndex[*w.Index]; full != nil {
 		s.Kind, s.Name, s.Agent, s.Model = string(full.Kind), cut(full.Name, maxNameRunes), cut(full.Agent, maxNameRunes), cut(full.Model, maxNameRunes)
 		s.Status, s.Depth, s.Took, s.Finish = string(full.Status), min(full.Depth, maxDepth), full.Dur, cut(full.Finish, maxNameRunes)

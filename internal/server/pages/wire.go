@@ -111,8 +111,14 @@ func (s *wireStep) blocks() []block {
 	list = append(list, messages("out", s.Out)...)
 	add("out", "output", s.Output, s.OutS)
 	add("out", "text", s.Text, "")
+	return list
+}
+
+// attrs returns the attributes of a step.
+func (s *wireStep) attrs() []block {
+	var list []block
 	for _, k := range sortedKeys(s.Attrs) {
-		add("attr", k, text(s.Attrs[k]), "")
+		list = append(list, block{Class: "attr", Label: k, text: text(s.Attrs[k])})
 	}
 	return list
 }

@@ -98,7 +98,7 @@ func newWorld(t *testing.T, guard server.Auth) *world {
 		t.Fatal(err)
 	}
 	w.pipeline = &extract.Pipeline{Analyzer: held{rules.New(), w}, Redactor: red, Now: w.clock.now}
-	w.engine = &extract.Engine{Queue: w.store, Pipeline: w.pipeline, Options: extract.Options{BatchSize: 100, MaxAttempts: 1, Backoff: -1}, Owner: "test"}
+	w.engine = &extract.Engine{Queue: w.store, Pipeline: w.pipeline, Options: extract.Options{BatchSize: 100, MaxAttempts: 1, Backoff: -1, TraceTimeout: 5 * time.Minute}, Owner: "test"}
 	w.engine.Log = discard
 	w.runner = runner.New(w.engine, runner.Options{})
 	sources, err := pages.ParseSources(`{"langfuse": "https://langfuse.example/traces/{trace_id}", "other": "https://traces.example/{trace_id}"}`)
@@ -174,25 +174,31 @@ func (w *world) run() evalforge.Run {
 // samples returns the bundled traces as they are after their import.
 func (w *world) samples() []evalforge.RawTrace {
 	w.t.Helper()
+	return samples(w.t, w.pipeline.Redactor)
+}
+
+func samples(t testing.TB, red *redact.Redactor) []evalforge.RawTrace {
+	t.Helper()
 	into := memory.New()
-	im := &ingest.Importer{Store: into, Redactor: w.pipeline.Redactor, Now: w.clock.now}
+	im := &ingest.Importer{Store: into, Redactor: red, Now: func() time.Time { return today }}
 	entries, err := fs.ReadDir(evalforge.Samples(), "traces")
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for _, e := range entries {
 		f, err := evalforge.Samples().Open("traces/" + e.Name())
 		if err != nil {
-			w.t.Fatal(err)
+			t.Fatal(err)
 		}
-		if _, err := im.ImportReader(w.t.Context(), e.Name(), f); err != nil {
-			w.t.Fatal(err)
-		}
+		_, err = im.ImportReader(t.Context(), e.Name(), f)
 		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	claims, err := into.Peek(w.t.Context(), extract.ClaimRequest{RunID: "run_peek", Limit: 1000, Now: today.AddDate(1, 0, 0)})
+	claims, err := into.Peek(t.Context(), extract.ClaimRequest{RunID: "run_peek", Limit: 1000, Now: today.AddDate(1, 0, 0)})
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	var list []evalforge.RawTrace
 	for _, c := range claims {
@@ -217,6 +223,16 @@ func (w *world) recurring() string {
 	return "/patterns/" + g.List[0].TraceID
 }
 
+// patternOf is the address of the newest pattern with a trigger.
+func (w *world) patternOf(trigger string) string {
+	w.t.Helper()
+	list, _, err := w.store.Patterns(w.t.Context(), extract.PatternQuery{TriggerCondition: trigger})
+	if err != nil || len(list) == 0 {
+		w.t.Fatalf("got %d patterns of %q and error %v", len(list), trigger, err)
+	}
+	return "/patterns/" + list[0].SourceTraceID
+}
+
 // lastRun is the address of the newest run.
 func (w *world) lastRun() string {
 	w.t.Helper()
@@ -225,4 +241,29 @@ func (w *world) lastRun() string {
 		w.t.Fatalf("got %d runs and error %v", len(runs), err)
 	}
 	return "/runs/" + runs[0].RunID
+}
+
+// replace has a pattern say hostile things everywhere.
+func (w *world) replace(p evalforge.Pattern) {
+	w.t.Helper()
+	p.Title, p.Summary, p.RootCauseHypothesis, p.ConfidenceRationale = hostile[:200], hostile, hostile, hostile
+	p.RecommendedActions, p.Evidence.Signals = []string{hostile}, []string{hostile}
+	p.ReproductionContext.InputPattern, p.ReproductionContext.ToolsInvolved = hostile, []string{"<script>x</script>"}
+	p.Evidence.Refs = append(p.Evidence.Refs, evalforge.EvidenceRef{Quote: hostile, Match: "absent"})
+	tr, err := w.store.Trace(w.t.Context(), p.SourceTraceID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.store.Overwrite(w.t.Context(), tr); err != nil {
+		w.t.Fatal(err)
+	}
+	now := w.clock.now()
+	claims, err := w.store.Claim(w.t.Context(), extract.ClaimRequest{RunID: "run_hostile", Limit: 1, TraceIDs: []string{p.SourceTraceID}, Now: now, LeaseUntil: now.Add(time.Hour), NewToken: func() string { return "t" }})
+	if err != nil || len(claims) != 1 {
+		w.t.Fatalf("got %d claims and error %v", len(claims), err)
+	}
+	p.ExtractedAt = evalforge.At(now)
+	if err := w.store.Commit(w.t.Context(), claims[0].Lease, extract.Result{Pattern: &p, Digest: claims[0].Digest, At: now}); err != nil {
+		w.t.Fatal(err)
+	}
 }

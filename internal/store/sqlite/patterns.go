@@ -36,7 +36,7 @@ const (
 const (
 	// maxFound is how many patterns with the words of a search are sorted. When there are
 	// more, the list is walked in its order instead: one in a few has the words.
-	maxFound = 5000
+	maxFound = 3000
 	// maxLook is how many documents a walk looks into for words before it ends the page.
 	maxLook = 500
 )

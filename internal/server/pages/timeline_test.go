@@ -1,0 +1,121 @@
+package pages
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/rules"
+)
+
+func pipeline(t testing.TB) *extract.Pipeline {
+	t.Helper()
+	red, err := redact.New(redact.Options{Key: []byte("0123456789abcdef0123456789abcdef")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &extract.Pipeline{Analyzer: rules.New(), Redactor: red, Now: time.Now}
+}
+
+// text returns what a step says, as the page has it.
+func (s *step) text() string {
+	var b strings.Builder
+	for _, block := range append(s.Blocks, s.Attrs...) {
+		b.WriteString(block.Label + ": " + block.Note)
+		for _, seg := range block.Segs {
+			b.WriteString(seg.Text)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func TestTimeline(t *testing.T) {
+	call := `{"role":"assistant","content":"","tool_calls":[{"id":"c1","type":"function","function":{"name":"get_fare","arguments":"{\"to\": \"Oslo\"}"}}]}`
+	payload := `{"messages":[{"role":"user","content":"What is the fare? Mail jo.bloggs@example.org"},` + call + `,
+		{"role":"tool","tool_call_id":"c1","content":"Error: no such\n  route"},{"role":"assistant","content":"The fare is 40 EUR."}]}`
+	in, err := pipeline(t).Prepare(evalforge.RawTrace{TraceID: "a", Payload: []byte(payload)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := 3
+	p := &evalforge.Pattern{Analysis: evalforge.Analysis{
+		FailingStep: &evalforge.FailingStep{Index: 3},
+		Evidence: evalforge.Evidence{Refs: []evalforge.EvidenceRef{
+			{Step: &step, Quote: "fare is 40 EUR", Verified: true}, {Step: &step, Quote: "no such route", Verified: true}, {Step: &step, Quote: "invented", Verified: false},
+		}},
+	}}
+	got, found, err := newTimeline(in, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) != 3 || !found[0] || !found[1] || found[2] {
+		t.Errorf("found %v, want the first two: the second is in another step than it says", found)
+	}
+	if len(got.Steps) != 4 {
+		t.Fatalf("got %d steps, want 4", len(got.Steps))
+	}
+	for i, want := range []string{"[REDACTED:EMAIL:", "get_fare", "no such", "40 EUR"} {
+		s := got.Steps[i]
+		if s.Index != i || !strings.Contains(s.text(), want) {
+			t.Errorf("step %d is %d: %q, want %q in it", i, s.Index, s.text(), want)
+		}
+		if s.Failing != (i == 3) {
+			t.Errorf("step %d failing: %v", i, s.Failing)
+		}
+		if s.Open != (i >= 2) {
+			t.Errorf("step %d open: %v", i, s.Open)
+		}
+	}
+	if s := got.Steps[2]; s.Status != "error" && len(s.Evidence) != 1 {
+		t.Errorf("the tool's step: status %q, evidence %v", s.Status, s.Evidence)
+	}
+}
+
+// Steps that repeat are folded, and what is cut is said.
+func TestTimelineNotes(t *testing.T) {
+	in, err := pipeline(t).Prepare(evalforge.RawTrace{TraceID: "a", Payload: []byte(`{"messages":[{"role":"user","content":"hello"}]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Compacted.JSON = []byte(`{"format":"openai","steps":[{"i":0,"kind":"input","error":"text"},{"repeated_steps":4,"from":2,"to":5,"identical_to":"steps 0-1, 2 more times"},` +
+		`{"omitted_steps":7,"from":6,"to":12},{"omitted_steps":9}]}`)
+	got, _, err := newTimeline(in, &evalforge.Pattern{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"", "Steps 2–5 (4) repeat others: identical to steps 0-1, 2 more times.", "Steps 6–12 (7) are left out", "9 steps are left out"} {
+		if !strings.HasPrefix(got.Steps[i].Note, want) || want == "" && got.Steps[i].Note != "" {
+			t.Errorf("note %d: got %q, want %q", i, got.Steps[i].Note, want)
+		}
+	}
+	if s := got.Steps[0]; !strings.Contains(s.text(), "error: text") || s.Status != "error" {
+		t.Errorf("an error that is a text: %q", s.text())
+	}
+}
+
+// Whatever payload a pattern was extracted from, it has a timeline.
+func FuzzTimeline(f *testing.F) {
+	f.Add([]byte(`{"messages":[{"role":"user","content":"a question about fares"},{"role":"assistant","content":"an answer about nothing"}]}`))
+	f.Add([]byte(`{"spans":[{"name":"x","error":{"message":"boom"}}],"text":"\u202e<script>"}`))
+	f.Add([]byte(`{"resourceSpans":[]}`))
+	p := pipeline(f)
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		raw := evalforge.RawTrace{TraceID: "a", Payload: json.RawMessage(payload)}
+		x, err := p.Extract(t.Context(), raw)
+		if err != nil {
+			return
+		}
+		in, err := p.Prepare(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := newTimeline(in, &x.Pattern); err != nil {
+			t.Error(err)
+		}
+	})
+}
