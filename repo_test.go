@@ -37,7 +37,7 @@ var bans = []ban{
 		"only the command line wires adapters; adapters never import each other"},
 	{"internal/...", "internal/rules", []string{"internal/cli"},
 		"only the command line wires analyzers: the engine works with any"},
-	{"internal/...", "github.com/golang-jwt/jwt/v5", []string{"internal/server/auth"},
+	{"internal/...", "github.com/golang-jwt/jwt/v5", []string{"internal/server/auth", "internal/server/auth/authtest"},
 		"one package decides who calls: a second reading of tokens would be a second set of rules"},
 	{"internal/...", "cloud.google.com/go/secretmanager/apiv1", []string{"internal/gcp/secret"},
 		"one package reads secrets, so that their checksums are checked and their values never shown"},
@@ -55,7 +55,7 @@ var bans = []ban{
 		"the redactor is a filter over text and JSON, and must be usable before anything is understood"},
 	{"cmd/...", "internal/...", []string{"cmd/evalforge → internal/cli"},
 		"main only calls the command line"},
-	{"internal/...", "testing", []string{"internal/store/storetest", "internal/store/firestore/emulatortest", "internal/gemini/geminitest"},
+	{"internal/...", "testing", []string{"internal/store/storetest", "internal/store/firestore/emulatortest", "internal/gemini/geminitest", "internal/server/auth/authtest"},
 		"code that tests must not be linked into the program"},
 }
 
