@@ -37,5 +37,9 @@
 // internal/store/sqlite, internal/store/firestore and internal/store/memory behind it, held to it by one
 // conformance suite, internal/store/storetest.
 //
+// "evalforge serve" is internal/server: the same engine behind HTTP. Its table of routes is in
+// server.go, what holds for all of them in chain.go; internal/server/runner makes the runs,
+// internal/server/otlp takes spans in, and internal/server/auth decides who may do what.
+//
 // internal/eval scores all this on labelled cases; [Samples] has some.
 package evalforge

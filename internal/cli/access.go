@@ -52,6 +52,12 @@ func (c *call) guard(listen string) (*auth.Auth, error) {
 
 // checkAccess checks who may use the service that these settings make.
 func (c *call) checkAccess() []check {
+	away := c.cfg.access.mode == auth.IAM && !c.cfg.cloudRun
+	if away { // the settings of a service, checked from elsewhere
+		on := *c.cfg
+		on.cloudRun = true
+		c = &call{Env: c.Env, cfg: &on, logTo: c.logTo}
+	}
 	a, err := c.guard(c.listenAddress())
 	if err != nil {
 		return []check{{"access", checkFail, strings.TrimPrefix(err.Error(), "access: "), remedyOf(err, "")}}
@@ -68,7 +74,11 @@ func (c *call) checkAccess() []check {
 		}
 		who = append(who, fmt.Sprintf("%s %s", role, l))
 	}
-	checks := []check{{"access", checkOK, fmt.Sprintf("%s: %s", a.Mode(), strings.Join(who, "; ")), ""}}
+	where := ""
+	if away {
+		where = " (as on Cloud Run: iam works nowhere else)"
+	}
+	checks := []check{{"access", checkOK, fmt.Sprintf("%s%s: %s", a.Mode(), where, strings.Join(who, "; ")), ""}}
 	if slices.Contains(unused, string(route.Viewer)) && slices.Contains(unused, string(route.Operator)) {
 		checks = append(checks, check{"access", checkWarn, "nobody may read patterns, runs and errors", "set EVALFORGE_VIEWERS, such as @example.com"})
 	}

@@ -25,25 +25,55 @@ func (c *call) analyzer(ctx context.Context) (extract.Analyzer, func(), error) {
 
 func (c *call) gemini(ctx context.Context) (*gemini.Analyzer, error) {
 	g := &c.cfg.gemini
-	vertex, err := g.useVertex()
-	if err != nil {
+	o := g.options()
+	o.Log = c.log
+	if err := g.connect(&o); err != nil {
 		return nil, err
-	}
-	o := gemini.Options{
-		Backend: gemini.GeminiAPI, APIKey: g.apiKey.reveal(), BaseURL: g.geminiURL,
-		Model: g.model, Temperature: g.temperature, MaxOutputTokens: g.maxOutputTokens, Log: c.log,
-	}
-	if vertex {
-		o.Backend, o.Project, o.Location, o.BaseURL = gemini.Vertex, g.project, g.location, g.vertexURL
-		if g.project != "" {
-			o.APIKey = "" // a project is used with the credentials of the environment
-		}
 	}
 	a, err := gemini.New(ctx, o)
 	if err != nil {
 		return nil, withHint(err, c.doctorHint("the access to the model"))
 	}
 	return a, nil
+}
+
+// options returns what is asked for, whoever is asked.
+func (g *geminiConfig) options() gemini.Options {
+	return gemini.Options{
+		Model: g.model, Successors: g.successors, Tier: g.tier, Prices: g.prices,
+		Temperature: g.temperature, MaxOutputTokens: g.maxOutputTokens,
+	}
+}
+
+// connect fills in who is asked, and how.
+func (g *geminiConfig) connect(o *gemini.Options) error {
+	if g.replay != "" {
+		r, err := gemini.NewReplayer(g.replay)
+		if err != nil {
+			return withHint(fmt.Errorf("EVALFORGE_REPLAY: %w", err), "name a folder that EVALFORGE_RECORD filled")
+		}
+		o.Backend, o.APIKey, o.Transport = gemini.GeminiAPI, "replay", r
+		return nil
+	}
+	vertex, err := g.useVertex()
+	if err != nil {
+		return err
+	}
+	o.Backend, o.APIKey, o.BaseURL = gemini.GeminiAPI, g.apiKey.reveal(), g.geminiURL
+	if vertex {
+		o.Backend, o.Project, o.Location, o.BaseURL = gemini.Vertex, g.project, g.location, g.vertexURL
+		if g.project != "" {
+			o.APIKey = "" // a project is used with the credentials of the environment
+		}
+	}
+	if g.record != "" {
+		r, err := gemini.NewRecorder(g.record, g.apiKey.reveal(), g.project)
+		if err != nil {
+			return withHint(fmt.Errorf("EVALFORGE_RECORD: %w", err), "make the folder first")
+		}
+		o.Transport = r
+	}
+	return nil
 }
 
 // useVertex decides which service is asked for Gemini: Vertex AI or the Gemini API.
@@ -88,7 +118,7 @@ func (c *call) unaskedAnalyzer() (extract.Analyzer, error) {
 		return unasked{c.cfg.analyzer}, nil
 	}
 	g := &c.cfg.gemini
-	e, err := gemini.NewEstimator(gemini.Options{Model: g.model, Temperature: g.temperature, MaxOutputTokens: g.maxOutputTokens})
+	e, err := gemini.NewEstimator(g.options())
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +133,8 @@ func (c *call) describeAnalyzer() string {
 	g := &c.cfg.gemini
 	via := "the Gemini API"
 	switch vertex, err := g.useVertex(); {
+	case g.replay != "":
+		via = "recorded answers in " + g.replay
 	case err != nil:
 		via = "nothing yet"
 	case vertex && g.project == "":

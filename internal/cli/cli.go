@@ -110,6 +110,7 @@ func commands() []command {
 		errorsListCommand(),
 		retryCommand(),
 		rerunCommand(),
+		forgetCommand(),
 		evalCommand(),
 		redactCommand(),
 		doctorCommand(),

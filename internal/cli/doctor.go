@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,26 +29,36 @@ const (
 )
 
 func doctorCommand() command {
+	var url string
 	return command{
 		name: "doctor", maxArgs: 0, diagnoses: true,
 		short: "check configuration, store and model access, and say how to fix them",
-		long: `Checks what a run needs: the settings, the store, and with the gemini analyzer the access to the model (one free request). Nothing is written to the store.
+		long: `Checks what runs and the service need: the settings, secrets that are kept elsewhere, the store and its indexes, with the gemini analyzer the access to the model (one free request) and the budgets, who may use the service, and where telemetry goes. Nothing is written to the store.
+With the settings of a deployed service in the environment it checks that service. What it looks at, it looks at as this user and from this machine.
 Exit status 2: something that a run needs is broken.`,
-		examples: []string{"evalforge doctor", "evalforge doctor -analyzer gemini"},
+		examples: []string{"evalforge doctor", "evalforge doctor -analyzer gemini", "evalforge doctor -o json", "evalforge doctor -url https://evalforge-abc.run.app"},
 		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRun, groupRedaction, groupService, groupAccess, groupTelemetry}, formats: anyFormat(),
-		run: doctor,
+		flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&url, "url", "", "Also ask the service that is deployed at `URL`, without a token: it must refuse.")
+		},
+		run: func(ctx context.Context, c *call) error { return doctor(ctx, c, url) },
 	}
 }
 
-func doctor(ctx context.Context, c *call) error {
+func doctor(ctx context.Context, c *call, url string) error {
 	var checks []check
 	checks = append(checks, check{"program", checkOK, fmt.Sprintf("evalforge %s, %s/%s", thisVersion().Version, runtime.GOOS, runtime.GOARCH), ""})
 	checks = append(checks, c.checkSettings()...)
 	checks = append(checks, c.checkSecrets()...)
 	checks = append(checks, c.checkStore(ctx)...)
 	checks = append(checks, c.checkAnalyzer(ctx))
+	checks = append(checks, c.checkBudgets()...)
 	checks = append(checks, c.checkAccess()...)
+	checks = append(checks, c.checkCloudRun()...)
 	checks = append(checks, c.checkTelemetry(ctx)...)
+	if url != "" {
+		checks = append(checks, c.checkDeployed(ctx, url)...)
+	}
 	if err := c.writeChecks(checks); err != nil {
 		return err
 	}
@@ -136,11 +147,13 @@ func (c *call) checkStore(ctx context.Context) []check {
 	if err != nil {
 		return fail(err, "")
 	}
+	indexes := c.checkIndexes(ctx, s.store)
 	b, err := s.store.Backlog(ctx, c.Now())
 	if err = s.close(err); err != nil {
 		return fail(fmt.Errorf("store %s: %w", spec, err), "restore it from a backup, or name another file with -store sqlite:FILE")
 	}
 	checks := []check{{"store", checkOK, fmt.Sprintf("%s opens, can be written to: %d waiting, %d quarantined, %d done", spec, b.Pending, b.Quarantined, b.Processed), ""}}
+	checks = append(checks, indexes...)
 	if b.Quarantined > 0 {
 		checks = append(checks, check{"store", checkWarn, are(b.Quarantined, "trace", "traces") + " quarantined after too many failures",
 			"see " + c.command("errors list") + "; bring one back with " + c.command("retry", "ID")})

@@ -134,6 +134,9 @@ Every setting, with its flag and its environment variable. A flag beats the envi
 environment beats the default. An empty variable counts as not set. A value that is not allowed
 ends the command with exit status 2 and a message that says what is.
 
+The value of a secret is given itself, or as sm://projects/PROJECT/secrets/SECRET/versions/VERSION or
+file:///PATH: see [security.md](security.md#secrets).
+
 On Cloud Run (` + "`K_SERVICE` or `CLOUD_RUN_JOB`" + ` is set) some defaults differ, as noted. Everywhere else a
 cloud store is used only when ` + "`-store` or `EVALFORGE_STORE`" + ` names it. Every run says on stderr which
 store and analyzer it uses; ` + "`evalforge doctor`" + ` shows what is set and checks that it works.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -96,7 +97,7 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 // say tells people, or the log where nobody looks at a terminal.
 func (c *call) say(format string, args ...any) {
 	if c.json {
-		c.log.Info(fmt.Sprintf(format, args...))
+		slog.New(c.logTo).Info(fmt.Sprintf(format, args...)) // not redacted: addresses have to be read
 		return
 	}
 	c.term.note(format, args...)

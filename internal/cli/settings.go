@@ -61,6 +61,10 @@ type geminiConfig struct {
 	model             string
 	temperature       *float64 // nil: the model family's
 	maxOutputTokens   int      // 0: the model family's
+	successors        []string
+	tier              gemini.Tier
+	prices            *gemini.Prices // nil: the built-in table
+	record, replay    string         // folders of recorded answers, or ""
 	apiKey            secret
 	useVertexAI       *bool // nil: follows from the other settings
 	geminiURL         string
@@ -180,6 +184,42 @@ func settings() []setting {
 			group: groupAnalyzer, flag: "model", vars: []string{"GEMINI_MODEL"}, value: "MODEL", def: gemini.DefaultModel,
 			doc: "The Gemini model. When the service no longer has it, a successor takes over with a warning.",
 			set: func(c *config, v string) error { c.gemini.model = v; return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_MODEL_SUCCESSORS"}, value: "MODEL,MODEL",
+			def: strings.Join(gemini.DefaultSuccessors(), ","),
+			doc: "The models that take over, in this order, from one that is retired, unknown or blocked; none for none. Each is warned of once, and not asked again.",
+			set: func(c *config, v string) error {
+				c.gemini.successors = []string{}
+				if v != "none" {
+					c.gemini.successors = strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+				}
+				return nil
+			},
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_SERVICE_TIER"}, value: "standard|flex", def: string(gemini.Standard),
+			doc: "How Gemini is served and billed: flex costs half, takes longer, and is refused more often when the service is busy; raise PER_TRACE_TIMEOUT_SEC with it. Vertex AI has it at the location global only.",
+			set: func(c *config, v string) error {
+				c.gemini.tier = gemini.Tier(v)
+				return setOneOf((*string)(&c.gemini.tier), v, string(gemini.Standard), string(gemini.Flex))
+			},
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_PRICES"}, value: "FILE",
+			shown: "list prices of " + gemini.DefaultPrices().AsOf,
+			doc:   "A JSON file with prices of your own, in USD per million tokens: {\"as_of\": \"2026-11-23\", \"models\": [{\"prefix\": \"gemini-2.5-flash\", \"input\": 0.3, \"cached\": 0.03, \"output\": 2.5}]}. Its rows replace the built-in ones with the same prefix; from adds a first day of validity.",
+			set:   setPrices,
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_RECORD"}, value: "DIR", shown: "none",
+			doc: "An existing folder in which answers of the real Gemini service are kept, redacted and without keys and project, for EVALFORGE_REPLAY.",
+			set: func(c *config, v string) error { c.gemini.record = v; return nil },
+		},
+		{
+			group: groupAnalyzer, vars: []string{"EVALFORGE_REPLAY"}, value: "DIR", shown: "none",
+			doc: "A folder of recorded answers that Gemini is played from, without network or key. What was not recorded fails.",
+			set: func(c *config, v string) error { c.gemini.replay = v; return nil },
 		},
 		{
 			group: groupAnalyzer, vars: []string{"GOOGLE_API_KEY", "GEMINI_API_KEY"}, value: "KEY", secret: true,
@@ -628,6 +668,18 @@ func setRedactionRules(c *config, v string) error {
 		return fmt.Errorf("is refused: %w", err)
 	}
 	c.redactionRules = rules
+	return nil
+}
+
+// setPrices reads the operator's own prices.
+func setPrices(c *config, v string) error {
+	data, err := os.ReadFile(v)
+	if err != nil {
+		return fmt.Errorf("cannot be read: %w", err)
+	}
+	if c.gemini.prices, err = gemini.ParsePrices(data); err != nil {
+		return fmt.Errorf("is refused: %w", err)
+	}
 	return nil
 }
 

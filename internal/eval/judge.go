@@ -33,6 +33,7 @@ type Got struct {
 	TriggerCondition string                 `json:"trigger_condition"`
 	FailingStep      *evalforge.FailingStep `json:"failing_step"`
 	Confidence       float64                `json:"confidence"`
+	Given            float64                `json:"given_confidence"` // by the analyzer, before the engine moved it
 	Quotes           int                    `json:"quotes"`
 	Verified         int                    `json:"verified"` // of Quotes
 }
@@ -101,7 +102,10 @@ func judge(c Case, ext extract.Extraction, err error) judgement {
 func got(p *evalforge.Pattern) *Got {
 	g := &Got{
 		FailureType: p.FailureType, TriggerCondition: p.TriggerCondition, FailingStep: p.FailingStep,
-		Confidence: p.Confidence, Quotes: len(p.Evidence.Refs),
+		Confidence: p.Confidence, Given: p.Confidence, Quotes: len(p.Evidence.Refs) + p.Provenance.QuotesDropped,
+	}
+	if c := p.Provenance.ModelConfidence; c != nil {
+		g.Given = *c
 	}
 	for _, r := range p.Evidence.Refs {
 		g.Verified += count(r.Verified)

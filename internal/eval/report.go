@@ -34,7 +34,10 @@ type Report struct {
 	FalseAlarms FalseAlarms `json:"false_alarms"`
 	Evidence    Evidence    `json:"evidence"`
 	Calibration Calibration `json:"calibration"`
-	Trivial     Trivial     `json:"trivial"`
+	// CalibrationGiven is the calibration of the analyzers' own numbers, before the engine
+	// moved them, over the same patterns.
+	CalibrationGiven Calibration `json:"calibration_given"`
+	Trivial          Trivial     `json:"trivial"`
 
 	Tokens  evalforge.Tokens `json:"tokens"`   // what the model took, failed attempts included
 	CostUSD float64          `json:"cost_usd"` // likewise
@@ -97,6 +100,18 @@ type Calibration struct {
 	// least 0.8.
 	CorrectAt08 *float64 `json:"correct_at_0_8"`
 	AnswersAt08 int      `json:"answers_at_0_8"`
+	// Brier is the mean squared distance between confidence and being right: 0 is best, and
+	// 0.25 is what a constant one half gets.
+	Brier *float64 `json:"brier"`
+	Bins  []Bin    `json:"bins,omitempty"` // that are not empty, in ascending order
+}
+
+// A Bin is the patterns whose confidence lies in one tenth.
+type Bin struct {
+	From       float64 `json:"from"` // to From + 0.1; the last includes 1
+	Patterns   int     `json:"patterns"`
+	Confidence float64 `json:"confidence"` // mean
+	Accuracy   float64 `json:"accuracy"`
 }
 
 // Trivial is the accuracy, on the very same scored cases, of answers that take no
@@ -132,6 +147,7 @@ type tally struct {
 	types        map[string]int
 	agents       map[string]int
 	calibrations []calibration
+	given        []calibration // likewise, with the analyzers' own numbers
 	costs        []float64
 }
 
@@ -173,6 +189,7 @@ func (t *tally) add(j judgement) {
 		t.rep.Evidence.Verified += g.Verified
 		if r.Correct.FailureType != nil {
 			t.calibrations = append(t.calibrations, calibration{g.Confidence, *r.Correct.FailureType})
+			t.given = append(t.given, calibration{g.Given, *r.Correct.FailureType})
 		}
 	} else {
 		t.rep.Errors = append(t.rep.Errors, CaseFailure{ID: r.ID, Source: r.Source, Kind: r.Outcome, Error: r.Error})
@@ -200,7 +217,7 @@ func (t *tally) report() Report {
 	s.Accuracy, s.CI95 = rate(s.Correct, s.Scored), wilson(s.Correct, s.Scored)
 	s.Within3 = rate(t.within3, s.Scored)
 	r.FalseAlarms.Rate = rate(r.FalseAlarms.Alarms, r.FalseAlarms.Negatives-r.FalseAlarms.Unanswered)
-	r.Calibration = calibrate(t.calibrations)
+	r.Calibration, r.CalibrationGiven = calibrate(t.calibrations), calibrate(t.given)
 	n := 0
 	r.Trivial.AlwaysFirstStep, r.Trivial.AlwaysLastStep = rate(t.first, s.Scored), rate(t.last, s.Scored)
 	r.Trivial.MajorityTypeAnswer, n = majority(t.types)
@@ -306,11 +323,18 @@ func calibrate(list []calibration) Calibration {
 		}
 	}
 	if len(list) > 0 {
-		ece := 0.0
-		for _, b := range bins {
+		ece, brier := 0.0, 0.0
+		for i, b := range bins {
 			ece += math.Abs(b.confidence-float64(b.correct)) / float64(len(list))
+			if b.n > 0 {
+				c.Bins = append(c.Bins, Bin{float64(i) / eceBins, b.n, b.confidence / float64(b.n), float64(b.correct) / float64(b.n)})
+			}
 		}
-		c.ECE = &ece
+		for _, a := range list {
+			off := a.confidence - float64(count(a.correct))
+			brier += off * off / float64(len(list))
+		}
+		c.ECE, c.Brier = &ece, &brier
 	}
 	mean := func(i int) *float64 {
 		if n[i] == 0 {

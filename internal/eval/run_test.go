@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -127,6 +128,15 @@ func TestRunMatchesHandComputedReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	calibration := Calibration{
+		// One answer in each of the bins of 0.9 (right), 0.8 (right) and 0.35 (wrong).
+		ECE:                     ptr((0.1 + 0.2 + 0.35) / 3),
+		MeanConfidenceCorrect:   ptr(0.85),
+		MeanConfidenceIncorrect: ptr(0.35),
+		CorrectAt08:             ptr(1.0), AnswersAt08: 2,
+		Brier: ptr((0.1*0.1 + 0.2*0.2 + 0.35*0.35) / 3),
+		Bins:  []Bin{{0.3, 1, 0.35, 0}, {0.8, 1, 0.8, 1}, {0.9, 1, 0.9, 1}},
+	}
 	want := Report{
 		Cases:            8,
 		FailureType:      Score{Scored: 4, Correct: 2, Accuracy: ptr(0.5), CI95: wilson(2, 4)},
@@ -135,13 +145,8 @@ func TestRunMatchesHandComputedReport(t *testing.T) {
 		Agent:            Score{Scored: 3, Correct: 1, Accuracy: ptr(1.0 / 3), CI95: wilson(1, 3)},
 		FalseAlarms:      FalseAlarms{Negatives: 3, Unanswered: 1, Alarms: 1, Rate: ptr(0.5)},
 		Evidence:         Evidence{Quotes: 5, Verified: 4},
-		Calibration: Calibration{
-			// One answer in each of the bins of 0.9 (right), 0.8 (right) and 0.35 (wrong).
-			ECE:                     ptr((0.1 + 0.2 + 0.35) / 3),
-			MeanConfidenceCorrect:   ptr(0.85),
-			MeanConfidenceIncorrect: ptr(0.35),
-			CorrectAt08:             ptr(1.0), AnswersAt08: 2,
-		},
+		Calibration:      calibration,
+		CalibrationGiven: calibration, // no number was moved
 		Trivial: Trivial{
 			AlwaysFirstStep: ptr(0.25), AlwaysLastStep: ptr(0.25),
 			MajorityType: ptr(0.5), MajorityTypeAnswer: "wrong_tool",
@@ -430,4 +435,49 @@ func TestReportProperties(t *testing.T) {
 			t.Errorf("within3 %v is less than accuracy %v", *fs.Within3, *fs.Accuracy)
 		}
 	})
+}
+
+// moved extracts patterns whose confidence was moved from a given number, and that lost
+// three quotes each.
+type moved struct {
+	answers
+	given map[string]float64
+}
+
+func (m moved) Extract(ctx context.Context, raw evalforge.RawTrace) (extract.Extraction, error) {
+	x, err := m.answers.Extract(ctx, raw)
+	x.Pattern.Provenance.ModelConfidence = ptr(m.given[raw.TraceID])
+	x.Pattern.Provenance.QuotesDropped = 3
+	return x, err
+}
+
+// What the engine made of the analyzers' own numbers is told apart from them.
+func TestCalibrationBeforeAndAfter(t *testing.T) {
+	x := moved{answers{"1": analysis("wrong_tool", "x", 0.6, nil), "2": analysis("wrong_tool", "x", 0.2, nil)}, map[string]float64{"1": 0.8, "2": 1}}
+	rep, err := Run(t.Context(), sequence([]Case{
+		newCase("1", Expected{IsFailure: ptr(true), FailureTypes: []string{"wrong_tool"}}),
+		newCase("2", Expected{IsFailure: ptr(true), FailureTypes: []string{"toxicity"}}),
+	}), x, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near := func(name string, got *float64, want float64) {
+		if got == nil || math.Abs(*got-want) > 1e-12 {
+			t.Errorf("%s = %v, want %v", name, got, want)
+		}
+	}
+	near("ece", rep.Calibration.ECE, (0.4+0.2)/2)
+	near("ece given", rep.CalibrationGiven.ECE, (0.2+1)/2)
+	near("brier", rep.Calibration.Brier, (0.16+0.04)/2)
+	near("brier given", rep.CalibrationGiven.Brier, (0.04+1)/2)
+	if rep.Evidence.Quotes != 6 || rep.Evidence.Verified != 0 {
+		t.Errorf("evidence = %+v, want the dropped quotes counted", rep.Evidence)
+	}
+	var b strings.Builder
+	if err := WriteTable(&b, &rep); err != nil {
+		t.Fatal(err)
+	}
+	if want := "As the analyzer gave it, it was off by 0.60; the mean squared error went from 0.520 to 0.100."; !strings.Contains(b.String(), want) {
+		t.Errorf("table without %q:\n%s", want, b.String())
+	}
 }

@@ -52,7 +52,7 @@ func WriteTable(w io.Writer, r *Report) error {
 	if e := &r.Evidence; e.Quotes > 0 {
 		fmt.Fprintf(&b, "Evidence: %d of %s (%s) found in the trace.\n", e.Verified, plural(e.Quotes, "quote"), share(rate(e.Verified, e.Quotes)))
 	}
-	writeCalibration(&b, &r.Calibration)
+	writeCalibration(&b, &r.Calibration, &r.CalibrationGiven)
 	if r.Tokens.Prompt+r.Tokens.Output > 0 {
 		fmt.Fprintf(&b, "Cost: $%.4f for %d tokens in and %d out.\n", r.CostUSD, r.Tokens.Prompt, r.Tokens.Output)
 	}
@@ -61,7 +61,7 @@ func WriteTable(w io.Writer, r *Report) error {
 	return err
 }
 
-func writeCalibration(b *strings.Builder, c *Calibration) {
+func writeCalibration(b *strings.Builder, c, given *Calibration) {
 	if c.ECE == nil {
 		return
 	}
@@ -70,6 +70,9 @@ func writeCalibration(b *strings.Builder, c *Calibration) {
 	if c.AnswersAt08 > 0 {
 		fmt.Fprintf(b, "            %s of the %s with a confidence of 0.8 or more right.\n",
 			share(c.CorrectAt08), plural(c.AnswersAt08, "answer"))
+	}
+	if given.ECE != nil && (*given.ECE != *c.ECE || *given.Brier != *c.Brier) {
+		fmt.Fprintf(b, "            As the analyzer gave it, it was off by %.2f; the mean squared error went from %.3f to %.3f.\n", *given.ECE, *given.Brier, *c.Brier)
 	}
 }
 

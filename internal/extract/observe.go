@@ -103,7 +103,7 @@ func (r *run) observe(ctx context.Context) (context.Context, func(evalforge.Run,
 		"analyzer", r.rec.Analyzer, "model", r.rec.Model)
 	return ctx, func(rec evalforge.Run, err error) {
 		level, attrs := slog.LevelInfo, []any{
-			"elapsed_ms", rec.FinishedAt.Sub(rec.StartedAt.Time).Milliseconds(),
+			"dry_run", rec.DryRun, "elapsed_ms", rec.FinishedAt.Sub(rec.StartedAt.Time).Milliseconds(),
 			"picked_up", rec.PickedUpCount, "stored", rec.StoredCount, "skipped", rec.SkippedCount,
 			"validation_failed", rec.ValidationFailedCount, "errors", rec.ErrorCount, "timed_out", rec.TimedOutCount,
 			"not_started", rec.NotStartedCount, "throttled", rec.Throttled, "throttle_reason", rec.ThrottleReason,
@@ -144,7 +144,7 @@ func (w *watch) stored(ctx context.Context, x *Extraction) {
 		FailureType: x.Pattern.FailureType, Severity: x.Pattern.Severity, Confidence: x.Pattern.Confidence,
 		Model: p.Model, ModelVersion: p.ModelVersion, Temperature: p.Temperature, PromptSHA256: p.PromptSHA256,
 		ModelTime: time.Duration(p.LatencyMS) * time.Millisecond, Spent: x.Spent, Redactions: x.Redactions,
-	}, "pattern_id", x.Pattern.PatternID, "failure_type", x.Pattern.FailureType, "severity", x.Pattern.Severity,
+	}, "pattern_id", x.Pattern.PatternID, "failure_type", x.Pattern.FailureType, "pattern_severity", x.Pattern.Severity,
 		"confidence", x.Pattern.Confidence)
 }
 

@@ -92,7 +92,7 @@ func TestLogTellsWhatBecameOfEachTrace(t *testing.T) {
 			checkAttrs(t, l, map[string]any{
 				"pattern_id": "pattern_t000", "model": "model-x", "model_version": "model-x-001", "temperature": 0.2,
 				"prompt_sha256": "5ca1ab1e", "cost_usd": 0.25, "tokens_prompt": 10.0, "tokens_output": 5.0, "model_calls": 1.0,
-				"confidence": 0.9, "failure_type": "infrastructure_error", "severity": "high", "attempt": 1.0,
+				"confidence": 0.9, "failure_type": "infrastructure_error", "pattern_severity": "high", "attempt": 1.0,
 			})
 			if _, ok := l["elapsed_ms"]; !ok {
 				t.Errorf("no elapsed_ms: %v", l)

@@ -27,7 +27,9 @@ type patience struct {
 // returned function frees what it holds.
 func withPatience(parent context.Context, d time.Duration) (*patience, func()) {
 	p := &patience{parent: parent, done: make(chan struct{}), deadline: time.Now().Add(d)}
+	p.mu.Lock() // the timer may fire at once
 	p.timer = time.AfterFunc(d, p.expire)
+	p.mu.Unlock()
 	unwatch := context.AfterFunc(parent, func() { p.end(parent.Err()) })
 	return p, func() {
 		unwatch()

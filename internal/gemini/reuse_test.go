@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -239,9 +240,9 @@ func TestCrashBetweenAnswerAndCommit(t *testing.T) {
 
 // When the call that others wait for fails, each of them tries, one after the other.
 func TestWaitingForACallThatFails(t *testing.T) {
-	fails := 2
+	var calls atomic.Int64
 	r := newReuseRig(t, func(w http.ResponseWriter, req *geminitest.Request) {
-		if fails--; fails >= 0 { // calls come one at a time
+		if calls.Add(1) <= 2 {
 			geminitest.Status(400, "INVALID_ARGUMENT", "scripted")(w, req)
 			return
 		}

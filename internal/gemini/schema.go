@@ -24,11 +24,12 @@ var answerOrder = []string{
 
 // requestSchema returns the schema of an analysis in the form that Gemini takes as
 // responseJsonSchema: plain JSON values, inlined, with propertyOrdering. Nullable
-// fields are type lists that contain "null", as Gemini documents them.
+// fields are type lists that contain "null", as Gemini documents them. Descriptions are
+// left out: they are billed with every request, and the instruction says the same.
 func requestSchema() (map[string]any, error) {
 	s := evalforge.AnalysisSchema()
 	s.PropertyOrder = answerOrder
-	order(s)
+	lean(s)
 	b, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
@@ -40,17 +41,19 @@ func requestSchema() (map[string]any, error) {
 	return m, nil
 }
 
-// order writes the order of properties into s and the schemas below it.
-func order(s *jsonschema.Schema) {
+// lean writes the order of properties into s and the schemas below it, and removes the
+// descriptions.
+func lean(s *jsonschema.Schema) {
 	if s == nil {
 		return
 	}
+	s.Description = ""
 	if len(s.PropertyOrder) > 0 {
 		s.Extra = map[string]any{"propertyOrdering": s.PropertyOrder}
 	}
-	order(s.Items)
+	lean(s.Items)
 	for _, p := range s.Properties {
-		order(p)
+		lean(p)
 	}
 }
 

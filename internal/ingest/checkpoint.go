@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +45,10 @@ func loadCheckpoint(path string) (*checkpoint, error) {
 	case err != nil:
 		return nil, fmt.Errorf("checkpoint: %w", cause(err))
 	}
-	if err := json.Unmarshal(b, c); err != nil || c.Files == nil {
+	c.Files = nil
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // it is replaced and removed, so it must be one
+	if err := d.Decode(c); err != nil || c.Files == nil {
 		return nil, errors.New("checkpoint: the file is none that an import has written; remove it or name another")
 	}
 	return c, nil

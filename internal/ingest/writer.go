@@ -20,8 +20,8 @@ func (im *Importer) NewWriter() *Writer {
 	return w
 }
 
-// Write stores doc, which comes from name, such as "otlp". A trace that cannot be stored is recorded, and is no error: errors
-// are the store's.
+// Write stores doc, which comes from name, such as "otlp". A trace that cannot be stored
+// is recorded, and is no error: errors are the store's.
 func (w *Writer) Write(ctx context.Context, name string, doc trace.Document) error {
 	w.run.sum.Read++
 	w.run.sum.Warnings, w.run.sum.Failures = nil, nil // they are logged; the lists would grow for ever

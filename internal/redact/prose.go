@@ -24,6 +24,7 @@ const (
 	nameTopic           // a person's name follows
 	birthTopic          // a date follows
 	addressTopic        // a postal address follows
+	documentTopic       // a number of documentIDs follows
 )
 
 // topicWords are the words by topic, without what stands in other scripts. Of words with
@@ -45,6 +46,7 @@ var topicWords = map[topic]string{
 // or, with a "<", what must stand before.
 var accents = map[string]string{
 	"mot": " de passe", "contrase": "ña", "has": "ło", "senord": "<lö", "ifre": "<ş", "schl": "üssel", "cl": "é",
+	"tunnus": "<henkilö", "dselsnummer": "<fø",
 }
 
 var (
@@ -55,14 +57,22 @@ var (
 				m[w] = t
 			}
 		}
+		for w := range documentIDs {
+			m[w] = documentTopic
+		}
 		return m
 	}()
-	// topicLengths has, for each first letter, the lengths of topic words as bits: most
-	// words of a text end here.
-	topicLengths = func() (t [256]uint32) {
-		for w := range topics {
-			t[w[0]] |= 1 << len(w)
-			t[w[0]&^0x20] |= 1 << len(w)
+	// topicStarts has, for the first two letters, the lengths of topic words as bits, and
+	// from bit 16 on those of them that count without a digit behind them: most words of a
+	// text end here.
+	topicStarts = func() (t [32][32]uint32) {
+		for w, topic := range topics {
+			bit := uint32(1) << len(w)
+			switch topic {
+			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic:
+				bit |= bit << 16
+			}
+			t[w[0]&31][w[1]&31] |= bit
 		}
 		return t
 	}()
@@ -81,13 +91,23 @@ const (
 	maxSaidBytes = 96
 )
 
-// isTopic reports whether a word that starts with c and has n letters may be a topic.
-func isTopic(c byte, n int) bool { return n < 16 && topicLengths[c]>>n&1 != 0 }
+// maxTopicBytes is more than any topic word has.
+const maxTopicBytes = 16
+
+// mayBeTopic reports whether the word s[i:j] may be one that prose knows.
+func (sc *scanner) mayBeTopic(s string, i, j int) bool {
+	n := j - i
+	if n >= maxTopicBytes || n < 2 {
+		return false
+	}
+	bits := topicStarts[s[i]&31][s[i+1]&31] >> n
+	return bits&1 != 0 && (bits>>16&1 != 0 || sc.digitAfter(s, j)-j <= maxSaidBytes)
+}
 
 // prose looks at what a sentence says behind the word s[i:j].
 func (sc *scanner) prose(s string, i, j int) (span, bool) {
-	var buf [16]byte
-	word := string(lower(buf[:0], s[i:j]))
+	var buf [maxTopicBytes]byte
+	word := view(lower(buf[:0], s[i:j]))
 	t := topics[word]
 	if t == noTopic {
 		return span{}, false
@@ -132,6 +152,8 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 		return sc.saidCode(s, i, after, word)
 	case birthTopic:
 		return sc.saidBirth(s, i, after, word)
+	case documentTopic:
+		return sc.saidDocument(s, i, after, word)
 	case addressTopic:
 		return sc.saidAddress(s, i, after, word)
 	}
@@ -434,7 +456,7 @@ func skipLink(s string, i int) (k int, linked bool) {
 			for end < len(s) && end-k < 8 && isAlpha(s[end]) {
 				end++
 			}
-			if w := strings.ToLower(s[k:end]); at(s, end) == ' ' && (w == "is" || w == "was" || w == "ist" || w == "est" || w == "es" || w == "on" || w == "at" || w == "number" || w == "no") {
+			if w := strings.ToLower(s[k:end]); (at(s, end) == ' ' || at(s, end) == ':' && w[0] == 'n') && (w == "is" || w == "was" || w == "ist" || w == "est" || w == "es" || w == "on" || w == "at" || w == "number" || w == "no") {
 				k, linked = end, linked || w[0] != 'n'
 				continue
 			}
@@ -527,8 +549,13 @@ var (
 	foreignLinks     = []string{"是", "为", "為", "は", "が", "를", "는", "은", "이", "가", "："}
 )
 
-// foreign looks at a password behind a word of another script that starts at s[i].
+// foreign looks at a password, or the number of a citizen, behind a word of another script that starts at s[i].
 func (sc *scanner) foreign(s string, i int) (span, bool) {
+	for _, w := range foreignIDs {
+		if strings.HasPrefix(s[i:], w) {
+			return sc.foreignID(s, i+len(w))
+		}
+	}
 	for _, w := range foreignPasswords {
 		if !strings.HasPrefix(s[i:], w) {
 			continue

@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // minFindingBytes is the length of the shortest finding in running text: a@b.io, ::1:2.
 const minFindingBytes = 6
@@ -68,7 +71,7 @@ var classes = func() (t [256]class) {
 		t[c] = sign
 	}
 	t[0xEF] = sign
-	for _, w := range foreignPasswords {
+	for _, w := range slices.Concat(foreignPasswords, foreignIDs) {
 		t[w[0]] = sign
 	}
 	return t
@@ -131,6 +134,15 @@ func (sc *scanner) first(s string) (span, bool) {
 			for j < len(s) && wordSet[s[j]] {
 				j++
 			}
+			if isPlainWord(s, i, j) {
+				if sc.mayBeTopic(s, i, j) {
+					if sp, ok := sc.prose(s, i, j); ok {
+						return sp, true
+					}
+				}
+				i = j + 1
+				continue
+			}
 			if sp, ok := sc.word(s, i, j); ok {
 				return sp, true
 			}
@@ -139,7 +151,7 @@ func (sc *scanner) first(s string) (span, bool) {
 					return sp, true
 				}
 			}
-			if isTopic(s[i], j-i) {
+			if sc.mayBeTopic(s, i, j) {
 				if sp, ok := sc.prose(s, i, j); ok {
 					return sp, true
 				}
@@ -165,6 +177,10 @@ func (sc *scanner) first(s string) (span, bool) {
 			}
 			i = j
 		case sign:
+			if s[i] == ',' && (i == 0 || !isQuote(s[i-1])) {
+				i++ // as most do, it stands in a sentence
+				continue
+			}
 			sp, next, ok := sc.sign(s, i)
 			if ok {
 				return sp, true
@@ -174,6 +190,19 @@ func (sc *scanner) first(s string) (span, bool) {
 	}
 	return span{}, false
 }
+
+// isPlainWord reports whether the word s[i:j] is one of a language, with a space behind
+// it: too short for a vendor's key, no part of a number, and not the name of an
+// authentication scheme. Most words are.
+func isPlainWord(s string, i, j int) bool {
+	n := j - i
+	if n >= minVendorBytes || at(s, j) != ' ' || n > 2 && s[i]|0x20 == 'b' || isDigit(s[j-1]) {
+		return false
+	}
+	return !isDigit(at(s, i+1)) && !isDigit(at(s, i+2)) && !isDigit(at(s, i+6)) && !isDigit(at(s, j+1))
+}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
 // tail looks at the digits that end the word s[i:j], if an underscore is before them.
 func (sc *scanner) tail(s string, i, j int) (span, bool) {
@@ -213,7 +242,7 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 		sp, ok = sc.assignment(s, i)
 	case 0xEF:
 		sp, ok = sc.fullWidth(s, i)
-	case 0xD0, 0xE3, 0xE5, 0xE6, 0xEB, 0xEC: // the first bytes of foreignPasswords
+	case 0xD0, 0xE3, 0xE5, 0xE6, 0xE8, 0xEB, 0xEC: // the first bytes of foreignPasswords and foreignIDs
 		sp, ok = sc.foreign(s, i)
 	case '~':
 		sp, ok = sc.azure(s, i)

@@ -232,6 +232,11 @@ func (st *state) settle(s string, info keyInfo, depth int) (string, bool) {
 				return clean, changed || more
 			}
 		}
+		if depth < maxStringDepth {
+			if next, more := st.embedded(s, depth); more {
+				s, changed = next, true
+			}
+		}
 		next, more := st.text(s, info, &st.levels[depth].cut[round%2])
 		if !more {
 			return s, changed

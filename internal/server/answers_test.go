@@ -67,12 +67,12 @@ func answersOf(t *testing.T) map[string]map[string]bool {
 			x = fill(pattern, run.RunID)
 		case "POST /extraction/run-once":
 			x.body = "{}"
-		case "POST /api/v1/retry":
+		case "POST /api/v1/retry", "POST /api/v1/rerun":
 			x.body = `{"traceIds":["` + ids[0] + `","unknown"]}`
 		case "POST /api/v1/traces":
 			x.body = `{"messages":[{"role":"user","content":"Is anybody there?"}]}`
 		case "POST /v1/traces", "POST /v1/logs":
-			x.body = strings.ReplaceAll(otlpTrace, "~", pattern)
+			x.body = otlpTrace
 		}
 		return x
 	}
@@ -160,7 +160,7 @@ func askUnopened(t *testing.T, a *sighting, patterns []string, good func(string)
 func askStopping(t *testing.T, a *sighting, good func(string) attempt) {
 	s, stop := serve(t)
 	var wg, reading sync.WaitGroup
-	for _, p := range []string{"POST /extraction/run-once", "POST /api/v1/retry", "POST /api/v1/traces"} {
+	for _, p := range []string{"POST /extraction/run-once", "POST /api/v1/retry", "POST /api/v1/rerun", "POST /api/v1/traces"} {
 		reading.Add(1)
 		wg.Go(func() { a.note(p, s.raw(p+halfRequest, reading.Done)) })
 	}

@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/evalforge/evalforge"
-	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/server/problem"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
@@ -59,8 +58,6 @@ func problemOf(err error) *problem.Problem {
 		return problem.New(problem.Busy, err.Error())
 	case errors.Is(err, runner.ErrStopping):
 		return problem.New(problem.Stopping, err.Error())
-	case errors.Is(err, extract.ErrNotRetryable):
-		return problem.New(problem.Conflict, err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
 		return problem.New(problem.StoreSlow, "")
 	case errors.Is(err, context.Canceled):

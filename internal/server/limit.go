@@ -123,6 +123,13 @@ func (s *Server) limit(rt route.Route) http.Handler {
 			ctx, cancel = context.WithTimeout(ctx, s.timeFor(rt))
 			defer cancel()
 		}
+		if rt.Role == route.Viewer && !rt.Stream {
+			leave, err := s.turns.take(ctx, s.o.Runner.Busy())
+			if err != nil {
+				return err
+			}
+			defer leave()
+		}
 		rt.Handler.ServeHTTP(w, r.WithContext(ctx))
 		return nil
 	})

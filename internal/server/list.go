@@ -141,6 +141,23 @@ func (s *Server) getPattern(w http.ResponseWriter, r *http.Request) error {
 	return writeTagged(w, r, p)
 }
 
+// listHistory answers with the patterns of a trace that others have replaced, the last one first. There are
+// at most [extract.MaxHistory], on one page.
+func (s *Server) listHistory(w http.ResponseWriter, r *http.Request) error {
+	list, err := byID(r, r.PathValue("id"), func(ctx context.Context, id string) ([]evalforge.Pattern, error) {
+		return s.o.Store.History(ctx, id, extract.MaxHistory)
+	})
+	if err != nil && !isNotFound(err) {
+		return err
+	}
+	for i := range list {
+		if list[i], err = s.o.Clean.Pattern(list[i]); err != nil {
+			return err
+		}
+	}
+	return writePage(w, r, list, "")
+}
+
 // byID gets a document. What cannot be an id is the id of none.
 func byID[T any](r *http.Request, id string, get func(context.Context, string) (T, error)) (T, error) {
 	if evalforge.ValidateTraceID(id) != nil || !utf8.ValidString(id) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,55 +12,72 @@ import (
 	"github.com/evalforge/evalforge/internal/server/problem"
 )
 
-// A retryOrder is the body of the retry route.
-type retryOrder struct {
+// A traceOrder is the body of a route that does something to some traces.
+type traceOrder struct {
 	TraceIDs []string `json:"traceIds"`
 }
 
-// A retryResult says what became of one trace, as "evalforge retry -o json" does.
-type retryResult struct {
+// A traceResult says what became of one trace.
+type traceResult struct {
 	TraceID string `json:"traceId"`
-	Result  string `json:"result"` // due, unknown, nothing_to_retry
+	Result  string `json:"result"` // due, unknown, or why it was left alone
 	Reason  string `json:"reason,omitempty"`
 }
 
-// A retryAnswer has a result for each trace, in the order of the request.
-type retryAnswer struct {
-	Results []retryResult `json:"results"`
+// A traceAnswer has a result for each trace, in the order of the request.
+type traceAnswer struct {
+	Results []traceResult `json:"results"`
 }
 
-// retry makes quarantined or waiting traces due again. Each trace has its own result: one that has nothing to
-// retry does not keep the others.
+// retry makes quarantined or waiting traces due again.
 func (s *Server) retry(w http.ResponseWriter, r *http.Request) error {
-	var order retryOrder
+	return s.eachTrace(w, r, "nothing_to_retry", extract.ErrNotRetryable, func(ctx context.Context, id string) error {
+		return s.o.Store.Retry(ctx, id, s.o.Now())
+	})
+}
+
+// rerun makes processed traces due again, so that the next run extracts them anew.
+func (s *Server) rerun(w http.ResponseWriter, r *http.Request) error {
+	return s.eachTrace(w, r, "not_processed", extract.ErrNotProcessed, func(ctx context.Context, id string) error {
+		return s.o.Store.Reopen(ctx, id, s.o.Now())
+	})
+}
+
+// eachTrace does something to each trace of the body. Each has its own result: one that is left alone, with an error
+// that matches no, does not keep the others.
+func (s *Server) eachTrace(w http.ResponseWriter, r *http.Request, left string, no error, do func(context.Context, string) error) error {
+	var order traceOrder
 	if err := readJSON(r, &order); err != nil {
 		return err
 	}
 	if n := len(order.TraceIDs); n == 0 || n > maxTraceIDs {
 		return invalid([]problem.FieldError{{Field: "traceIds", Problem: fmt.Sprintf("has %d entries; 1 to %d are needed", n, maxTraceIDs)}})
 	}
-	answer := retryAnswer{Results: make([]retryResult, 0, len(order.TraceIDs))}
+	answer := traceAnswer{Results: make([]traceResult, 0, len(order.TraceIDs))}
 	for _, id := range order.TraceIDs {
-		res := retryResult{TraceID: id, Result: "due"}
-		err := s.o.Store.Retry(r.Context(), id, s.o.Now())
+		res := traceResult{TraceID: id, Result: "due"}
+		err := evalforge.ErrNotFound
+		if evalforge.ValidateTraceID(id) == nil {
+			err = do(r.Context(), id)
+		}
 		switch {
 		case err == nil:
-		case isNotFound(err), evalforge.ValidateTraceID(id) != nil:
+		case isNotFound(err):
 			res.Result, res.Reason = "unknown", "there is no such trace"
-		case errors.Is(err, extract.ErrNotRetryable):
-			res.Result, res.Reason = "nothing_to_retry", s.o.Clean.Text(retryReason(err))
+		case errors.Is(err, no):
+			res.Result, res.Reason = left, s.o.Clean.Text(reasonOf(err, no))
 		default:
-			return fmt.Errorf("retry %s: %w", id, err)
+			return fmt.Errorf("trace %s: %w", id, err)
 		}
 		answer.Results = append(answer.Results, res)
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// retryReason says why a store has nothing to retry, without the id, which stands beside it.
-func retryReason(err error) string {
-	if _, why, ok := strings.Cut(err.Error(), extract.ErrNotRetryable.Error()+": "); ok {
-		return extract.ErrNotRetryable.Error() + ": " + why
+// reasonOf returns what err says from no on, without the id, which stands beside it.
+func reasonOf(err, no error) string {
+	if at := strings.Index(err.Error(), no.Error()); at >= 0 {
+		return err.Error()[at:]
 	}
 	return err.Error()
 }

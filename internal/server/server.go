@@ -30,9 +30,15 @@ type Auth interface {
 	Wrap(route.Route) http.Handler
 }
 
+// A Store is what the API shows and changes.
+type Store interface {
+	extract.Archive
+	extract.Reviser
+}
+
 // Options configure a [Server]. Store, Runner, Clean, Importer and Auth are needed.
 type Options struct {
-	Store  extract.Archive
+	Store  Store
 	Runner *runner.Runner
 	Clean  clean.Cleaner
 	// Importer is how traces come into the store, over importPath and OTLP.
@@ -75,6 +81,7 @@ type Server struct {
 	health  *health
 	receive *receiving
 	imports chan struct{} // a place for each import under way
+	turns   *turns
 	replays *replays
 	started time.Time
 	routes  []route.Route
@@ -97,6 +104,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
+	s.turns = newTurns()
 	s.routes = append(s.apiRoutes(), s.pageRoutes()...)
 	handler, err := s.chain(s.routes)
 	if err != nil {
@@ -136,8 +144,8 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Bounds of request bodies, in bytes.
 const (
-	maxRunBody   = 64 << 10
-	maxRetryBody = 256 << 10
+	maxRunBody    = 64 << 10
+	maxTracesBody = 256 << 10
 )
 
 // apiRoutes is the table of the API.
@@ -155,12 +163,14 @@ func (s *Server) apiRoutes() []route.Route {
 		get("/api/v1/openapi.yaml", route.Public, s.getOpenAPI),
 		get("/api/v1/patterns", route.Viewer, s.stored(s.listPatterns)),
 		get("/api/v1/patterns/{id}", route.Viewer, s.stored(s.getPattern)),
+		get("/api/v1/patterns/{id}/history", route.Viewer, s.stored(s.listHistory)),
 		get("/api/v1/runs", route.Viewer, s.stored(s.listRuns)),
 		get("/api/v1/runs/{id}", route.Viewer, s.stored(s.getRun)),
 		get("/api/v1/errors", route.Viewer, s.stored(s.listErrors)),
 		get("/api/v1/state", route.Viewer, s.stored(s.listStates)),
 		get("/api/v1/state/{id}", route.Viewer, s.stored(s.getState)),
-		post("/api/v1/retry", route.Operator, maxRetryBody, s.stored(s.retry)),
+		post("/api/v1/retry", route.Operator, maxTracesBody, s.stored(s.retry)),
+		post("/api/v1/rerun", route.Operator, maxTracesBody, s.stored(s.rerun)),
 		post(importPath, route.Operator, maxImportBody, s.stored(s.importTraces)),
 		post("/v1/traces", route.Sender, maxOTLPBody, s.receive.serve),
 		post("/v1/logs", route.Sender, maxOTLPBody, s.receive.serve),

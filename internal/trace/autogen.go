@@ -14,21 +14,17 @@ func isAutoGen(doc any) bool {
 	if m, ok := doc.(map[string]any); ok && looksLikeChat(list(m["history"])) && m["trajectory"] == nil {
 		return true
 	}
-	l, _ := chatList(doc, "messages", "events")
-	if l == nil {
-		return false
-	}
+	l, _ := autoGenList(doc)
 	speakers := make(map[string]bool)
 	for _, e := range l {
 		m := object(e)
 		if m == nil {
 			continue
 		}
-		if _, ok := m["source"].(string); ok && m["role"] == nil {
-			return true // AutoGen 0.4: every item names its source
+		if isTyped(m) {
+			return true
 		}
-		role := scalar(m["role"])
-		switch normalRole(role) {
+		switch normalRole(scalar(m["role"])) {
 		case "user", "assistant":
 			if name := scalar(m["name"]); name != "" && m["tool_calls"] == nil {
 				speakers[name] = true
@@ -38,8 +34,57 @@ func isAutoGen(doc any) bool {
 	return len(speakers) >= 2
 }
 
+// isTyped reports whether m is an item of AutoGen 0.4, which names its source instead of a
+// role; of the results of calls, some name only their type.
+func isTyped(m map[string]any) bool {
+	if m["role"] != nil || m["content"] == nil {
+		return false
+	}
+	if _, ok := m["source"].(string); ok {
+		return true
+	}
+	switch scalar(m["type"]) {
+	case "FunctionExecutionResultMessage", "ToolCallExecutionEvent", "ToolCallResultMessage", "SystemMessage":
+		return true
+	}
+	return false
+}
+
+// autoGenList returns the items of doc: a list of them, what a run returned, what the
+// studio saved of it, or the state of a team, where they stand in the manager's thread or
+// else in the context of an agent.
+func autoGenList(doc any) (l []any, base string) {
+	m, ok := doc.(map[string]any)
+	if !ok {
+		l, _ := doc.([]any)
+		return l, ""
+	}
+	for _, k := range [...]string{"history", "messages", "events", "message_thread"} {
+		if l := list(m[k]); len(l) > 0 {
+			return l, pointer("", k)
+		}
+	}
+	for _, k := range [...]string{"task_result", "team_result", "llm_context", "agent_state"} {
+		if inner := object(m[k]); inner != nil {
+			l, at := autoGenList(inner)
+			return l, pointer("", k) + at
+		}
+	}
+	states := object(m["agent_states"])
+	for _, name := range sortedKeys(states) {
+		if state := object(states[name]); state != nil && state["agent_states"] == nil {
+			if found, at := autoGenList(state); len(found) > len(l) || len(found) > 0 && state["message_thread"] != nil {
+				if l, base = found, pointer("/agent_states", name)+at; state["message_thread"] != nil {
+					break
+				}
+			}
+		}
+	}
+	return l, base
+}
+
 func decodeAutoGen(b *builder, doc any) {
-	l, base := chatList(doc, "history", "messages", "events")
+	l, base := autoGenList(doc)
 	d := chatDecoder{b: b, agents: true}
 	m, _ := doc.(map[string]any)
 	if m != nil {
@@ -48,6 +93,9 @@ func decodeAutoGen(b *builder, doc any) {
 		d.header(m)
 	}
 	d.decode(l, base)
+	if reason := anyOf(scalar(m["stop_reason"]), scalar(object(m["task_result"])["stop_reason"])); reason != "" && len(b.t.Steps) > 0 {
+		fill(&b.t.Steps[len(b.t.Steps)-1].Finish, reason)
+	}
 	if q := scalar(m["question"]); q != "" && len(b.t.Steps) > 0 {
 		for _, msg := range b.t.Messages {
 			if strings.Contains(msg.Text, q) {
@@ -158,6 +206,9 @@ func notLanguage(r rune) bool {
 // typedEntry reads an item of AutoGen 0.4, which has a source and a type.
 func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
 	kind := scalar(m["type"])
+	if kind == "AssistantMessage" && isCalls(m["content"]) {
+		kind = "ToolCallRequestEvent"
+	}
 	s.Agent = source
 	s.Start = instant(first(m, "created_at", "timestamp"))
 	if u := object(m["models_usage"]); u != nil {
@@ -165,7 +216,7 @@ func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
 	}
 	switch kind {
 	case "ToolCallRequestEvent", "ToolCallMessage":
-		msg := Message{Role: "assistant", Name: source}
+		msg := Message{Role: "assistant", Name: source, Text: scalar(m["thought"])}
 		for _, c := range list(m["content"]) {
 			if c := object(c); c != nil {
 				msg.Calls = append(msg.Calls, parseCall(c))
@@ -173,7 +224,7 @@ func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
 		}
 		d.modelEntry(s, []Message{msg}, KindAgent)
 		s.Name = source
-	case "ToolCallExecutionEvent", "ToolCallResultMessage":
+	case "ToolCallExecutionEvent", "ToolCallResultMessage", "FunctionExecutionResultMessage":
 		var msgs []Message
 		for _, r := range list(m["content"]) {
 			if r := object(r); r != nil {
@@ -190,6 +241,20 @@ func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
 		if isHuman(source) {
 			msg.Role = "user"
 		}
+		if kind == "SystemMessage" {
+			msg.Role = "system"
+		}
 		d.agentEntry(s, []Message{msg}, msg.Role, source)
 	}
+}
+
+// isCalls reports whether content is a list of calls.
+func isCalls(content any) bool {
+	l := list(content)
+	for _, e := range l {
+		if m := object(e); m["arguments"] == nil || m["name"] == nil {
+			return false
+		}
+	}
+	return len(l) > 0
 }

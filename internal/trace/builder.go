@@ -31,8 +31,11 @@ func newBuilder() *builder {
 	}
 }
 
-// expect makes room for n messages.
+// expect makes room for n messages, unless there are some already.
 func (b *builder) expect(n int) {
+	if len(b.t.Messages) > 0 {
+		return
+	}
 	b.t.Messages, b.same = make([]Message, 0, n), make([]int, 0, n)
 	b.messages = make(map[uint64]int, n)
 }

@@ -33,12 +33,15 @@ func looksLikeChat(l []any) bool {
 }
 
 func isChat(doc any) bool {
-	l, _ := chatList(doc, "messages", "conversation", "chat_history", "turns", "history", "traj", "transcript")
+	l, _ := chatList(doc, chatKeys[:]...)
 	return l != nil
 }
 
+// chatKeys are the fields under which documents keep a conversation.
+var chatKeys = [...]string{"messages", "conversation", "chat_history", "turns", "history", "traj", "transcript", "contents", "input"}
+
 func decodeChat(b *builder, doc any) {
-	l, base := chatList(doc, "messages", "conversation", "chat_history", "turns", "history", "traj", "transcript")
+	l, base := chatList(doc, chatKeys[:]...)
 	d := chatDecoder{b: b}
 	if m, ok := doc.(map[string]any); ok {
 		d.tools = b.declare(parseTools(first(m, "tools", "functions", "tool_definitions")))
@@ -74,6 +77,7 @@ func (d *chatDecoder) header(m map[string]any) {
 	t.Service = firstText(m, "service", "service_name", "ml_app")
 	t.Session = firstText(m, "session_id", "sessionId")
 	t.Start = instant(first(m, "start_time", "startTime", "timestamp", "created_at", "started_at"))
+	d.since = d.b.pool(systemPrompt(m))
 	readVerdicts(d.b, m, "")
 	if meta := object(m["metadata"]); meta != nil {
 		readVerdicts(d.b, meta, "")
@@ -134,7 +138,7 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) {
 		return
 	}
 	source := scalar(m["source"])
-	if role == "" && source != "" {
+	if isTyped(m) {
 		d.typedEntry(s, m, source)
 		return
 	}

@@ -155,7 +155,7 @@ func readDatadog(sp *span, r *reading, m, fields map[string]any) {
 	if r.kind == KindTool {
 		r.tool = &ToolIO{Name: sp.name}
 		r.tool.Args, r.tool.ArgsErr = arguments(first(input, "value", "messages"))
-		if r.tool.ArgsErr != "" && !strings.HasPrefix(r.tool.Args, "{") {
+		if r.tool.ArgsErr != "" && !isModels(r.tool.Args) {
 			r.tool.ArgsErr = ""
 		}
 		// An empty result is left out of the output.

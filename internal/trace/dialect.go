@@ -72,12 +72,50 @@ func interpret(sp *span) (reading, string) {
 	} else if d, ok := dialectOf(sp); ok {
 		d.read(sp, &r)
 		format = d.format
+		if r.silent() {
+			readOthers(sp, &r, format)
+		}
 	}
 	readGeneric(sp, &r)
 	if r.noTokens {
 		r.tokens = unknownTokens
 	}
 	return r, format
+}
+
+// silent reports whether a reading has found neither what a span was given nor what it
+// gave.
+func (r *reading) silent() bool {
+	return r.in == nil && r.out == nil && r.input == "" && r.output == "" && r.tool == nil && !r.complete
+}
+
+// readOthers fills what is open after sp was read in one dialect by what it says in
+// others: instrumentation that names a span's kind in one vocabulary may write its
+// messages in another.
+func readOthers(sp *span, r *reading, format string) {
+	for _, d := range dialects() {
+		if d.format == format || !d.match(sp) {
+			continue
+		}
+		other := reading{tokens: unknownTokens}
+		d.read(sp, &other)
+		if other.silent() {
+			continue
+		}
+		r.in, r.out, r.input, r.output, r.tool = other.in, other.out, other.input, other.output, other.tool
+		fill(&r.finish, other.finish)
+		fill(&r.model, other.model)
+		if r.kind == "" {
+			r.kind = other.kind
+		}
+		if r.tools == nil {
+			r.tools = other.tools
+		}
+		if r.tokens == unknownTokens {
+			r.tokens = other.tokens
+		}
+		return
+	}
 }
 
 // dialectOf returns the dialect of sp's attributes, if they are of one.
@@ -158,7 +196,7 @@ var (
 		"ai.toolCall.args", "tool.input", "tool_input", "tool_args", "mcp.tool.arguments"}
 	toolResultKeys = [...]string{"gen_ai.tool.call.result", "tool.result_json", "tool.result", "ai.toolCall.result", "tool.output", "tool_output", "mcp.tool.result"}
 	toolNameKeys   = [...]string{"gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name", "mcp.tool.name", "tool"}
-	toolIDKeys     = [...]string{"gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id", "tool.call_id", "tool_call_id"}
+	toolIDKeys     = [...]string{"gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id", "tool.call_id", "tool.id", "tool_call_id"}
 	agentKeys      = [...]string{"gen_ai.agent.name", "agent.name", "agent_name", "agent", "graph.node.id", "langgraph_node", "metadata.langgraph_node"}
 	modelKeys      = [...]string{"gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "ai.response.model", "ai.model.id",
 		"model", "model_name", "llm.request.model", "metadata.ls_model_name"}
@@ -270,7 +308,7 @@ func readTool(sp *span, r *reading, input, output any) {
 				v = m["kwargs"]
 			}
 			io.Args, io.ArgsErr = arguments(v)
-			if io.ArgsErr != "" && !strings.HasPrefix(strings.TrimSpace(text(v)), "{") {
+			if io.ArgsErr != "" && !isModels(text(v)) {
 				io.ArgsErr = "" // a span's input that is plain text, not a model's arguments
 			}
 		} else {

@@ -1,5 +1,7 @@
 package trace
 
+import "strings"
+
 // This file reads the four payload shapes that EvalForge's own services write. None of
 // them is a sequence: each is one model call, with what is known about it.
 
@@ -17,6 +19,9 @@ func decodeDatadogSpan(b *builder, doc any) {
 		readVerdicts(b, meta, "")
 	}
 	buildSpans(b, []*span{sp})
+	for i := range b.t.Steps {
+		readNotes(&b.t.Steps[i], object(m["metadata"]))
+	}
 	b.t.Format = FormatDatadogSpan
 }
 
@@ -47,6 +52,7 @@ func decodeSample(b *builder, doc any) {
 	} else if f := failureFrom(first(meta, "error", "error_message")); f != nil {
 		s.Err, s.Status = f, Error
 	}
+	readNotes(&s, meta)
 	b.t.ID = traceID(m)
 	b.t.Steps = []Step{s}
 	readVerdicts(b, meta, "")
@@ -97,12 +103,12 @@ func decodeFewShot(b *builder, doc any) {
 	if f := failureFrom(m["error"]); f != nil {
 		s.Err, s.Status = f, Error
 	}
+	meta := object(m["metadata"])
+	readNotes(&s, meta)
 	b.t.ID = traceID(m)
 	b.t.Steps = []Step{s}
 	readVerdicts(b, m, "")
-	if meta := object(m["metadata"]); meta != nil {
-		readVerdicts(b, meta, "")
-	}
+	readVerdicts(b, meta, "")
 }
 
 // isLiveTest recognises the shape that the original's live tests use.
@@ -138,6 +144,7 @@ func decodeLiveTest(b *builder, doc any) {
 		root.Dur = milliseconds(ms)
 	}
 	root.Attrs = allowedAttrs(meta, nil)
+	readNotes(&root, meta)
 	var spans []*span
 	for i, e := range list(m["spans"]) {
 		if o := object(e); o != nil {
@@ -156,4 +163,39 @@ func decodeLiveTest(b *builder, doc any) {
 	}
 	readVerdicts(b, meta, "")
 	readVerdicts(b, m, "")
+}
+
+// nativeFields are the fields of metadata that have a place of their own in the model of
+// a trace.
+var nativeFields = [...]string{
+	"model", "model_name", "latency_ms", "duration_ms", "eval_flags", "evaluations", "evaluation", "scores", "annotations", "guardrails",
+	"guardrail_results", "eval_results", "error", "error_message", "finish_reason", "finishReason", "stop_reason", "usage",
+}
+
+// readNotes reads what a payload's metadata says beside that into s: why the model
+// stopped, a note that something went wrong with its output (parse_error, …), and free
+// notes.
+func readNotes(s *Step, meta map[string]any) {
+	fill(&s.Finish, finishReason(meta))
+	known := make(map[string]bool, len(nativeFields))
+	for _, k := range nativeFields {
+		known[k] = true
+	}
+	for _, k := range sortedKeys(meta) {
+		v := text(meta[k])
+		if known[k] || v == "" || v == "[]" || v == "{}" || strings.HasSuffix(k, "_score") || strings.HasSuffix(k, "tokens") {
+			continue
+		}
+		if strings.HasSuffix(k, "_error") && s.Err == nil && v != "false" && v != "0" {
+			s.Err, s.Status = &Failure{Type: k, Message: v}, Error
+			s.Err.infer()
+			continue
+		}
+		if len(v) <= maxAttr && len(s.Attrs) < maxAttrs {
+			if s.Attrs == nil {
+				s.Attrs = make(map[string]string)
+			}
+			s.Attrs[k] = v
+		}
+	}
 }

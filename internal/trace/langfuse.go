@@ -1,5 +1,10 @@
 package trace
 
+import (
+	"maps"
+	"strings"
+)
+
 // Langfuse: a trace with its observations, as the API and the UI export it:
 // https://langfuse.com/docs/observability/data-model
 //
@@ -30,7 +35,7 @@ func isLangfuseObservation(m map[string]any) bool {
 func langfuseObservations(doc any) (observations []map[string]any, base string, trace map[string]any) {
 	take := func(l []any) (out []map[string]any) {
 		for _, e := range l {
-			if m := object(e); m != nil && isLangfuseObservation(m) {
+			if m := langfuseKeys(object(e)); m != nil && isLangfuseObservation(m) {
 				out = append(out, m)
 			}
 		}
@@ -43,7 +48,7 @@ func langfuseObservations(doc any) (observations []map[string]any, base string, 
 	case []any:
 		return take(doc), "", nil
 	case map[string]any:
-		trace = object(doc["trace"])
+		trace = langfuseKeys(object(doc["trace"]))
 		if l := list(doc["observations"]); l != nil {
 			if trace == nil {
 				trace = doc
@@ -53,11 +58,78 @@ func langfuseObservations(doc any) (observations []map[string]any, base string, 
 		if l := list(trace["observations"]); l != nil {
 			return take(l), "/trace/observations", trace
 		}
-		if l := list(doc["spans"]); l != nil { // a list that was wrapped
-			return take(l), "/spans", nil
+		if l := list(doc["batch"]); l != nil {
+			return langfuseBatch(l)
+		}
+		for _, k := range [...]string{"spans", "data"} { // a list that was wrapped, an answer of the API
+			if l := list(doc[k]); l != nil {
+				return take(l), pointer("", k), nil
+			}
 		}
 	}
 	return nil, "", nil
+}
+
+// langfuseKeys returns m with the names of fields as the API has them: exports to files
+// write them in snake_case.
+func langfuseKeys(m map[string]any) map[string]any {
+	if m["trace_id"] == nil && m["parent_observation_id"] == nil && m["session_id"] == nil {
+		return m
+	}
+	out := maps.Clone(m)
+	for from, to := range map[string]string{
+		"trace_id": "traceId", "parent_observation_id": "parentObservationId", "start_time": "startTime", "end_time": "endTime",
+		"status_message": "statusMessage", "provided_model_name": "providedModelName", "usage_details": "usageDetails",
+		"session_id": "sessionId", "observation_id": "observationId", "string_value": "stringValue", "tool_definitions": "toolDefinitions",
+	} {
+		if v, ok := m[from]; ok && out[to] == nil {
+			out[to] = v
+		}
+	}
+	return out
+}
+
+// langfuseBatch puts the events of an SDK's batch together: what creates and then updates
+// observations, the trace, and scores.
+func langfuseBatch(events []any) (observations []map[string]any, base string, trace map[string]any) {
+	byID := make(map[string]map[string]any)
+	trace = make(map[string]any)
+	var scores []any
+	for _, e := range events {
+		event := object(e)
+		body := langfuseKeys(object(event["body"]))
+		what, action, ok := strings.Cut(scalar(event["type"]), "-")
+		if body == nil || !ok || action != "create" && action != "update" {
+			continue
+		}
+		switch what {
+		case "trace":
+			maps.Copy(trace, body)
+			continue
+		case "score":
+			scores = append(scores, body)
+			continue
+		}
+		o := byID[scalar(body["id"])]
+		if o == nil {
+			o = make(map[string]any)
+			byID[scalar(body["id"])] = o
+			observations = append(observations, o)
+			if what != "observation" {
+				o["type"] = strings.ToUpper(what)
+			}
+		}
+		for k, v := range body {
+			if v != nil {
+				o[k] = v
+			}
+		}
+	}
+	if len(observations) == 0 {
+		return nil, "", nil
+	}
+	trace["scores"] = scores
+	return observations, "/batch", trace
 }
 
 func decodeLangfuse(b *builder, doc any) {
@@ -131,7 +203,7 @@ func readLangfuse(sp *span, r *reading, m map[string]any) {
 	if r.kind == "" {
 		r.kind = guessKind(sp, r)
 	}
-	r.model = anyOf(scalar(m["model"]), r.model)
+	r.model = anyOf(firstText(m, "model", "providedModelName"), r.model)
 	if u := object(first(m, "usageDetails", "usage")); u != nil {
 		r.tokens = Tokens{
 			In:     count(u, "input", "prompt_tokens", "promptTokens", "input_tokens"),

@@ -177,7 +177,7 @@ func readLangSmithTool(io *ToolIO, inputs, outputs map[string]any, in, out any) 
 		args = m["args"]
 	}
 	io.Args, io.ArgsErr = arguments(args)
-	if io.ArgsErr != "" && !strings.HasPrefix(io.Args, "{") {
+	if io.ArgsErr != "" && !isModels(io.Args) {
 		io.ArgsErr = "" // plain text given to a function
 	}
 	if out == nil || outputs != nil && len(outputs) == 0 {

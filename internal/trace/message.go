@@ -113,6 +113,8 @@ func isMessage(m map[string]any) bool {
 		return true
 	case object(m["message"]) != nil:
 		return isMessage(object(m["message"]))
+	case isPydantic(m):
+		return true
 	}
 	if _, ok := m["role"].(string); ok {
 		return true
@@ -172,6 +174,9 @@ func parseMessage(m map[string]any, role string) []Message {
 	}
 	if inner := object(m["message"]); inner != nil && m["role"] == nil {
 		m = inner
+	}
+	if isPydantic(m) {
+		return parsePydantic(m)
 	}
 	switch m["type"] {
 	case "function_call": // an item of OpenAI's Responses API
@@ -395,6 +400,9 @@ func finishReason(v any) string {
 			if l := list(v[k]); l != nil {
 				return finishReason(l)
 			}
+		}
+		if d := object(v["incomplete_details"]); d != nil {
+			return scalar(d["reason"])
 		}
 	}
 	return ""

@@ -133,6 +133,6 @@ func listUnder(m map[string]any, keys ...string) ([]any, string) {
 }
 
 func resourceService(m map[string]any) string {
-	attrs := attributes(object(m["resource"])["attributes"])
+	attrs := attributes(first(object(m["resource"]), "attributes", "attrs"))
 	return firstText(attrs, "service.name", "openinference.project.name")
 }

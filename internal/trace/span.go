@@ -101,6 +101,9 @@ func spanFrom(m map[string]any, source string) *span {
 	}
 	readStatus(sp, m)
 	sp.service = firstText(m, "service", "service_name", "ml_app", "serviceName")
+	if r := object(m["resource"]); r != nil {
+		fill(&sp.service, resourceService(m))
+	}
 	readTags(sp, list(m["tags"]))
 	for i, e := range list(first(m, "events", "logs")) {
 		if o := object(e); o != nil {
@@ -328,6 +331,7 @@ func anyOf(ss ...string) string {
 // normalID returns an id of n bytes as lower-case hex when it is written as hex or, as
 // protobuf's JSON mapping does, as base64; any other id it returns as it is.
 func normalID(id string, n int) string {
+	id = strings.TrimPrefix(id, "0x") // as OpenTelemetry's console exporters print it
 	switch len(id) {
 	case 2 * n:
 		if _, err := hex.DecodeString(id); err == nil {

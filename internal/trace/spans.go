@@ -74,10 +74,12 @@ func isSpan(m map[string]any) bool {
 	switch {
 	case id:
 		return named || timed || m["attributes"] != nil
-	case m["run_type"] != nil, m["parentObservationId"] != nil:
+	case m["run_type"] != nil, m["parentObservationId"] != nil, m["parent_observation_id"] != nil:
 		return true
 	}
-	_, observation := m["parentObservationId"]
+	_, camel := m["parentObservationId"]
+	_, snake := m["parent_observation_id"]
+	observation := camel || snake
 	return named && timed && (observation || m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil)
 }
 

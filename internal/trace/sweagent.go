@@ -14,6 +14,9 @@ import (
 
 func isSWEAgent(doc any) bool {
 	m, _ := doc.(map[string]any)
+	if isMiniSWE(m) {
+		return true
+	}
 	l, ok := m["trajectory"].([]any)
 	if !ok || m["info"] == nil && m["history"] == nil {
 		return false
@@ -29,12 +32,14 @@ func isSWEAgent(doc any) bool {
 
 func decodeSWEAgent(b *builder, doc any) {
 	m := doc.(map[string]any)
-	d := sweDecoder{b: b}
+	d := sweDecoder{b: b, mini: isMiniSWE(m)}
 	b.t.Service = "swe-agent"
 	b.t.ID = firstText(m, "instance_id", "trace_id")
 	trajectory := list(m["trajectory"])
-	if history := list(m["history"]); len(history) > 0 {
-		d.history(history, trajectory)
+	if d.mini {
+		d.history("/messages", list(m["messages"]), nil)
+	} else if history := list(m["history"]); len(history) > 0 {
+		d.history("/history", history, trajectory)
 	} else {
 		d.trajectory(trajectory)
 	}
@@ -46,9 +51,11 @@ type sweDecoder struct {
 	since   []int  // messages since the agent's last turn
 	pending ToolIO // the last action
 	asked   bool   // pending has no observation yet
+	mini    bool   // the trajectory is mini-swe-agent's
 }
 
-func (d *sweDecoder) history(history, trajectory []any) {
+// history decodes the conversation history, which is at base.
+func (d *sweDecoder) history(base string, history, trajectory []any) {
 	t := d.b.t
 	demos, actions := 0, 0
 	for i, e := range history {
@@ -61,7 +68,7 @@ func (d *sweDecoder) history(history, trajectory []any) {
 			demos++
 			continue
 		}
-		s := Step{Index: i, Tokens: unknownTokens, Source: pointer("/history", i)}
+		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
 		msgs := parseMessage(m, "user")
 		if agent := scalar(m["agent"]); agent != "main" && agent != "primary" {
 			s.Agent = agent
@@ -71,7 +78,7 @@ func (d *sweDecoder) history(history, trajectory []any) {
 			s.Kind, s.Name = KindLLM, "assistant"
 			s.Out = d.b.pool(msgs)
 			s.In, d.since = d.since, s.Out
-			d.act(scalar(m["action"]), msgs)
+			d.act(anyOf(scalar(m["action"]), d.written(msgs)), msgs)
 			actions++
 		case d.asked && msgs[0].Role != "system":
 			d.observe(&s, msgs[0].Text, msgs)
@@ -103,6 +110,20 @@ func observationTime(trajectory []any, i int) any {
 		return nil
 	}
 	return object(trajectory[i])["execution_time"]
+}
+
+// isMiniSWE recognises the trajectories of mini-swe-agent: a conversation in which the
+// agent writes its action as a block of code.
+func isMiniSWE(m map[string]any) bool {
+	return object(m["info"])["exit_status"] != nil && m["trajectory"] == nil && m["history"] == nil && looksLikeChat(list(m["messages"]))
+}
+
+// written returns the action that a turn of mini-swe-agent writes, or "".
+func (d *sweDecoder) written(msgs []Message) string {
+	if !d.mini || msgs[0].Calls != nil {
+		return ""
+	}
+	return codeBlocks(msgs[0].Text)
 }
 
 // act notes what the agent wants done.
@@ -161,7 +182,7 @@ func (d *sweDecoder) end(info map[string]any) {
 	last := &t.Steps[len(t.Steps)-1]
 	status := scalar(info["exit_status"])
 	last.Finish = status
-	if status != "" && status != "submitted" {
+	if status != "" && !strings.EqualFold(status, "submitted") {
 		last.Status = Error
 		last.Err = &Failure{Type: status, Message: "the run ended with " + status}
 		if s := scalar(info["error"]); s != "" {

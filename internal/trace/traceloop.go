@@ -38,7 +38,7 @@ func readTraceloopEntity(sp *span, r *reading) {
 	case KindTool:
 		r.tool = &ToolIO{Name: name}
 		r.tool.Args, r.tool.ArgsErr = traceloopArguments(sp.get("traceloop.entity.input"))
-		if v := sp.get("traceloop.entity.output"); v != nil {
+		if v := traceloopOutput(sp.get("traceloop.entity.output")); v != nil {
 			r.tool.Result, r.tool.HasResult = resultText(v), true
 			r.tool.IsErr = isErrorResult(v)
 		}
@@ -50,7 +50,7 @@ func readTraceloopEntity(sp *span, r *reading) {
 		r.in, r.input = sp.memo.inOut(traceloopInput(v), "user", r.kind)
 	}
 	if v := sp.get("traceloop.entity.output"); v != nil && r.out == nil {
-		r.out, r.output = sp.memo.inOut(v, "assistant", r.kind)
+		r.out, r.output = sp.memo.inOut(traceloopOutput(v), "assistant", r.kind)
 	}
 }
 
@@ -64,6 +64,8 @@ func traceloopInput(v any) any {
 	args, kwargs := list(m["args"]), object(m["kwargs"])
 	broken, _ := m["kwargs"].(string)
 	switch {
+	case m["inputs"] != nil: // of a callback of LangChain, which adds tags and metadata
+		return m["inputs"]
 	case m["args"] == nil && m["kwargs"] == nil:
 		return v
 	case len(args) == 0 && len(kwargs) > 0:
@@ -76,10 +78,22 @@ func traceloopInput(v any) any {
 	return v
 }
 
+// traceloopOutput takes the output of a callback of LangChain apart.
+func traceloopOutput(v any) any {
+	m := object(v)
+	if m["kwargs"] == nil || len(m) != 2 {
+		return v
+	}
+	if inner := first(m, "outputs", "output"); inner != nil {
+		return inner
+	}
+	return v
+}
+
 func traceloopArguments(v any) (args, problem string) {
 	v = traceloopInput(v)
 	args, problem = arguments(v)
-	if _, ok := v.(string); ok && problem != "" && (args == "" || args[0] != '{') {
+	if _, ok := v.(string); ok && problem != "" && !isModels(args) {
 		problem = "" // a function's argument that is plain text, not a model's arguments
 	}
 	return args, problem

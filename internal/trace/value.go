@@ -336,3 +336,10 @@ func arguments(v any) (args, problem string) {
 	}
 	return canonical(inner), "arguments are no JSON object"
 }
+
+// isModels reports whether args, which are no JSON object, look like what a model wrote
+// and not like the plain text or the Python object that a function was given.
+func isModels(args string) bool {
+	args = strings.TrimSpace(args)
+	return strings.HasPrefix(args, "{") && !strings.HasPrefix(args, "{'")
+}

@@ -54,6 +54,8 @@ func special(a slog.Attr) slog.Attr {
 		}
 	case slog.MessageKey:
 		a.Key = "message"
+	case "severity", "message": // somebody's own attribute: a second one would replace the line's
+		a.Key += "_"
 	}
 	return a
 }

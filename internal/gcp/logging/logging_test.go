@@ -81,6 +81,7 @@ func TestSpecialFields(t *testing.T) {
 		UserAgent: strings.Repeat("a", 500), Protocol: "HTTP/1.1",
 	}.Attr())
 	log.Log(t.Context(), slog.LevelError+4, "five")
+	log.Info("six", "severity", "high", "message", "own")
 
 	got := lines(t, buf.Bytes())
 	for i, l := range got {
@@ -112,6 +113,7 @@ func TestSpecialFields(t *testing.T) {
 			"userAgent": strings.Repeat("a", 200), "protocol": "HTTP/1.1",
 		}}),
 		{"severity": "CRITICAL", "message": "five"},
+		{"severity": "INFO", "message": "six", "severity_": "high", "message_": "own"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)

@@ -6,7 +6,12 @@
 // parents. A [Receiver] collects them, closes a trace a grace period after its root has
 // ended or when nothing came for a while, and hands the failed ones to its sink. Its
 // memory is bounded: the oldest incomplete trace is closed early when it must be. Senders
-// never wait for the sink; while it cannot keep up they are told to come again later.
+// never wait for the sink. A trace that it cannot store is kept and tried again; while what
+// waits fills its share of the memory, senders are told to come again later, which they do
+// with what they have, so that an outage of the store loses nothing that was accepted.
+//
+// [Into] makes the receiver of an installation, which stores what it keeps as an import
+// does.
 package otlp
 
 import (
@@ -21,7 +26,8 @@ import (
 )
 
 // A Sink stores a trace that is worth keeping. Its document comes as the sender sent it:
-// the sink redacts. It is called from one goroutine.
+// the sink redacts. It is called from one goroutine, and again with the same document if
+// it returns an error, until the receiver ends.
 type Sink func(ctx context.Context, doc trace.Document) error
 
 // Options configure a [Receiver]. The zero value of each field but Sink takes its default.
@@ -91,6 +97,9 @@ type Receiver struct {
 	queue  []*assembly
 	queued int // bytes held by queue
 	stats  Stats
+
+	outage int       // how often in a row the sink failed
+	resume time.Time // when it is tried again
 }
 
 // Stats counts what a receiver did since it was made.
@@ -100,6 +109,7 @@ type Stats struct {
 	Kept, Dropped  int64 // traces, or parts of them
 	Evicted        int64 // traces closed early for want of memory
 	Refused        int64 // requests told to come again later
+	Retries        int64 // attempts to store a trace that failed, and were made anew
 	SinkErrors     int64 // traces that the sink could not store, and were lost
 	OpenTraces     int   // now
 	Bytes          int   // held now, by open traces and by those that wait for the sink
@@ -115,6 +125,10 @@ type assembly struct {
 	start       time.Time
 	last        time.Time // when something came
 	place       *list.Element
+	// attempts counts how often the sink failed to store it; kept is what Stats.Kept was when
+	// it first did.
+	attempts int
+	kept     int64
 }
 
 // overhead is counted for a trace beside its spans, in bytes: map, list and slices.
@@ -236,10 +250,14 @@ func (r *Receiver) closeDue(now time.Time) {
 	r.due = due[:0]
 }
 
-// next takes the oldest trace off the queue.
-func (r *Receiver) next() *assembly {
+// next takes the oldest trace off the queue, or returns nil when the sink is to be left
+// alone for a while.
+func (r *Receiver) next(now time.Time) *assembly {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if now.Before(r.resume) {
+		return nil
+	}
 	if len(r.queue) == 0 {
 		r.queue = nil
 		return nil
@@ -251,8 +269,8 @@ func (r *Receiver) next() *assembly {
 }
 
 // Run closes traces and hands them to the sink until ctx is done; then it closes all that
-// are open, hands those over too, and returns. ctx's end does not reach the sink: what was
-// accepted is stored.
+// are open, hands those over too, once each, and returns. ctx's end does not reach the
+// sink: what was accepted is stored.
 func (r *Receiver) Run(ctx context.Context) {
 	tick := time.NewTicker(max(min(r.opt.Grace, r.opt.Idle)/4, 10*time.Millisecond))
 	defer tick.Stop()
@@ -260,43 +278,86 @@ func (r *Receiver) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			r.closeAll()
-			r.drain(context.WithoutCancel(ctx))
+			r.drain(context.WithoutCancel(ctx), true)
 			return
 		case <-tick.C:
 			r.closeDue(time.Now())
 		case <-r.wake:
 		}
-		r.drain(context.WithoutCancel(ctx))
+		r.drain(context.WithoutCancel(ctx), false)
 	}
 }
 
+// closeAll closes what is open, for the last drain, which waits for nothing.
 func (r *Receiver) closeAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for r.order.Len() > 0 {
 		r.close(r.order.Front().Value.(*assembly))
 	}
+	r.resume = time.Time{}
 }
 
-// drain hands the queue to the sink.
-func (r *Receiver) drain(ctx context.Context) {
-	for a := r.next(); a != nil; a = r.next() {
-		kept, err := r.settle(ctx, a)
-		r.mu.Lock()
-		r.queued -= a.bytes
-		switch {
-		case err != nil:
-			r.stats.SinkErrors++
-		case kept:
-			r.stats.Kept++
-		default:
-			r.stats.Dropped++
+// The pace of attempts while the sink fails, and how many a trace gets while the sink
+// stores others: it is the trace then that cannot be stored.
+const (
+	firstPause  = time.Second
+	lastPause   = 30 * time.Second
+	maxAttempts = 10
+)
+
+// drain hands the queue to the sink until it is empty or the sink fails; the last time, it
+// hands over everything once.
+func (r *Receiver) drain(ctx context.Context, last bool) {
+	for {
+		a := r.next(time.Now())
+		if a == nil {
+			return
 		}
-		r.mu.Unlock()
-		if err != nil {
-			r.opt.Log.ErrorContext(ctx, "a received trace could not be stored and is lost", "trace_id", a.id, "error", err)
+		kept, err := r.settle(ctx, a)
+		lost := r.settled(a, kept, err, last)
+		switch {
+		case lost:
+			r.opt.Log.ErrorContext(ctx, "a received trace could not be stored and is lost", "trace_id", a.id, "attempts", a.attempts, "error", err)
+		case err != nil:
+			r.opt.Log.WarnContext(ctx, "a received trace could not be stored yet; it is kept and tried again", "trace_id", a.id, "error", err)
 		}
 	}
+}
+
+// settled notes what became of a, and puts it back if it is to be tried again. It reports
+// whether a is lost.
+func (r *Receiver) settled(a *assembly, kept bool, err error, last bool) (lost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.queued -= a.bytes
+		r.outage = 0
+		if kept {
+			r.stats.Kept++
+		} else {
+			r.stats.Dropped++
+		}
+		return false
+	}
+	if a.attempts == 0 {
+		a.kept = r.stats.Kept
+	}
+	a.attempts++
+	if last || a.attempts >= maxAttempts && r.stats.Kept > a.kept {
+		r.queued -= a.bytes
+		r.stats.SinkErrors++
+		return true
+	}
+	r.stats.Retries++
+	r.queue = append(r.queue, a)
+	pause := lastPause
+	if r.outage < 5 {
+		pause = min(pause, firstPause<<r.outage)
+	}
+	r.outage++
+	r.resume = time.Now().Add(pause)
+	return false
 }
 
 // settle keeps or drops a closed trace.

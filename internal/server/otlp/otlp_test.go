@@ -288,6 +288,79 @@ func TestWhatTheSinkCannotStoreIsCounted(t *testing.T) {
 	}
 }
 
+// What was accepted outlives an outage of the store; while too much waits for its end,
+// senders are told to come again.
+func TestNothingIsLostInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c collected
+		down := true
+		r := New(Options{MaxMemory: 64 << 10, Sink: func(ctx context.Context, d trace.Document) error {
+			if down {
+				return errors.New("connection refused")
+			}
+			return c.sink(ctx, d)
+		}})
+		stop := run(r)
+		want := map[string]bool{}
+		send := func(n int) bool {
+			w := post(t, r, "/v1/traces", "application/json", spanJSON(n, 1, 0, failed))
+			if w.Code != http.StatusOK && w.Code != http.StatusServiceUnavailable {
+				t.Fatalf("answer %d %s", w.Code, w.Body)
+			}
+			return w.Code == http.StatusOK
+		}
+		refused := 0
+		for n := range 600 {
+			if send(n) {
+				want[traceID(n)] = true
+			} else {
+				refused++
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if b := r.Stats().Bytes; b > 64<<10 {
+				t.Fatalf("%d bytes held", b)
+			}
+		}
+		down = false
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !send(1000) {
+			t.Error("refused after the outage")
+		}
+		want[traceID(1000)] = true
+		stop()
+		if diff := cmp.Diff(want, c.ids()); diff != "" {
+			t.Errorf("stored (-accepted +stored):\n%s", diff)
+		}
+		if s := r.Stats(); refused == 0 || s.SinkErrors != 0 || s.Retries < 10 || s.Retries > 100 || s.Bytes != 0 {
+			t.Errorf("%d refused, stats %+v", refused, s)
+		}
+	})
+}
+
+// One trace that can never be stored is given up; the others are not held up by it.
+func TestATraceThatCannotBeStoredIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c collected
+		r := New(Options{Sink: func(ctx context.Context, d trace.Document) error {
+			if d.TraceID == traceID(0) {
+				return errors.New("refused")
+			}
+			return c.sink(ctx, d)
+		}})
+		defer run(r)()
+		for n := range 200 {
+			mustPost(t, r, "/v1/traces", spanJSON(n, 1, 0, failed))
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+		}
+		if s := r.Stats(); s.SinkErrors != 1 || s.Kept < 190 || s.Retries != maxAttempts-1 {
+			t.Errorf("stats %+v", s)
+		}
+	})
+}
+
 func zipped(s string) string {
 	var b bytes.Buffer
 	zw := gzip.NewWriter(&b)
@@ -446,7 +519,7 @@ func BenchmarkReceiveFromSDK(b *testing.B) {
 	const perTrace = 10
 	var mu sync.Mutex
 	kept := map[string]bool{}
-	r := New(Options{Grace: 20 * time.Millisecond, Decides: func(*trace.Trace) bool { return false }, Sink: func(_ context.Context, d trace.Document) error {
+	r := New(Options{Grace: 20 * time.Millisecond, Decides: Decides, Sink: func(_ context.Context, d trace.Document) error {
 		mu.Lock()
 		defer mu.Unlock()
 		kept[d.TraceID] = true

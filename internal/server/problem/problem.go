@@ -22,7 +22,6 @@ const (
 	NotFound         Kind = "not-found"
 	MethodNotAllowed Kind = "method-not-allowed"
 	RequestTimeout   Kind = "request-timeout"
-	Conflict         Kind = "conflict"
 	TooLarge         Kind = "too-large"
 	UnsupportedMedia Kind = "unsupported-media-type"
 	Invalid          Kind = "invalid"
@@ -58,7 +57,6 @@ func Kinds() map[Kind]Meaning {
 		NotFound:         {http.StatusNotFound, "There is nothing here", "", 0},
 		MethodNotAllowed: {http.StatusMethodNotAllowed, "The method does not apply here", "the header Allow says which do", 0},
 		RequestTimeout:   {http.StatusRequestTimeout, "The request came too slowly", "send it again, faster or in smaller parts", 0},
-		Conflict:         {http.StatusConflict, "The state of the trace does not allow this", "", 0},
 		TooLarge:         {http.StatusRequestEntityTooLarge, "The request is too large", "", 0},
 		UnsupportedMedia: {http.StatusUnsupportedMediaType, "The body is of a kind that is not read here", "", 0},
 		Invalid:          {http.StatusUnprocessableEntity, "The request has values that are not allowed", "", 0},

@@ -194,6 +194,13 @@ func (r *Runner) Active() []Active {
 	return list
 }
 
+// Busy reports whether a run is under way.
+func (r *Runner) Busy() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.runs) > 0
+}
+
 // Watch returns what happens from now on. The channel is closed when ctx is done or the
 // runner has stopped. A watcher that falls behind by more than a few dozen events loses some;
 // each event carries the whole state, so the next one makes up for it.

@@ -52,7 +52,8 @@ func (db *DB) attempt(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeout(ctx, db.patience)
 }
 
-// retryRounds is retry for what consists of several calls: fn bounds each by itself.
+// retryRounds is retry for what consists of many calls, of which each is bounded by itself
+// (as those of getAll, query, count and write are) and not all of them together.
 func (db *DB) retryRounds(ctx context.Context, op string, fn func(context.Context) error) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -153,6 +154,8 @@ func (db *DB) explain(op string, err error) error {
 // does not hold, the error matches errConflict. fn must not read: what a transaction reads
 // is locked, and stays so when its owner dies.
 func (db *DB) write(ctx context.Context, fn func(*firestore.Transaction) error) error {
+	ctx, cancel := db.attempt(ctx)
+	defer cancel()
 	return conflict(db.client.RunTransaction(ctx, func(_ context.Context, tx *firestore.Transaction) error { return fn(tx) },
 		firestore.MaxAttempts(1)))
 }
@@ -168,7 +171,22 @@ func (db *DB) get(ctx context.Context, ref *firestore.DocumentRef) (*firestore.D
 
 // getAll reads documents in one call, all as of the same time.
 func (db *DB) getAll(ctx context.Context, refs []*firestore.DocumentRef) ([]*firestore.DocumentSnapshot, error) {
+	ctx, cancel := db.attempt(ctx)
+	defer cancel()
 	return db.client.GetAll(ctx, refs)
+}
+
+// query and count are as the functions of these names, as one attempt each.
+func (db *DB) query(ctx context.Context, q firestore.Query) ([]*firestore.DocumentSnapshot, error) {
+	ctx, cancel := db.attempt(ctx)
+	defer cancel()
+	return query(ctx, q)
+}
+
+func (db *DB) count(ctx context.Context, q firestore.Query) (int, error) {
+	ctx, cancel := db.attempt(ctx)
+	defer cancel()
+	return count(ctx, q)
 }
 
 // query runs a query to its end.

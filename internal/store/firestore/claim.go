@@ -171,8 +171,6 @@ func (db *DB) resolve(ctx context.Context, req *extract.ClaimRequest, out *found
 }
 
 func (db *DB) search(ctx context.Context, req *extract.ClaimRequest, n int) (found, error) {
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
 	if len(req.TraceIDs) > 0 {
 		return db.named(ctx, req)
 	}
@@ -181,8 +179,6 @@ func (db *DB) search(ctx context.Context, req *extract.ClaimRequest, n int) (fou
 
 // keepUp writes what the search found out, so that it need not be found again.
 func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) error {
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
 	var work []*state
 	for _, s := range out.track {
 		if !taken[s.TraceID] {
@@ -195,8 +191,7 @@ func (db *DB) keepUp(ctx context.Context, out found, taken map[string]bool) erro
 			return nil
 		}
 		if o.gone {
-			_, err := db.state(o.s.TraceID).Delete(ctx, firestore.LastUpdateTime(o.s.version))
-			return ignoreConflict(err)
+			return ignoreConflict(db.remove(ctx, o.s))
 		}
 		o.s.dropLease()
 		o.s.place(true)
@@ -269,8 +264,6 @@ func (db *DB) leaseAll(ctx context.Context, req *extract.ClaimRequest, list []ca
 }
 
 func (db *DB) fetch(ctx context.Context, list []candidate) ([]rawDoc, error) {
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
 	refs := make([]*firestore.DocumentRef, len(list))
 	for i, c := range list {
 		refs[i] = db.raw(c.id)
@@ -292,10 +285,7 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 		if !s.exists {
 			return leaseResult{gone: true}, nil
 		}
-		ctx, cancel := db.attempt(ctx)
-		defer cancel()
-		_, err := db.state(c.id).Delete(ctx, firestore.LastUpdateTime(s.version))
-		return leaseResult{gone: true}, ignoreConflict(err)
+		return leaseResult{gone: true}, ignoreConflict(db.remove(ctx, s))
 	}
 	s.meet(raw)
 	if raw.trace.Processed || !s.due(req) {
@@ -303,8 +293,6 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 			s.dropLease()
 		}
 		s.place(raw.trace.Processed)
-		ctx, cancel := db.attempt(ctx)
-		defer cancel()
 		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
 		return leaseResult{gone: true}, ignoreConflict(err)
 	}
@@ -343,6 +331,13 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 
 // errTaken says that another worker was faster.
 var errTaken = errors.New("taken by another worker")
+
+// remove deletes a state, if it is still as it was read.
+func (db *DB) remove(ctx context.Context, s *state) error {
+	return db.write(ctx, func(tx *firestore.Transaction) error {
+		return tx.Delete(db.state(s.TraceID), firestore.LastUpdateTime(s.version))
+	})
+}
 
 func ignoreConflict(err error) error {
 	if err = conflict(err); errors.Is(err, errConflict) {
@@ -415,7 +410,7 @@ func (db *DB) Peek(ctx context.Context, req extract.ClaimRequest) ([]extract.Cla
 	}
 	defer release()
 	var claims []extract.Claim
-	err = db.retry(ctx, "peek", func(ctx context.Context) error {
+	err = db.retryRounds(ctx, "peek", func(ctx context.Context) error {
 		var err error
 		claims, err = db.peek(ctx, &req)
 		return err

@@ -152,6 +152,7 @@ func tell(ctx context.Context, db *DB) error {
 	}
 	check("record error", db.RecordError(ctx, f.Error))
 	check("save run", db.SaveRun(ctx, evalforge.Run{RunID: "run_1", StartedAt: evalforge.At(minute(1)), TriggeredBy: evalforge.Manual}))
+	tellMoney(ctx, db, check)
 	key, err := db.InstallationKey(ctx)
 	check("key", err)
 	if len(key) != 32 {

@@ -24,8 +24,9 @@ const (
 	// lateSweep bounds how many documents a run that found too little looks at when the
 	// counts say that something was missed, idlePage at a time.
 	lateSweep, idlePage = 2048, 256
-	// orphanPage is how many states it holds against the raw traces, which may be gone.
-	orphanPage = 32
+	// orphanPage is how many states it holds against the raw traces, which may be gone: of
+	// those that wait, or in every doneEvery-th such run of those that are done.
+	orphanPage, doneEvery = 32, 4
 	// rotateEvery is after how many runs that found too little one looks at up to
 	// lateSweep documents, whatever the counts say.
 	rotateEvery = 32
@@ -114,9 +115,9 @@ type position struct {
 	native  time.Time
 	traceID string // "" is the beginning
 	sweepID string // where the looks behind go on
-	// orphanID is where the looks for states without a trace go on.
-	orphanID string
-	idleRuns int64 // runs that found too little
+	// orphanID and doneID are where the looks for states without a trace go on.
+	orphanID, doneID string
+	idleRuns         int64 // runs that found too little
 }
 
 // moved returns p moved to a trace, and whether that may be: not to one whose time is none
@@ -202,8 +203,8 @@ type found struct {
 	seen       map[string]bool
 }
 
-// An orphan is a state that says that its trace waits, which is not so: it was deleted, or
-// processed by somebody else. It would be counted as if it were.
+// An orphan is a state whose trace was deleted, or that says that its trace waits, and it
+// was processed by somebody else. It would be counted as if it were.
 type orphan struct {
 	s    *state
 	gone bool
@@ -269,8 +270,11 @@ func (f *finder) collect(ctx context.Context, req *extract.ClaimRequest, n int, 
 			return err
 		}
 		f.large = len(keys) == smallBacklog
-		if err := f.judge(ctx, req, keys, out); err != nil || !f.large {
+		if err := f.judge(ctx, req, keys, out); err != nil {
 			return err
+		}
+		if !f.large {
+			return f.tidy(ctx, req, n, claiming, out)
 		}
 	}
 	if !req.Retries {
@@ -359,7 +363,7 @@ func rawKeys(snaps []*firestore.DocumentSnapshot) []rawKey {
 }
 
 func (f *finder) keysByID(ctx context.Context, after string, limit int) ([]rawKey, error) {
-	snaps, err := query(ctx, f.db.unprocessedByID(after, limit))
+	snaps, err := f.db.query(ctx, f.db.unprocessedByID(after, limit))
 	return rawKeys(snaps), err
 }
 
@@ -471,7 +475,7 @@ func (f *finder) triedFrom(ctx context.Context, req *extract.ClaimRequest, want 
 	run := f.notes(req.RunID)
 	after, prefix := run.had, true
 	for limit := want; want > 0; limit = min(2*limit, maxForwardPage) {
-		snaps, err := query(ctx, f.db.dueStates(text(req.Now), after, limit))
+		snaps, err := f.db.query(ctx, f.db.dueStates(text(req.Now), after, limit))
 		if err != nil {
 			return want, err
 		}
@@ -499,7 +503,7 @@ func (f *finder) ready(ctx context.Context, req *extract.ClaimRequest, n int, ou
 	limit, taken := want, 0
 	var after *sortKey
 	for taken < want {
-		snaps, err := query(ctx, f.db.readyStates(after, limit))
+		snaps, err := f.db.query(ctx, f.db.readyStates(after, limit))
 		if err != nil {
 			return err
 		}
@@ -538,7 +542,7 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		return nil
 	}
 	for out.upTo(out.pos) < n && stray < maxStray {
-		snaps, err := query(ctx, f.db.unprocessedByAge(after, until, limit))
+		snaps, err := f.db.query(ctx, f.db.unprocessedByAge(after, until, limit))
 		if err != nil {
 			return err
 		}
@@ -568,7 +572,8 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 	if out.fresh() >= n || run.idle {
 		return nil
 	}
-	run.idle = true
+	enough := halfTime(ctx)
+	out.pos.idleRuns++
 	if err := f.findOrphans(ctx, req, out); err != nil {
 		return err
 	}
@@ -576,30 +581,66 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 	if err != nil {
 		return err
 	}
-	untracked += len(out.orphans)
-	out.pos.idleRuns++
+	for _, o := range out.orphans {
+		if o.s.Queue != done { // it was counted
+			untracked++
+		}
+	}
 	thorough := out.pos.idleRuns%rotateEvery == 0
-	for swept := 0; (thorough || len(out.track) < untracked) && swept < lateSweep; {
+	for swept := 0; (thorough || len(out.track) < untracked) && swept < lateSweep && !enough(); {
 		k, err := f.sweep(ctx, req, idlePage, out)
 		if err != nil {
 			return err
+		}
+		if len(out.track) >= maxForwardPage {
+			return nil // that is enough to begin with; the run may look again
 		}
 		if swept += k; k == 0 || thorough && out.pos.sweepID == "" && len(out.track) >= untracked {
 			break
 		}
 	}
+	run.idle = true
 	return nil
 }
 
-// findOrphans holds the next states against their raw traces.
+// tidy is what is left of idle where the whole backlog has been looked at.
+func (f *finder) tidy(ctx context.Context, req *extract.ClaimRequest, n int, claiming bool, out *found) error {
+	run := f.notes(req.RunID)
+	if !claiming || len(out.candidates) >= n || run.idle {
+		return nil
+	}
+	out.pos.idleRuns++
+	err := f.findOrphans(ctx, req, out)
+	run.idle = err == nil
+	return err
+}
+
+// halfTime returns a function that reports whether half of the time until ctx's deadline
+// is over. The rest is for what follows a search: without it, where calls are slow, each
+// search would be given up just before its end, and begin anew.
+func halfTime(ctx context.Context) (over func() bool) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return func() bool { return false }
+	}
+	half := time.Until(deadline) / 2
+	return func() bool { return time.Until(deadline) < half }
+}
+
+// findOrphans holds the next states against their raw traces: those that wait, which
+// are counted, and in every [doneEvery]th run that comes here those that are done.
 func (f *finder) findOrphans(ctx context.Context, req *extract.ClaimRequest, out *found) error {
-	snaps, err := query(ctx, f.db.pendingByID(out.pos.orphanID, orphanPage))
+	q, at := f.db.pendingByID, &out.pos.orphanID
+	if out.pos.idleRuns%doneEvery == 0 {
+		q, at = f.db.doneByID, &out.pos.doneID
+	}
+	snaps, err := f.db.query(ctx, q(*at, orphanPage))
 	if err != nil {
 		return err
 	}
-	out.pos.orphanID = ""
+	*at = ""
 	if len(snaps) == orphanPage {
-		out.pos.orphanID = snaps[len(snaps)-1].Ref.ID
+		*at = snaps[len(snaps)-1].Ref.ID
 	}
 	refs := make([]*firestore.DocumentRef, len(snaps))
 	for i, snap := range snaps {
@@ -613,7 +654,7 @@ func (f *finder) findOrphans(ctx context.Context, req *extract.ClaimRequest, out
 	for _, snap := range snaps {
 		s := readState(snap)
 		yes, there := waiting[s.TraceID]
-		if !yes && !s.leased(now) && !out.seen[s.TraceID] {
+		if !yes && !(there && s.Queue == done) && !s.leased(now) && !out.seen[s.TraceID] {
 			out.orphans = append(out.orphans, orphan{s, !there})
 		}
 	}
@@ -642,12 +683,13 @@ func (f *finder) reload(ctx context.Context, now time.Time) error {
 	id, _ := fields["trace_id"].(string)
 	sweep, _ := fields["sweep_id"].(string)
 	orphan, _ := fields["orphan_id"].(string)
+	doneID, _ := fields["done_id"].(string)
 	idle, _ := fields["idle_runs"].(int64)
 	if first {
-		f.pos.sweepID, f.pos.orphanID = sweep, orphan
+		f.pos.sweepID, f.pos.orphanID, f.pos.doneID = sweep, orphan, doneID
 	}
 	f.pos.idleRuns = max(f.pos.idleRuns, idle)
-	p, ok := position{sweepID: sweep, orphanID: orphan, idleRuns: f.pos.idleRuns}.moved(fields["fetched_at"], id, now.Add(clockSkew))
+	p, ok := position{sweepID: sweep, orphanID: orphan, doneID: doneID, idleRuns: f.pos.idleRuns}.moved(fields["fetched_at"], id, now.Add(clockSkew))
 	if ok && p.key().compare(f.pos.key()) > 0 {
 		f.pos = p
 	}
@@ -659,10 +701,12 @@ func (f *finder) save(ctx context.Context, p position) error {
 	if p == f.pos {
 		return nil
 	}
-	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID, "orphan_id": p.orphanID, "idle_runs": p.idleRuns}
+	fields := map[string]any{"trace_id": p.traceID, "sweep_id": p.sweepID, "orphan_id": p.orphanID, "done_id": p.doneID, "idle_runs": p.idleRuns}
 	if p.traceID != "" {
 		fields["fetched_at"] = p.value()
 	}
+	ctx, cancel := f.db.attempt(ctx)
+	defer cancel()
 	_, err := f.db.meta("scan").Set(ctx, fields)
 	if err == nil {
 		f.pos = p

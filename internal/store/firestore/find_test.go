@@ -177,7 +177,7 @@ func TestOrphans(t *testing.T) {
 		if b.Quarantined == stuck-4 {
 			break
 		}
-		if runs > 2*stuck/orphanPage {
+		if runs > 2*stuck/orphanPage+doneEvery {
 			t.Fatalf("after %d runs: %+v, want %d quarantined", runs, b, stuck-4)
 		}
 		run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10)
@@ -185,5 +185,41 @@ func TestOrphans(t *testing.T) {
 	ingest(t, db, raw("zz-late", 0))
 	if r := run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10); r.StoredCount != 1 {
 		t.Errorf("stored %d, want the late trace", r.StoredCount)
+	}
+}
+
+// TestStatesOfDeletedTraces: what is remembered of processed traces goes when the traces
+// are deleted, as by somebody's retention.
+func TestStatesOfDeletedTraces(t *testing.T) {
+	project := emulator.Project()
+	db := open(t, project)
+	const traces, gone = 3 * orphanPage, 5
+	list := make([]evalforge.RawTrace, traces)
+	for i := range list {
+		list[i] = raw(fmt.Sprintf("t-%03d", i), i)
+	}
+	ingestMany(t, db, list)
+	run(t, engine(t, db, &script{}, extract.Options{Concurrency: 8}), traces)
+	for i := range gone {
+		if _, err := db.raw(list[i*traces/gone].TraceID).Delete(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ingest(t, db, raw("t-001", 1)) // and one is written anew
+	for n := 0; ; n++ {
+		snaps, err := query(t.Context(), db.collection(states).Query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(snaps) == traces-gone {
+			break
+		}
+		if n > doneEvery*(traces/orphanPage+1) {
+			t.Fatalf("after %d runs there are %d states, want %d", n, len(snaps), traces-gone)
+		}
+		run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10)
+	}
+	if tr, err := db.Trace(t.Context(), "t-001"); err != nil || !tr.Processed {
+		t.Errorf("the trace that was written anew: processed %v, error %v", tr.Processed, err)
 	}
 }

@@ -71,7 +71,7 @@ type DB struct {
 
 	patience time.Duration // attemptTimeout
 	finder   finder
-	ledgers  chan struct{} // held by whoever changes the ledger: see inLedger
+	entries  entries
 
 	keyMu sync.Mutex
 	key   []byte
@@ -94,7 +94,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	db := &DB{client: client, project: o.Project, name: name, prefix: prefix, patience: attemptTimeout, ledgers: make(chan struct{}, 1)}
+	db := &DB{client: client, project: o.Project, name: name, prefix: prefix, patience: attemptTimeout, entries: entries{making: make(chan struct{}, 1)}}
 	db.finder = newFinder(db, o.Task, o.Tasks)
 	return db, nil
 }

@@ -87,9 +87,7 @@ func (db *DB) remains(ctx context.Context, op, traceID string) (remains, error) 
 	err := db.retryRounds(ctx, op, func(ctx context.Context) error {
 		r = remains{runs: store.WorkedOn{}}
 		f := &r.forgotten
-		actx, cancel := db.attempt(ctx)
-		defer cancel()
-		snaps, err := db.getAll(actx, db.core(traceID))
+		snaps, err := db.getAll(ctx, db.core(traceID))
 		if err != nil {
 			return err
 		}
@@ -149,9 +147,7 @@ func (db *DB) whole(ctx context.Context, q firestore.Query) ([]*firestore.Docume
 		if len(list) > 0 {
 			next = q.StartAfter(list[len(list)-1].Ref.ID)
 		}
-		actx, cancel := db.attempt(ctx)
-		snaps, err := query(actx, next)
-		cancel()
+		snaps, err := db.query(ctx, next)
 		if err != nil {
 			return nil, err
 		}

@@ -194,6 +194,7 @@ func shapes(db *DB) map[string]firestore.Query {
 		"unprocessed": db.unprocessed(), "by id": db.unprocessedByID("", 1), "by id after": db.unprocessedByID("a", 1),
 		"by age": db.unprocessedByAge(sortValue{}, "x", 1), "by age after": db.unprocessedByAge(sortValue{"x", "a"}, "x", 1),
 		"pending by id": db.pendingByID("", 1), "pending by id after": db.pendingByID("a", 1),
+		"done by id": db.doneByID("", 1), "done by id after": db.doneByID("a", 1),
 		"flags":  db.flags([]*firestore.DocumentRef{db.raw("a"), db.raw("b")}),
 		"oldest": db.oldestUnprocessed(1),
 		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", nil, 1), "due after": db.dueStates("x", &turn{"x", "a"}, 1),

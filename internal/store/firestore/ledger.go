@@ -60,41 +60,6 @@ func (w *window) forget() {
 	}
 }
 
-// windows changes the windows of a reservation together. decide gets them as they are,
-// and reports whether they are to be written.
-func (db *DB) windows(ctx context.Context, op string, r extract.Reservation, decide func(map[string]*window) (bool, error)) error {
-	refs := make([]*firestore.DocumentRef, len(r.Windows))
-	for i, w := range r.Windows {
-		refs[i] = db.window(w.Name)
-	}
-	return db.retry(ctx, op, func(ctx context.Context) error {
-		snaps, err := db.getAll(ctx, refs)
-		if err != nil {
-			return err
-		}
-		have := map[string]*window{}
-		for i, w := range r.Windows {
-			v, err := readWindow(snaps[i])
-			if err != nil {
-				return err
-			}
-			have[w.Name] = &v
-		}
-		write, err := decide(have)
-		if err != nil || !write {
-			return err
-		}
-		return db.write(ctx, func(tx *firestore.Transaction) error {
-			for i, w := range r.Windows {
-				if err := putWindow(tx, snaps[i], have[w.Name]); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	})
-}
-
 func putWindow(tx *firestore.Transaction, snap *firestore.DocumentSnapshot, w *window) error {
 	w.forget()
 	fields, err := document(w)
@@ -116,28 +81,7 @@ func (db *DB) Reserve(ctx context.Context, r extract.Reservation) error {
 	if err := store.CheckReservation(r); err != nil {
 		return fmt.Errorf("reserve: %w", err)
 	}
-	return db.inLedger(ctx, func() error {
-		var over error
-		err := db.windows(ctx, "reserve", r, func(have map[string]*window) (bool, error) {
-			counted := map[string]extract.Amount{}
-			for name, w := range have {
-				if _, ok := w.Open[r.ID]; ok {
-					return false, nil
-				}
-				counted[name] = w.Counted
-			}
-			if over = store.OverBudget(r, counted); over != nil {
-				return false, nil
-			}
-			for _, w := range have {
-				w.Counted = w.Counted.Add(r.Most)
-				w.Open[r.ID] = reservation{r.Most, stamp(r.At)}
-				w.UpdatedAt = stamp(r.At)
-			}
-			return true, nil
-		})
-		return cmp.Or(err, over)
-	})
+	return db.entries.make(ctx, db, &entry{r: r})
 }
 
 // Settle implements [extract.Ledger].
@@ -145,30 +89,7 @@ func (db *DB) Settle(ctx context.Context, r extract.Reservation, took extract.Am
 	if err := store.CheckSettlement(r, took); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
-	return db.inLedger(ctx, func() error {
-		return db.windows(ctx, "settle", r, func(have map[string]*window) (write bool, err error) {
-			for _, w := range have {
-				if open, ok := w.Open[r.ID]; ok {
-					w.Counted = w.Counted.Sub(open.Amount).Add(took)
-					delete(w.Open, r.ID)
-					write = true
-				}
-			}
-			return write, nil
-		})
-	})
-}
-
-// inLedger runs f while no other goroutine of this process changes the ledger: they all
-// change the same few documents, and would only make each other repeat their work.
-func (db *DB) inLedger(ctx context.Context, f func() error) error {
-	select {
-	case db.ledgers <- struct{}{}:
-	case <-ctx.Done():
-		return fmt.Errorf("ledger: %w", ctx.Err())
-	}
-	defer func() { <-db.ledgers }()
-	return f()
+	return db.entries.make(ctx, db, &entry{r: r, took: &took})
 }
 
 // Spend implements [extract.Ledger].

@@ -67,7 +67,7 @@ func (db *DB) stillUnprocessed(ctx context.Context, refs []*firestore.DocumentRe
 	var mu sync.Mutex
 	waiting := map[string]bool{}
 	err := each(slices.Collect(slices.Chunk(refs, maxIn)), func(part []*firestore.DocumentRef) error {
-		snaps, err := query(ctx, db.flags(part))
+		snaps, err := db.query(ctx, db.flags(part))
 		if err != nil {
 			return err
 		}
@@ -116,6 +116,15 @@ func (db *DB) pendingByID(after string, limit int) firestore.Query {
 	return q
 }
 
+// doneByID lists states of traces that are done.
+func (db *DB) doneByID(after string, limit int) firestore.Query {
+	q := byID(db.collection(states).Where("queue", "==", done)).Limit(limit)
+	if after != "" {
+		q = q.StartAfter(after)
+	}
+	return q
+}
+
 // The counts of the backlog.
 func (db *DB) processed() firestore.Query {
 	return db.collection(rawTraces).Where("processed", "==", true)
@@ -135,11 +144,11 @@ func (db *DB) quarantinedStates() firestore.Query {
 
 // countUntracked returns how many unprocessed traces more than states there are.
 func (db *DB) countUntracked(ctx context.Context) (int, error) {
-	raw, err := count(ctx, db.unprocessed())
+	raw, err := db.count(ctx, db.unprocessed())
 	if err != nil {
 		return 0, err
 	}
-	tracked, err := count(ctx, db.pendingStates())
+	tracked, err := db.count(ctx, db.pendingStates())
 	return raw - tracked, err
 }
 

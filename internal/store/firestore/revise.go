@@ -88,8 +88,6 @@ func (db *DB) replaced(ctx context.Context, s *state, next map[string]any) (*rev
 	if n == 0 && s.ExtractedDigest == "" {
 		return nil, nil // the first pattern of the trace
 	}
-	ctx, cancel := db.attempt(ctx)
-	defer cancel()
 	snap, err := db.get(ctx, db.collection(patterns).Doc(s.TraceID))
 	if err != nil || !snap.Exists() || reflect.DeepEqual(snap.Data(), next) {
 		return nil, err

@@ -1,7 +1,11 @@
 package firestore
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/evalforge/evalforge"
@@ -87,5 +91,79 @@ func TestWindowStaysSmall(t *testing.T) {
 	}
 	if n := size(fields); n > maxDocument/2 {
 		t.Errorf("the document has %d bytes", n)
+	}
+}
+
+// tellMoney is the part of the story about budgets, kept answers and history. Trace a is
+// processed.
+func tellMoney(ctx context.Context, db *DB, check func(string, error)) {
+	r := extract.Reservation{ID: "r", At: minute(6), Most: extract.Amount{NanoUSD: 60, Tokens: 6},
+		Windows: []extract.Window{{Name: "run/run_1", Limit: extract.Amount{NanoUSD: 100}}, {Name: "day/2026-01-02"}}}
+	check("reserve", db.Reserve(ctx, r))
+	second := r
+	second.ID = "s"
+	var over *extract.OverBudgetError
+	if err := db.Reserve(ctx, second); !errors.As(err, &over) {
+		check("reserve over the budget", fmt.Errorf("got %v", err))
+	}
+	check("settle", db.Settle(ctx, r, extract.Amount{NanoUSD: 10, Tokens: 1}))
+	check("reserve", db.Reserve(ctx, second))
+	spend, err := db.Spend(ctx, "day/2026-01-02")
+	check("spend", err)
+	if want := (extract.Spend{Counted: extract.Amount{NanoUSD: 70, Tokens: 7}, Open: extract.Amount{NanoUSD: 60, Tokens: 6}}); spend != want {
+		check("spend", fmt.Errorf("got %+v, want %+v", spend, want))
+	}
+	kept := extract.KeptAnswer{Key: strings.Repeat("a1", 32), TraceID: "a", SavedAt: evalforge.At(minute(6)), Analysis: analysis()}
+	check("save answer", db.SaveAnswer(ctx, kept))
+	got, err := db.Answer(ctx, kept.Key)
+	check("answer", err)
+	if got.TraceID != "a" {
+		check("answer", fmt.Errorf("got %+v", got))
+	}
+	check("reopen", db.Reopen(ctx, "a", minute(7)))
+	claims, err := db.Claim(ctx, extract.ClaimRequest{RunID: "run_3", Owner: "w", Limit: 1, TraceIDs: []string{"a"}, Now: minute(8), LeaseUntil: minute(9),
+		NewToken: func() string { return "anew" }})
+	check("claim", err)
+	if len(claims) != 1 {
+		check("claim", fmt.Errorf("got %d claims", len(claims)))
+		return
+	}
+	p := evalforge.Pattern{PatternID: evalforge.PatternID("a"), SourceTraceID: "a", Analysis: analysis(), ExtractedAt: evalforge.At(minute(8))}
+	check("commit anew", db.Commit(ctx, claims[0].Lease, extract.Result{Pattern: &p, Digest: claims[0].Digest, At: minute(8)}))
+	history, err := db.History(ctx, "a", 5)
+	check("history", err)
+	if len(history) != 1 || !history[0].ExtractedAt.Equal(minute(2)) {
+		check("history", fmt.Errorf("got %d patterns", len(history)))
+	}
+}
+
+// BenchmarkLedger is the reservation and the settlement of one call, of many workers in
+// two processes. One operation is one call of each worker.
+func BenchmarkLedger(b *testing.B) {
+	for _, workers := range []int{1, 16, 64} {
+		b.Run(fmt.Sprintf("workers=%d", workers), func(b *testing.B) {
+			project := emulator.Project()
+			processes := []*DB{open(b, project), open(b, project)}
+			n := 0
+			for b.Loop() {
+				n++
+				var wg sync.WaitGroup
+				for w := range workers {
+					wg.Go(func() {
+						db := processes[w%len(processes)]
+						r := extract.Reservation{ID: fmt.Sprintf("%d-%d", n, w), At: t0, Most: extract.Amount{NanoUSD: 9, Tokens: 9},
+							Windows: []extract.Window{{Name: fmt.Sprintf("run/run_%d", w%len(processes))}, {Name: "day/2026-01-02", Limit: extract.Amount{NanoUSD: 1 << 50}}}}
+						if err := db.Reserve(b.Context(), r); err != nil {
+							b.Error(err)
+						}
+						if err := db.Settle(b.Context(), r, extract.Amount{NanoUSD: 1}); err != nil {
+							b.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+			}
+			b.ReportMetric(float64(b.N*workers)/b.Elapsed().Seconds(), "calls/s")
+		})
 	}
 }

@@ -1,0 +1,49 @@
+package trace
+
+// Messages of Pydantic AI, as its agents dump them: requests and responses, each a list of
+// parts that say what they are: https://ai.pydantic.dev/message-history/
+
+func isPydantic(m map[string]any) bool {
+	switch m["kind"] {
+	case "request", "response":
+		parts, ok := m["parts"].([]any)
+		return ok && len(parts) > 0 && object(parts[0])["part_kind"] != nil
+	}
+	return false
+}
+
+// parsePydantic reads one request or response. A request holds several messages: prompts
+// and the results of calls.
+func parsePydantic(m map[string]any) []Message {
+	var out []Message
+	said := Message{Role: "assistant"}
+	if s := scalar(m["instructions"]); s != "" {
+		out = append(out, Message{Role: "system", Text: s})
+	}
+	for _, e := range list(m["parts"]) {
+		part := object(e)
+		switch kind := scalar(part["part_kind"]); kind {
+		case "system-prompt":
+			out = append(out, Message{Role: "system", Text: text(part["content"])})
+		case "user-prompt":
+			msg := Message{Role: "user"}
+			readContent(&msg, nil, part["content"])
+			out = append(out, msg)
+		case "tool-return", "builtin-tool-return", "retry-prompt":
+			r := toolResult(part)
+			r.IsErr = r.IsErr || kind == "retry-prompt" || scalar(part["outcome"]) == "failed"
+			out = append(out, r)
+		case "tool-call", "builtin-tool-call":
+			said.Calls = append(said.Calls, parseCall(part))
+		default: // text, thinking
+			said.Text = join(said.Text, text(part["content"]))
+		}
+	}
+	if m["kind"] == "response" || said.Text != "" || said.Calls != nil {
+		out = append(out, said)
+	}
+	if len(out) == 0 {
+		return []Message{said}
+	}
+	return out
+}
