@@ -15,12 +15,13 @@ import (
 // become one map instead of two per attribute. Whatever it does not accept is read again
 // by encoding/json, which then says what is wrong, so that it decides nothing.
 type parser struct {
-	s      string
-	i      int
-	depth  int
-	texts  texts   // strings with escapes, decoded
-	values []any   // of the arrays under way
-	fields []field // of the objects under way
+	s       string
+	i       int
+	depth   int
+	texts   texts   // strings with escapes, decoded
+	scratch []byte  // of a long one
+	values  []any   // of the arrays under way
+	fields  []field // of the objects under way
 	// otlp makes attrMap of the values of "attributes" that are OTLP's lists of keys and
 	// values, and plain values of the AnyValues under "body".
 	otlp bool
@@ -343,6 +344,10 @@ func isASCII(s string) bool {
 	return true
 }
 
+// manyLong is the length of a document in which there are enough long strings for all to
+// be decoded into one buffer first, in bytes; in shorter ones their ends are looked for.
+const manyLong = 256 << 10
+
 // str reads the string that starts here.
 func (p *parser) str() (string, bool) {
 	start := p.i + 1
@@ -354,9 +359,13 @@ func (p *parser) str() (string, bool) {
 		p.i = end + 1
 		return p.s[start:end], true
 	}
-	b := p.texts.room()
+	b, long := p.texts.room(), false
 	for {
-		if cap(b)-len(b) < end-start+utf8.UTFMax { // the rest of the string then fits
+		switch {
+		case long || cap(b)-len(b) >= end-start+utf8.UTFMax:
+		case p.otlp && len(p.s) > manyLong:
+			b, long = append(p.scratch[:0], b...), true
+		default: // the rest of the string then fits
 			past, ok := quoted(p.s, end)
 			if !ok {
 				return "", false
@@ -366,6 +375,11 @@ func (p *parser) str() (string, bool) {
 		b = append(b, p.s[start:end]...)
 		if p.s[end] == '"' {
 			p.i = end + 1
+			if long {
+				p.scratch = b
+				b = p.texts.more(nil, len(b), len(p.s)-end)
+				b = append(b, p.scratch...)
+			}
 			return p.texts.take(b), true
 		}
 		if p.s[end] != '\\' || end+1 == len(p.s) {

@@ -106,6 +106,9 @@ func parseResponse(v map[string]any) []Message {
 
 // isMessage reports whether m looks like a message of a conversation.
 func isMessage(m map[string]any) bool {
+	if _, ok := m["role"].(string); ok {
+		return true
+	}
 	switch {
 	case m == nil:
 		return false
@@ -114,9 +117,6 @@ func isMessage(m map[string]any) bool {
 	case object(m["message"]) != nil:
 		return isMessage(object(m["message"]))
 	case isPydantic(m):
-		return true
-	}
-	if _, ok := m["role"].(string); ok {
 		return true
 	}
 	switch m["type"] {
@@ -175,7 +175,7 @@ func parseMessage(m map[string]any, role string) []Message {
 	if inner := object(m["message"]); inner != nil && m["role"] == nil {
 		m = inner
 	}
-	if isPydantic(m) {
+	if m["role"] == nil && isPydantic(m) {
 		return parsePydantic(m)
 	}
 	switch m["type"] {
