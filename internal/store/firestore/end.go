@@ -135,6 +135,7 @@ func patternDocument(p *evalforge.Pattern) (map[string]any, error) {
 	}
 	if prov, ok := fields["provenance"].(map[string]any); ok {
 		double(prov, "cost_usd")
+		double(prov, "model_confidence")
 	}
 	return fields, nil
 }
