@@ -130,6 +130,7 @@ func (g traceGate) interrupted(ctx context.Context) error {
 func (g traceGate) judge(began time.Time, end CallEnd) {
 	switch {
 	case end.Exhausted:
+		g.breaker.Trip(end.Failed)
 		g.halt(&halt{reason: "the quota of the model is used up: " + g.run.redacted(end.Failed)})
 	case end.Failed == nil:
 		g.breaker.Answered()
