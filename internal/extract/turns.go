@@ -45,8 +45,11 @@ type halt struct {
 
 func (h *halt) Error() string { return h.reason }
 
-// halt ends all calls of the run. The first reason stays.
+// halt ends all calls of the run, and its claims. The first reason stays.
 func (t *turns) halt(h *halt) error {
+	t.run.mu.Lock()
+	t.run.endEarly(h.reason, h.err)
+	t.run.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.halted == nil {
@@ -130,6 +133,7 @@ func (g traceGate) interrupted(ctx context.Context) error {
 func (g traceGate) judge(began time.Time, end CallEnd) {
 	switch {
 	case end.Exhausted:
+		g.breaker.Trip(end.Failed)
 		g.halt(&halt{reason: "the quota of the model is used up: " + g.run.redacted(end.Failed)})
 	case end.Failed == nil:
 		g.breaker.Answered()

@@ -48,6 +48,13 @@ func (b *Breaker) Failed(subject string, from, to time.Time, reason error) bool 
 	return b.open
 }
 
+// Trip opens the breaker at once, for a reason that says it all: a quota that is used up.
+func (b *Breaker) Trip(reason error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open, b.reason = true, reason
+}
+
 // Answered notes that the model answered a call, well or not. An open breaker stays
 // open.
 func (b *Breaker) Answered() {
@@ -56,11 +63,12 @@ func (b *Breaker) Answered() {
 	b.since, b.calls, b.subjects = time.Time{}, 0, nil
 }
 
-// Silent reports whether nothing but failures came since the last answer.
+// Silent reports whether nothing but failures came since the last answer. An open breaker
+// hears nothing any more.
 func (b *Breaker) Silent() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.since.IsZero()
+	return b.open || !b.since.IsZero()
 }
 
 // Open returns why the breaker is open, as of its last failure, or nil.
