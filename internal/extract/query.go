@@ -172,6 +172,7 @@ type Group struct {
 	// The rest is the newest pattern's.
 	FailureType      evalforge.FailureType
 	Severity         evalforge.Severity
+	Confidence       float64
 	TriggerCondition string
 	Title            string
 	TraceID          string

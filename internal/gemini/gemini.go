@@ -4,7 +4,9 @@
 // [New] makes an [Analyzer]; its Analyze method builds the request (prompt.go,
 // schema.go), sends it at most three times within the trace's deadline (analyze.go,
 // failure.go, over the transport of transport.go), and reads the answer (answer.go).
-// What differs between models, and what they cost, is one table (models.go).
+// What differs between models is one table (models.go), what they cost another
+// (prices.go); lineup.go is who is asked when a model is gone, cost.go what a call can
+// cost, record.go how answers of the real service are kept and played.
 //
 // No error and no log line of this package holds the API key or anything of the trace
 // or the answer. Package geminitest is the service for tests.
@@ -199,7 +201,7 @@ func (o *Options) complete() error {
 			return fmt.Errorf("%q is no location; set VERTEX_AI_LOCATION to one such as global or us-central1", o.Location)
 		}
 		if o.Tier == Flex && o.Location != DefaultLocation {
-			return fmt.Errorf("Vertex AI has the Flex tier at the location %s only, not at %s; set VERTEX_AI_LOCATION, or EVALFORGE_SERVICE_TIER=%s", DefaultLocation, o.Location, Standard)
+			return fmt.Errorf("the Flex tier is at the location %s of Vertex AI only, not at %s; set VERTEX_AI_LOCATION, or EVALFORGE_SERVICE_TIER=%s", DefaultLocation, o.Location, Standard)
 		}
 		if o.Project != "" && !projectForm.MatchString(o.Project) {
 			return fmt.Errorf("%q is no project id; set GOOGLE_CLOUD_PROJECT", o.Project)

@@ -106,7 +106,7 @@ func (t *Tally) Add(p *evalforge.Pattern, first, last string) {
 	}
 	if place := PatternPlace(p, extract.Newest); g.newest == (Cursor{}) || place.Before(g.newest) {
 		g.newest, g.LastSeen = place, p.ExtractedAt
-		g.FailureType, g.Severity, g.TriggerCondition = p.FailureType, p.Severity, p.TriggerCondition
+		g.FailureType, g.Severity, g.Confidence, g.TriggerCondition = p.FailureType, p.Severity, p.Confidence, p.TriggerCondition
 		g.Title, g.TraceID = p.Title, p.SourceTraceID
 	}
 	if p.ExtractedAt.Before(g.FirstSeen.Time) {

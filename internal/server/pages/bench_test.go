@@ -43,7 +43,7 @@ func BenchmarkPages(b *testing.B) {
 		b.Fatal(err)
 	}
 	multiply(b, file, 100_000)
-	p, err := pages.New(pages.Options{Store: db, Prepare: pipeline.Prepare, Clean: clean.New(red), Live: runner.New(engine, runner.Options{}), Now: pipeline.Now})
+	p, err := pages.New(pages.Options{Store: db, View: pipeline.View, Clean: clean.New(red), Live: runner.New(engine, runner.Options{}), Now: pipeline.Now})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -17,6 +18,9 @@ type overviewPage struct {
 	Last    *runRow
 	Runs    []runRow
 	Groups  []groupRow
+	// Unsure are groups whose newest pattern is more likely wrong than right; traces without a
+	// failure are among them.
+	Unsure []groupRow
 	// Complete is false when there were too many patterns to count them all.
 	Complete bool
 	Total    int // patterns of the window
@@ -52,6 +56,11 @@ type typeChange struct {
 const (
 	overviewRuns   = 5
 	overviewGroups = 10
+	overviewUnsure = 3
+	// groupsRead is how many groups these are chosen from.
+	groupsRead = 30
+	// sure is the confidence from which a pattern claims a failure, as evaluation counts.
+	sure = 0.5
 	// comparedPatterns bounds how many patterns of a run are looked at to say what is new.
 	comparedPatterns = 200
 	shownNew         = 5
@@ -98,7 +107,7 @@ func (p *Pages) insights(ctx context.Context, now time.Time, page *overviewPage)
 	if err != nil {
 		return err
 	}
-	groups, err := p.o.Store.Groups(ctx, extract.GroupQuery{StatsQuery: window, Limit: overviewGroups})
+	groups, err := p.o.Store.Groups(ctx, extract.GroupQuery{StatsQuery: window, Limit: groupsRead})
 	if err != nil {
 		return err
 	}
@@ -106,18 +115,15 @@ func (p *Pages) insights(ctx context.Context, now time.Time, page *overviewPage)
 	for _, g := range groups.List {
 		row := groupRow{Group: g, Link: patternPath(g.TraceID), All: filter{Fingerprint: g.Fingerprint, Since: page.Since}.path()}
 		row.Title, row.TriggerCondition = p.o.Clean.Text(row.Title), p.o.Clean.Text(row.TriggerCondition)
-		row.Share = 100 * g.Count / groups.List[0].Count
 		row.New = page.Last != nil && !g.FirstSeen.Before(page.Last.StartedAt.Time)
 		visibleAll(&row.Group)
-		page.Groups = append(page.Groups, row)
-	}
-	// What counts the same is in the order in which it matters.
-	slices.SortStableFunc(page.Groups, func(a, b groupRow) int {
-		if a.Count != b.Count {
-			return b.Count - a.Count
+		if g.Confidence < sure {
+			page.Unsure = append(page.Unsure, row)
+		} else {
+			page.Groups = append(page.Groups, row)
 		}
-		return slices.Index(evalforge.Severities(), b.Severity) - slices.Index(evalforge.Severities(), a.Severity)
-	})
+	}
+	page.Groups, page.Unsure = foremost(page.Groups, overviewGroups), foremost(page.Unsure, overviewUnsure)
 	var byType, bySeverity []counted
 	for _, c := range stats.Counts {
 		page.Total += c.Count
@@ -133,6 +139,18 @@ func (p *Pages) insights(ctx context.Context, now time.Time, page *overviewPage)
 		}),
 	}
 	return nil
+}
+
+// foremost returns the first n of groups in the order in which they matter: by count, then by severity.
+func foremost(groups []groupRow, n int) []groupRow {
+	slices.SortStableFunc(groups, func(a, b groupRow) int {
+		return cmp.Or(b.Count-a.Count, slices.Index(evalforge.Severities(), b.Severity)-slices.Index(evalforge.Severities(), a.Severity))
+	})
+	groups = groups[:min(n, len(groups))]
+	for i := range groups {
+		groups[i].Share = 100 * groups[i].Count / groups[0].Count
+	}
+	return groups
 }
 
 // chartFilter returns the address of the patterns of one day, or of all since the window's first.

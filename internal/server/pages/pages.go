@@ -41,14 +41,14 @@ type Store interface {
 	History(ctx context.Context, traceID string, limit int) ([]evalforge.Pattern, error)
 }
 
-// Options configure [Pages]. Store, Prepare, Clean and Live are needed.
+// Options configure [Pages]. Store, View, Clean and Live are needed.
 type Options struct {
 	Store Store
-	// Prepare decodes, redacts and compacts a raw trace as extraction does:
-	// [extract.Pipeline.Prepare].
-	Prepare func(evalforge.RawTrace) (*extract.Input, error)
-	Clean   clean.Cleaner
-	Live    Live
+	// View decodes, redacts and compacts a raw trace as extraction does:
+	// [extract.Pipeline.View].
+	View  func(evalforge.RawTrace) (*extract.Input, error)
+	Clean clean.Cleaner
+	Live  Live
 	// Sources link patterns to the traces in the systems they come from.
 	Sources Sources
 	Now     func() time.Time // nil: the clock
@@ -61,18 +61,23 @@ type Pages struct {
 	o         Options
 	templates templates
 	assets    assets
+	views     chan struct{} // as many as traces are decoded at once
 }
+
+// maxViews is how many traces are decoded at once. One may have megabytes, and take some hundred
+// megabytes while it is.
+const maxViews = 2
 
 // New returns the pages. It fails when an option is missing.
 func New(o Options) (*Pages, error) {
-	if o.Store == nil || o.Prepare == nil || o.Live == nil {
-		return nil, errors.New("pages: a store, a way to prepare traces and the runs under way are needed")
+	if o.Store == nil || o.View == nil || o.Live == nil {
+		return nil, errors.New("pages: a store, a view of traces and the runs under way are needed")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	p := &Pages{o: o}
+	p := &Pages{o: o, views: make(chan struct{}, maxViews)}
 	var err error
 	if p.assets, err = loadAssets(); err != nil {
 		return nil, err

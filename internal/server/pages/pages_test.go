@@ -267,7 +267,7 @@ func TestTraceIsGone(t *testing.T) {
 // Every page is a route of the table, with the role of the API.
 func TestRoutes(t *testing.T) {
 	w := newWorld(t, nil)
-	p, err := pages.New(pages.Options{Store: w.store, Prepare: w.pipeline.Prepare, Clean: clean.New(w.pipeline.Redactor), Live: w.runner})
+	p, err := pages.New(pages.Options{Store: w.store, View: w.pipeline.View, Clean: clean.New(w.pipeline.Redactor), Live: w.runner})
 	if err != nil {
 		t.Fatal(err)
 	}

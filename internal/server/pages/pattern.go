@@ -103,7 +103,10 @@ func (p *Pages) timeline(ctx context.Context, page *patternPage, stored *evalfor
 	case err != nil:
 		return nil, "", err
 	}
-	in, err := p.o.Prepare(raw)
+	in, err := p.view(ctx, raw)
+	if ctx.Err() != nil {
+		return nil, "", ctx.Err()
+	}
 	if err != nil {
 		page.Gone = "The raw trace can no longer be read. What is left of it are the excerpts above."
 		return nil, "", nil
@@ -112,6 +115,17 @@ func (p *Pages) timeline(ctx context.Context, page *patternPage, stored *evalfor
 	// Quotes are looked for as they are stored; what they are shown as is redacted and made visible.
 	page.Timeline, found, err = newTimeline(in, stored)
 	return found, in.Trace.ID, err
+}
+
+// view decodes a raw trace when it is its turn.
+func (p *Pages) view(ctx context.Context, raw evalforge.RawTrace) (*extract.Input, error) {
+	select {
+	case p.views <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-p.views }()
+	return p.o.View(raw)
 }
 
 // recurrences adds the other patterns with the fingerprint, and what was said of the trace before.

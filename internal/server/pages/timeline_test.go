@@ -38,7 +38,7 @@ func TestTimeline(t *testing.T) {
 	call := `{"role":"assistant","content":"","tool_calls":[{"id":"c1","type":"function","function":{"name":"get_fare","arguments":"{\"to\": \"Oslo\"}"}}]}`
 	payload := `{"messages":[{"role":"user","content":"What is the fare? Mail jo.bloggs@example.org"},` + call + `,
 		{"role":"tool","tool_call_id":"c1","content":"Error: no such\n  route"},{"role":"assistant","content":"The fare is 40 EUR."}]}`
-	in, err := pipeline(t).Prepare(evalforge.RawTrace{TraceID: "a", Payload: []byte(payload)})
+	in, err := pipeline(t).View(evalforge.RawTrace{TraceID: "a", Payload: []byte(payload)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestTimeline(t *testing.T) {
 
 // Steps that repeat are folded, and what is cut is said.
 func TestTimelineNotes(t *testing.T) {
-	in, err := pipeline(t).Prepare(evalforge.RawTrace{TraceID: "a", Payload: []byte(`{"messages":[{"role":"user","content":"hello"}]}`)})
+	in, err := pipeline(t).View(evalforge.RawTrace{TraceID: "a", Payload: []byte(`{"messages":[{"role":"user","content":"hello"}]}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func FuzzTimeline(f *testing.F) {
 		if err != nil {
 			return
 		}
-		in, err := p.Prepare(raw)
+		in, err := p.View(raw)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -105,7 +105,7 @@ func newWorld(t *testing.T, guard server.Auth) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := pages.New(pages.Options{Store: w.store, Prepare: w.pipeline.Prepare, Clean: clean.New(red), Live: w.runner, Sources: sources, Now: w.clock.now, Log: discard, Version: "test"})
+	p, err := pages.New(pages.Options{Store: w.store, View: w.pipeline.View, Clean: clean.New(red), Live: w.runner, Sources: sources, Now: w.clock.now, Log: discard, Version: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

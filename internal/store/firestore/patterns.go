@@ -171,7 +171,7 @@ func between(all firestore.Query, q extract.PatternQuery) firestore.Query {
 // tallied lists the newest patterns of some days, without their long fields.
 func (db *DB) tallied(q extract.StatsQuery) firestore.Query {
 	first, last := store.Days(q)
-	all := db.collection(patterns).Select("extracted_at", "failure_type", "severity", "fingerprint", "trigger_condition", "title").
+	all := db.collection(patterns).Select("extracted_at", "failure_type", "severity", "fingerprint", "confidence", "trigger_condition", "title").
 		Where("extracted_at", "<", last+"~") // behind all times of the day
 	if first != "" {
 		all = all.Where("extracted_at", ">=", first)
@@ -181,7 +181,7 @@ func (db *DB) tallied(q extract.StatsQuery) firestore.Query {
 
 // endOfGroup lists the first or the last pattern with a fingerprint.
 func (db *DB) endOfGroup(fingerprint string, dir firestore.Direction) firestore.Query {
-	return db.collection(patterns).Select("extracted_at", "failure_type", "severity", "fingerprint", "trigger_condition", "title").
+	return db.collection(patterns).Select("extracted_at", "failure_type", "severity", "fingerprint", "confidence", "trigger_condition", "title").
 		Where("fingerprint", "==", fingerprint).OrderBy("extracted_at", dir).OrderBy(firestore.DocumentID, dir).Limit(1)
 }
 

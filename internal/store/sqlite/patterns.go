@@ -278,6 +278,6 @@ func scanGroup(rows *sql.Rows) (extract.Group, error) {
 	}
 	g.FirstSeen, err = evalforge.ParseTimestamp(firstSeen)
 	g.LastSeen, g.FailureType, g.Severity = p.ExtractedAt, p.FailureType, p.Severity
-	g.TriggerCondition, g.Title, g.TraceID = p.TriggerCondition, p.Title, p.SourceTraceID
+	g.Confidence, g.TriggerCondition, g.Title, g.TraceID = p.Confidence, p.TriggerCondition, p.Title, p.SourceTraceID
 	return g, err
 }

@@ -236,7 +236,7 @@ func grouped(all []evalforge.Pattern, q extract.StatsQuery) []extract.Group {
 		if i < 0 {
 			i = len(list)
 			list = append(list, extract.Group{Fingerprint: p.Fingerprint, LastSeen: p.ExtractedAt, FailureType: p.FailureType,
-				Severity: p.Severity, TriggerCondition: p.TriggerCondition, Title: p.Title, TraceID: p.SourceTraceID})
+				Severity: p.Severity, Confidence: p.Confidence, TriggerCondition: p.TriggerCondition, Title: p.Title, TraceID: p.SourceTraceID})
 		}
 		list[i].FirstSeen = p.ExtractedAt
 		if on(p, q) {
