@@ -21,8 +21,10 @@ const maxOTLPBody = 16 << 20
 const (
 	firstSinkWait = time.Second
 	lastSinkWait  = 30 * time.Second
-	// lastSinkTry bounds the last attempt when the service stops.
-	lastSinkTry = 2 * time.Second
+	// When the service stops, there are lastSinkTries more, each bounded by lastSinkTry.
+	lastSinkTries    = 3
+	lastSinkTry      = time.Second
+	betweenLastTries = 200 * time.Millisecond
 	// lastSpans is how long a stopping service waits for requests that are being read.
 	lastSpans = time.Second
 )
@@ -76,16 +78,25 @@ func (v *receiving) run() {
 	v.receiver.Run(ctx)
 }
 
-// sink stores one trace. While the store fails it tries again; when the service ends, once more.
+// sink stores one trace. While the store fails it tries again; once the service ends, a few times more.
 func (v *receiving) sink(ctx context.Context, doc trace.Document) error {
-	for wait := firstSinkWait; ; wait = min(2*wait, lastSinkWait) {
+	wait, left := firstSinkWait, lastSinkTries
+	for {
 		last := v.s.ending.Err() != nil
 		err := v.store(ctx, doc, last)
-		if err == nil || last {
+		if err == nil {
+			return nil
+		}
+		if !last {
+			v.s.o.Log.WarnContext(ctx, "a received trace could not be stored yet; trying again", "trace_id", doc.TraceID, "error", err, "wait", wait)
+			pause(v.s.ending, wait, nil)
+			wait = min(2*wait, lastSinkWait)
+			continue
+		}
+		if left--; left == 0 {
 			return err
 		}
-		v.s.o.Log.WarnContext(ctx, "a received trace could not be stored yet; trying again", "trace_id", doc.TraceID, "error", err, "wait", wait)
-		pause(v.s.ending, wait, nil)
+		pause(ctx, betweenLastTries, nil)
 	}
 }
 

@@ -185,6 +185,9 @@ func (s *service) do(method, path, body string, header ...string) response {
 	s.t.Helper()
 	r := s.ask(method, path, body, header...)
 	s.conforms(r)
+	if r.StatusCode < http.StatusMultipleChoices {
+		s.promised(r, body)
+	}
 	return r
 }
 
