@@ -41,5 +41,16 @@
 // server.go, what holds for all of them in chain.go; internal/server/runner makes the runs,
 // internal/server/otlp takes spans in, and internal/server/auth decides who may do what.
 //
+// A model is asked only when it is worth it: internal/pace keeps calls within a quota, the
+// store's ledger reserves the worst case of each before it is made, and kept answers serve
+// the copies of a failure (internal/extract: turns, reuse).
+//
+// "evalforge serve" puts the same engine behind HTTP. internal/server has one table of
+// routes: the API, the receiver of OTLP (internal/server/otlp), which assembles traces from
+// spans and keeps the failed ones, and the pages (internal/server/pages).
+// internal/server/auth says who may use a route, internal/server/runner makes the runs and
+// tells who watches. internal/gcp has what is Google's: secrets, the layout of logs,
+// telemetry. deploy/terraform puts it all on Cloud Run.
+//
 // internal/eval scores all this on labelled cases; [Samples] has some.
 package evalforge

@@ -212,7 +212,7 @@ func TestDoctorAsksTheDeployedService(t *testing.T) {
 		{"iam, open to allUsers", "iam", ours(serverproblem.Unauthenticated), checkFail, "remove-iam-policy-binding"},
 		{"oidc", "oidc", ours(serverproblem.Unauthenticated), checkOK, "(401)"},
 		{"iap, to the login", "iap", func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://accounts.google.com/x", 302)
+			http.Redirect(w, r, "https://accounts.google.com/x", http.StatusFound)
 		}, checkOK, "(302)"},
 		{"open", "oidc", frontend(200), checkFail, "everybody can read"},
 		{"nothing there", "oidc", frontend(404), checkFail, "404"},

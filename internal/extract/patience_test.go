@@ -20,8 +20,8 @@ func TestPatience(t *testing.T) {
 		if err != nil {
 			t.Errorf("while suspended: %v", err)
 		}
-		if d, ok := child.Deadline(); !ok || d.Sub(time.Now()) != 6*time.Second {
-			t.Errorf("%v are left, want 6s", d.Sub(time.Now()))
+		if d, ok := child.Deadline(); !ok || time.Until(d) != 6*time.Second {
+			t.Errorf("%v are left, want 6s", time.Until(d))
 		}
 		<-child.Done()
 		if got := time.Since(start); got != 70*time.Second {

@@ -199,7 +199,7 @@ func (o *Options) complete() error {
 			return fmt.Errorf("%q is no location; set VERTEX_AI_LOCATION to one such as global or us-central1", o.Location)
 		}
 		if o.Tier == Flex && o.Location != DefaultLocation {
-			return fmt.Errorf("Vertex AI has the Flex tier at the location %s only, not at %s; set VERTEX_AI_LOCATION, or EVALFORGE_SERVICE_TIER=%s", DefaultLocation, o.Location, Standard)
+			return fmt.Errorf("the Flex tier is at the location %s of Vertex AI only, not at %s; set VERTEX_AI_LOCATION, or EVALFORGE_SERVICE_TIER=%s", DefaultLocation, o.Location, Standard)
 		}
 		if o.Project != "" && !projectForm.MatchString(o.Project) {
 			return fmt.Errorf("%q is no project id; set GOOGLE_CLOUD_PROJECT", o.Project)
