@@ -58,6 +58,8 @@ type TraceOutcome struct {
 	ElapsedMS int64     `json:"elapsed_ms,omitempty"`
 	Stages    Stages    `json:"stages,omitzero"`
 	CostUSD   float64   `json:"cost_usd,omitempty"` // what this run paid for it
+	// DerivedFrom is the trace whose kept answer the pattern repeats, or "".
+	DerivedFrom string `json:"derived_from,omitempty"`
 }
 
 // Stages is how long the steps of one trace's extraction took, in milliseconds. What a
@@ -141,6 +143,8 @@ type TraceOutcomeSummary struct {
 	ElapsedMS int64     `json:"elapsedMs,omitempty"`
 	Stages    Stages    `json:"stages,omitzero"`
 	CostUSD   float64   `json:"costUsd,omitempty"`
+
+	DerivedFrom string `json:"derivedFrom,omitempty"`
 }
 
 // Summary returns r in the camelCase form. Lists and maps are never nil in it.

@@ -48,6 +48,7 @@ const (
 // the exit status. Canceling ctx stops the command in an orderly way.
 func Main(ctx context.Context, args []string, env Env) int {
 	term := newTerminal(env)
+	term.json.Store(onCloudRun(env.Getenv)) // the settings may say otherwise
 	s := newScrubber(env.Getenv)
 	said := make(chan struct{})
 	quiet := context.AfterFunc(ctx, func() {
@@ -198,6 +199,7 @@ func (cmd *command) call(ctx context.Context, args []string, env Env, term *term
 	if c.json && cmd.serves && !c.given("EVALFORGE_LOG_LEVEL", "-log-level") {
 		cfg.logLevel = slog.LevelInfo
 	}
+	term.json.Store(c.json)
 	c.logTo = c.newLogHandler(s)
 	r, err := c.looseRedactor()
 	if err != nil {

@@ -147,12 +147,17 @@ With -output the file appears only when it is complete.`,
 }
 
 func patternsShowCommand() command {
+	var history bool
 	return command{
 		name: "patterns show", args: "ID", minArgs: 1, maxArgs: 1,
-		short:    "show one pattern in full",
-		long:     `Shows one failure pattern in full. ID is that of the pattern or of its trace.`,
-		examples: []string{"evalforge patterns show checkout-4711"},
+		short: "show one pattern in full",
+		long: `Shows one failure pattern in full. ID is that of the pattern or of its trace.
+With -history, the patterns that it replaced follow: as JSON in full, else with what each changed.`,
+		examples: []string{"evalforge patterns show checkout-4711", "evalforge patterns show -history checkout-4711"},
 		uses:     []group{groupStore, groupRedaction}, formats: anyFormat(),
+		flags: func(fs *flag.FlagSet) {
+			fs.BoolVar(&history, "history", false, "Also show the patterns that it replaced, the last one first.")
+		},
 		run: func(ctx context.Context, c *call) (err error) {
 			s, err := c.open(ctx, mustExist)
 			if err != nil {
@@ -166,6 +171,9 @@ func patternsShowCommand() command {
 			if p, err = s.clean.Pattern(p); err != nil {
 				return err
 			}
+			if history {
+				return c.showHistory(ctx, s, p)
+			}
 			if c.format != formatTable {
 				return writeJSON(c.term.out, p, c.format)
 			}
@@ -173,6 +181,40 @@ func patternsShowCommand() command {
 			return nil
 		},
 	}
+}
+
+// showHistory shows a pattern and those that it replaced.
+func (c *call) showHistory(ctx context.Context, s *session, p evalforge.Pattern) error {
+	old, err := s.store.History(ctx, p.SourceTraceID, extract.MaxHistory)
+	if err != nil {
+		return err
+	}
+	for i := range old {
+		if old[i], err = s.clean.Pattern(old[i]); err != nil {
+			return err
+		}
+	}
+	if c.format != formatTable {
+		l := &listWriter{w: c.term.out, format: c.format}
+		for _, p := range append([]evalforge.Pattern{p}, old...) {
+			if err := l.add(p); err != nil {
+				return err
+			}
+		}
+		return l.end()
+	}
+	writePattern(c.term, &p)
+	fmt.Fprintf(c.term.out, "\n%s\n", c.term.bold("What it replaced"))
+	if len(old) == 0 {
+		c.term.bullet("nothing")
+	}
+	after := &p
+	for i := range old {
+		v := &old[i].Provenance
+		c.term.bullet(fmt.Sprintf("%s by %s: %s", old[i].ExtractedAt, cmp.Or(v.ModelVersion, v.Model, v.Analyzer), changesText(extract.Diff(&old[i], after))))
+		after = &old[i]
+	}
+	return nil
 }
 
 // findPattern finds a pattern by the id of its trace, else by its own. When there is
@@ -276,6 +318,9 @@ func origin(p *evalforge.Pattern) string {
 		who, p.ExtractedAt, v.RunID, v.Format, v.BytesBefore, v.BytesAfter)
 	if len(v.Redactions) > 0 {
 		text += " Redacted: " + tally(v.Redactions) + "."
+	}
+	if v.DerivedFrom != "" {
+		text += fmt.Sprintf(" Trace %s shows the same failure: its answer was used again, at no cost.", printable(v.DerivedFrom))
 	}
 	if v.CostUSD > 0 {
 		text += fmt.Sprintf(" It cost $%.5f.", v.CostUSD)

@@ -75,6 +75,14 @@ func (t *terminal) report(err error, s *scrubber) int {
 			return status
 		}
 	}
+	if t.json.Load() {
+		attrs := []any{"exit_status", status}
+		if hints := hintsOf(err); len(hints) > 0 {
+			attrs = append(attrs, "hint", s.text(strings.Join(hints, "; ")))
+		}
+		t.machine().Error(s.text(err.Error()), attrs...)
+		return status
+	}
 	writeProblem(t.err, s, err)
 	return status
 }

@@ -350,7 +350,11 @@ func (c *call) writeRerun(rep *rerunReport, done bool) {
 	fmt.Fprintf(out, "%s extracted anew for $%.4f.\n", n, cost)
 	var rows [][]string
 	for _, p := range rep.Patterns {
-		rows = append(rows, []string{p.TraceID, cmp.Or(string(p.Outcome), "not started"), changesText(&p)})
+		what := p.Reason
+		if p.Outcome == evalforge.Stored {
+			what = changesText(p.Changes)
+		}
+		rows = append(rows, []string{p.TraceID, cmp.Or(string(p.Outcome), "not started"), what})
 	}
 	if len(rows) > 0 {
 		fmt.Fprintln(out)
@@ -359,12 +363,9 @@ func (c *call) writeRerun(rep *rerunReport, done bool) {
 }
 
 // changesText says in a line what changed: short values with both sides, others by name.
-func changesText(p *rerunPattern) string {
-	if p.Outcome != evalforge.Stored {
-		return p.Reason
-	}
+func changesText(changes []extract.Change) string {
 	var parts []string
-	for _, ch := range p.Changes {
+	for _, ch := range changes {
 		b, bok := brief(ch.Before)
 		a, aok := brief(ch.After)
 		if bok && aok {

@@ -152,6 +152,15 @@ func writeRunTable(t *terminal, r *evalforge.Run) {
 	}
 	fmt.Fprintf(t.out, "Run %s took %.1f s.\n", r.RunID, r.FinishedAt.Sub(r.StartedAt.Time).Seconds())
 	fmt.Fprintf(t.out, "Picked up %d = %s.\n", r.PickedUpCount, sum(r))
+	derived := 0
+	for _, o := range r.TraceOutcomes {
+		if o.DerivedFrom != "" {
+			derived++
+		}
+	}
+	if derived > 0 {
+		fmt.Fprintf(t.out, "Copies of a known failure, at no cost: %d.\n", derived)
+	}
 	if r.Throttled {
 		fmt.Fprintf(t.out, "Ended early: %s.\n", printable(r.ThrottleReason))
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/gcp/telemetry"
 	"github.com/evalforge/evalforge/internal/ingest"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
@@ -76,31 +76,28 @@ func serve(ctx context.Context, c *call, samples bool) (err error) {
 	if err != nil {
 		return err
 	}
-	o := c.serverOptions(b, guard)
-	if o.Pages, err = c.pages(b); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	metrics, err := metricsRoute(tel, b.store, c.Now)
+	srv, err := c.newServer(b, guard, tel)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	o.Observe, o.Pages = tel.Middleware, append(o.Pages, metrics)
-	srv, err := server.New(o)
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	c.say("store %s, analyzer %s", c.cfg.store, c.describeAnalyzer())
-	c.say("listening on %s", shownURL(l.Addr()))
+	c.term.note("store %s, analyzer %s", c.cfg.store, c.describeAnalyzer())
+	c.term.note("listening on %s", shownURL(l.Addr()))
 	return srv.Serve(ctx, l)
 }
 
-// say tells people, or the log where nobody looks at a terminal.
-func (c *call) say(format string, args ...any) {
-	if c.json {
-		slog.New(c.logTo).Info(fmt.Sprintf(format, args...)) // not redacted: addresses have to be read
-		return
+// newServer returns the service with all its routes.
+func (c *call) newServer(b *backend, guard server.Auth, tel *telemetry.Telemetry) (*server.Server, error) {
+	o := c.serverOptions(b, guard)
+	pages, err := c.pages(b)
+	if err != nil {
+		return nil, err
 	}
-	c.term.note(format, args...)
+	metrics, err := metricsRoute(tel, b.store, c.Now)
+	if err != nil {
+		return nil, err
+	}
+	o.Observe, o.Pages = tel.Middleware, append(pages, metrics)
+	return server.New(o)
 }
 
 // A backend is what a service works with. Until open has returned nil, only its store's

@@ -483,7 +483,7 @@ func settingsOf(uses []group) []setting {
 // resolve reads the settings of the given groups from the flags given and from the
 // environment.
 func resolve(uses []group, flags map[string]string, getenv func(string) string) (*config, error) {
-	c := &config{cloudRun: getenv("K_SERVICE") != "" || getenv("CLOUD_RUN_JOB") != ""}
+	c := &config{cloudRun: onCloudRun(getenv)}
 	for _, s := range settingsOf(uses) {
 		source, value := s.find(flags, getenv)
 		if source != "" {
@@ -503,6 +503,11 @@ func resolve(uses []group, flags map[string]string, getenv func(string) string) 
 	}
 	c.store = c.store.complete(getenv("GOOGLE_CLOUD_PROJECT"), c.firestore.database)
 	return c, nil
+}
+
+// onCloudRun reports whether this is a service or a job of Cloud Run.
+func onCloudRun(getenv func(string) string) bool {
+	return getenv("K_SERVICE") != "" || getenv("CLOUD_RUN_JOB") != ""
 }
 
 // find returns the flag or variable that sets s, with its value; "" when none does.

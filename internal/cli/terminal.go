@@ -3,14 +3,18 @@ package cli
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/evalforge/evalforge/internal/gcp/logging"
 )
 
 // A terminal is where a call writes: it knows which of its outputs are terminals, and
@@ -20,6 +24,8 @@ type terminal struct {
 	err io.Writer // clears the progress bar before it writes
 	// color is set when out takes colour; live when err shows a progress bar.
 	color, live bool
+	// json is set when machines read err: then it gets lines of a log only.
+	json atomic.Bool
 	// width is the columns of prose; cut is set when tables are cut at it.
 	width int
 	cut   bool
@@ -56,10 +62,18 @@ func newTerminal(env Env) *terminal {
 	return t
 }
 
-// note writes a line for people to stderr.
+// note writes a line for people to stderr; where machines read it, a line of the log.
 func (t *terminal) note(format string, args ...any) {
+	if t.json.Load() {
+		t.machine().Info(fmt.Sprintf(format, args...))
+		return
+	}
 	fmt.Fprintf(t.err, format+"\n", args...)
 }
+
+// machine is a log of what is otherwise said to people. It is not redacted: addresses and
+// names of files have to be read.
+func (t *terminal) machine() *slog.Logger { return slog.New(logging.New(t.err, logging.Options{})) }
 
 // bold marks s on a terminal that takes it.
 func (t *terminal) bold(s string) string {

@@ -390,7 +390,7 @@ func (r *run) work(ctx context.Context, c Claim) {
 	switch {
 	case err == nil:
 		id := j.x.Pattern.PatternID
-		r.settle(j, evalforge.TraceOutcome{Status: evalforge.Stored, PatternID: &id}, j.x.Spent)
+		r.settle(j, evalforge.TraceOutcome{Status: evalforge.Stored, PatternID: &id, DerivedFrom: j.x.Pattern.Provenance.DerivedFrom}, j.x.Spent)
 		w.stored(ctx, &j.x)
 	case errors.Is(err, errUnchanged):
 		reason := err.Error()

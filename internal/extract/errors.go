@@ -96,7 +96,7 @@ var kinds = map[Kind]kindInfo{
 	KindInvalidTrace: {evalforge.Skipped, evalforge.SchemaValidation, true, "correct the trace and import it again"},
 	KindOversize:     {evalforge.Errored, evalforge.Oversize, true, ""},
 	KindTimeout:      {evalforge.TimedOut, evalforge.Timeout, false, "raise PER_TRACE_TIMEOUT_SEC if this is frequent"},
-	KindRateLimited:  {evalforge.Errored, evalforge.VertexError, false, "lower EVALFORGE_CONCURRENCY or ask for quota"},
+	KindRateLimited:  {evalforge.Errored, evalforge.VertexError, false, "set EVALFORGE_REQUESTS_PER_MINUTE to your share of the quota, or ask for more"},
 	KindUnavailable:  {evalforge.Errored, evalforge.VertexError, false, ""},
 	KindRejected:     {evalforge.Errored, evalforge.VertexError, false, ""},
 	KindConfig:       {evalforge.Errored, evalforge.VertexError, false, "run \"evalforge doctor\""},

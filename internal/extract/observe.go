@@ -59,6 +59,9 @@ type TraceEnd struct {
 	FailureType evalforge.FailureType
 	Severity    evalforge.Severity
 	Confidence  float64
+	// DerivedFrom is the trace whose analysis the pattern repeats without a call, or "".
+	DerivedFrom string
+	Stages      evalforge.Stages
 	// Of the analysis. After a failure, Model is the one that was asked for, and only
 	// Spent is known of the rest.
 	Model, ModelVersion string
@@ -139,13 +142,23 @@ func (r *run) watch(ctx context.Context, c Claim) (context.Context, *watch) {
 // stored ends a trace whose pattern is in the store.
 func (w *watch) stored(ctx context.Context, x *Extraction) {
 	p := &x.Pattern.Provenance
+	var modelTime time.Duration
+	if x.Spent.Attempts > 0 { // else the latency is that of the analysis that is repeated
+		modelTime = time.Duration(p.LatencyMS) * time.Millisecond
+	}
+	attrs := []any{
+		"pattern_id", x.Pattern.PatternID, "failure_type", x.Pattern.FailureType, "pattern_severity", x.Pattern.Severity,
+		"confidence", x.Pattern.Confidence, "prepare_ms", x.Stages.Prepare, "finish_ms", x.Stages.Finish, "commit_ms", x.Stages.Commit,
+	}
+	if p.DerivedFrom != "" {
+		attrs = append(attrs, "derived_from", p.DerivedFrom)
+	}
 	w.ended(ctx, slog.LevelInfo, "pattern stored", TraceEnd{
 		Outcome: OutcomeStored, PatternID: x.Pattern.PatternID,
 		FailureType: x.Pattern.FailureType, Severity: x.Pattern.Severity, Confidence: x.Pattern.Confidence,
 		Model: p.Model, ModelVersion: p.ModelVersion, Temperature: p.Temperature, PromptSHA256: p.PromptSHA256,
-		ModelTime: time.Duration(p.LatencyMS) * time.Millisecond, Spent: x.Spent, Redactions: x.Redactions,
-	}, "pattern_id", x.Pattern.PatternID, "failure_type", x.Pattern.FailureType, "pattern_severity", x.Pattern.Severity,
-		"confidence", x.Pattern.Confidence)
+		DerivedFrom: p.DerivedFrom, Stages: x.Stages, ModelTime: modelTime, Spent: x.Spent, Redactions: x.Redactions,
+	}, attrs...)
 }
 
 // unchanged ends a trace that needed no work.

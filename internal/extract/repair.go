@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -45,7 +46,7 @@ func (p *Pipeline) answer(ctx context.Context, in *Input) (*finished, error) {
 	if refused == nil {
 		return first, nil
 	}
-	if !repairable(refused) || ctx.Err() != nil {
+	if !repairable(refused) || !timeFor(ctx, minRepair) {
 		return nil, refused
 	}
 	again := *in
@@ -57,13 +58,24 @@ func (p *Pipeline) answer(ctx context.Context, in *Input) (*finished, error) {
 		pv.Tokens, pv.CostUSD, pv.Attempts = second.spent.Tokens, second.spent.CostUSD, second.spent.Attempts
 		return second, nil
 	}
-	if len(e.Response) == 0 {
-		e.Response = refused.Response
-	}
-	return nil, &Error{
+	both := &Error{
 		Kind: e.Kind, Response: e.Response, Spent: refused.Spent.Add(e.Spent), Final: repairable(e),
 		Err: fmt.Errorf("asked again because %w; then: %w", refused.Err, e.Err),
 	}
+	if len(both.Response) == 0 {
+		both.Response = refused.Response
+	}
+	return nil, both
+}
+
+// minRepair is the least time worth asking again in: a usual answer takes two seconds,
+// and one that comes too late is paid for all the same.
+const minRepair = 2 * time.Second
+
+// timeFor reports whether ctx leaves at least d.
+func timeFor(ctx context.Context, d time.Duration) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() == nil && (!ok || time.Until(deadline) >= d)
 }
 
 // ask asks the analyzer once, and checks its answer. Refusals carry what it cost.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,6 +64,7 @@ func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
 		{name: "invented twice", answers: []func() (*extract.Answer, error){noEvidence}, kind: extract.KindEvidence, calls: 2, reason: "quotes", final: true},
 		{name: "schema, then evidence", answers: []func() (*extract.Answer, error){untitled, noEvidence}, kind: extract.KindEvidence, calls: 2, reason: "title", final: true},
 		{name: "schema, then the service fails", answers: []func() (*extract.Answer, error){untitled, fails(extract.KindUnavailable, "")}, kind: extract.KindUnavailable, calls: 2, reason: "title"},
+		{name: "schema, then garbage of a proxy", answers: []func() (*extract.Answer, error){untitled, fails(extract.KindInvalidJSON, "")}, kind: extract.KindInvalidJSON, calls: 2, reason: "title"},
 		{name: "no answer at all", answers: []func() (*extract.Answer, error){fails(extract.KindInvalidJSON, "")}, kind: extract.KindInvalidJSON, calls: 1},
 		{name: "cut at the limit", answers: []func() (*extract.Answer, error){fails(extract.KindTruncated, `{"ti`)}, kind: extract.KindTruncated, calls: 1},
 		{name: "blocked", answers: []func() (*extract.Answer, error){fails(extract.KindBlocked, "x")}, kind: extract.KindBlocked, calls: 1},
@@ -136,14 +138,21 @@ func TestAnswerRefusedTwiceQuarantines(t *testing.T) {
 	}
 }
 
-// There is no second question without time for it.
-func TestNoRepairAfterTheDeadline(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var repairs []*extract.Repair
-	bad := good()
-	bad.Analysis.Title, bad.Raw = "", []byte("{}")
-	p := &extract.Pipeline{Redactor: redactor(t), Now: time.Now, Analyzer: inTurn(&repairs, func() (*extract.Answer, error) { cancel(); return bad, nil })}
-	if _, err := p.Extract(ctx, rawTrace("t1", 0)); extract.KindOf(err) != extract.KindSchema || len(repairs) != 1 {
-		t.Errorf("%d calls, %v; want one and the reason of the refusal", len(repairs), err)
+// There is no second question without time for it, and the trace is not given up for that.
+func TestNoRepairWithoutTime(t *testing.T) {
+	for name, take := range map[string]time.Duration{"little is left": 9 * time.Second, "none is left": 11 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				var repairs []*extract.Repair
+				bad := good()
+				bad.Analysis.Title, bad.Raw = "", []byte("{}")
+				p := &extract.Pipeline{Redactor: redactor(t), Now: time.Now, Analyzer: inTurn(&repairs, func() (*extract.Answer, error) { time.Sleep(take); return bad, nil })}
+				if _, err := p.Extract(ctx, rawTrace("t1", 0)); err == nil || isFinal(err) || len(repairs) != 1 {
+					t.Errorf("%d calls, %v; want one and the reason of the refusal, not final", len(repairs), err)
+				}
+			})
+		})
 	}
 }

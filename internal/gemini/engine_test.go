@@ -36,23 +36,24 @@ func TestRunOverEveryKindOfAnswer(t *testing.T) {
 	cases := map[string]struct {
 		reply geminitest.Reply
 		want  evalforge.Outcome
+		typ   evalforge.ErrorType // of the one error document, or ""
 	}{
-		"well":                 {geminitest.Well(), evalforge.Stored},
-		"leaky":                {geminitest.Analysis(leaky), evalforge.Stored},
-		"schema-broken":        {geminitest.Analysis(refused), evalforge.ValidationFailed},
-		"invented":             {geminitest.Analysis(invented), evalforge.ValidationFailed},
-		"prose":                {geminitest.Text("I am sorry, I can not help with that."), evalforge.ValidationFailed},
-		"garbage":              {geminitest.Garbage(), evalforge.ValidationFailed},
-		"empty":                {geminitest.NoCandidates(), evalforge.ValidationFailed},
-		"cut-off":              {geminitest.Finish("MAX_TOKENS", `{"title":"a`), evalforge.ValidationFailed},
-		"half":                 {geminitest.Half(), evalforge.Errored},
-		"rate-limited":         {geminitest.RateLimited(0, ""), evalforge.Errored},
-		"server-error":         {geminitest.Status(500, "INTERNAL", "scripted"), evalforge.Errored},
-		"unavailable":          {geminitest.HTML(503), evalforge.Errored},
-		"bad-request":          {geminitest.Status(400, "INVALID_ARGUMENT", "scripted"), evalforge.Errored},
-		"blocked":              {geminitest.Blocked("PROHIBITED_CONTENT"), evalforge.Errored},
-		"error-in-two-hundred": {geminitest.ErrorIn200(503, "UNAVAILABLE", "scripted"), evalforge.Errored},
-		"never":                {geminitest.Never(), evalforge.TimedOut},
+		"well":                 {geminitest.Well(), evalforge.Stored, ""},
+		"leaky":                {geminitest.Analysis(leaky), evalforge.Stored, ""},
+		"schema-broken":        {geminitest.Analysis(refused), evalforge.ValidationFailed, evalforge.SchemaValidation},
+		"invented":             {geminitest.Analysis(invented), evalforge.ValidationFailed, evalforge.SchemaValidation},
+		"prose":                {geminitest.Text("I am sorry, I can not help with that."), evalforge.ValidationFailed, evalforge.InvalidJSON},
+		"garbage":              {geminitest.Garbage(), evalforge.ValidationFailed, evalforge.InvalidJSON},
+		"empty":                {geminitest.NoCandidates(), evalforge.ValidationFailed, evalforge.InvalidJSON},
+		"cut-off":              {geminitest.Finish("MAX_TOKENS", `{"title":"a`), evalforge.ValidationFailed, evalforge.InvalidJSON},
+		"half":                 {geminitest.Half(), evalforge.Errored, evalforge.VertexError},
+		"rate-limited":         {geminitest.RateLimited(0, ""), evalforge.Errored, evalforge.VertexError},
+		"server-error":         {geminitest.Status(500, "INTERNAL", "scripted"), evalforge.Errored, evalforge.VertexError},
+		"unavailable":          {geminitest.HTML(503), evalforge.Errored, evalforge.VertexError},
+		"bad-request":          {geminitest.Status(400, "INVALID_ARGUMENT", "scripted"), evalforge.Errored, evalforge.VertexError},
+		"blocked":              {geminitest.Blocked("PROHIBITED_CONTENT"), evalforge.Errored, evalforge.VertexError},
+		"error-in-two-hundred": {geminitest.ErrorIn200(503, "UNAVAILABLE", "scripted"), evalforge.Errored, evalforge.VertexError},
+		"never":                {geminitest.Never(), evalforge.TimedOut, evalforge.Timeout},
 	}
 	for _, backend := range []gemini.Backend{gemini.Vertex, gemini.GeminiAPI} {
 		t.Run(string(backend), func(t *testing.T) {
@@ -117,6 +118,19 @@ func TestRunOverEveryKindOfAnswer(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("outcomes (-want +got):\n%s", diff)
+			}
+			for name, c := range cases {
+				list, _, err := s.Errors(t.Context(), extract.ErrorQuery{TraceID: name})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var types []evalforge.ErrorType
+				for _, x := range list {
+					types = append(types, x.ErrorType)
+				}
+				if want := c.typ; len(types) > 1 || want == "" && len(types) > 0 || want != "" && !slices.Contains(types, want) {
+					t.Errorf("%s: errors of type %v, want one of %q", name, types, want)
+				}
 			}
 			if run.Tokens.Prompt == 0 || run.CostUSD == 0 {
 				t.Errorf("the run cost %v USD and %+v tokens; want what the answers took", run.CostUSD, run.Tokens)

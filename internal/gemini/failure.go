@@ -114,7 +114,7 @@ func isCode(s string) bool {
 }
 
 // modelGone recognises the answers for a model that was retired, never existed, is not
-// offered in the location, or is closed to new projects ("This model models/… is no
+// offered in the location, is blocked by an organization's policy, or is closed to new projects ("This model models/… is no
 // longer available to new users", "Publisher Model … was not found or your project does
 // not have access to it"). A 404 that is not about a model is a wrong address.
 func modelGone(api genai.APIError, code int) bool {
@@ -131,7 +131,11 @@ func modelGone(api genai.APIError, code int) bool {
 	if code != http.StatusBadRequest && code != http.StatusForbidden && code != http.StatusGone {
 		return false
 	}
-	for _, s := range []string{"no longer available", "not available to new", "has been retired", "is retired", "been shut down", "discontinued"} {
+	for _, s := range []string{
+		"no longer available", "not available to new", "has been retired", "is retired", "been shut down", "discontinued",
+		"disallowed gen ai model", "vertexai.allowedmodels", // an organization's policy blocks it
+		"not available in", "not supported in region", "not supported in location", "not supported in the location",
+	} {
 		if strings.Contains(msg, s) {
 			return true
 		}

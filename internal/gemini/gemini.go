@@ -4,7 +4,9 @@
 // [New] makes an [Analyzer]; its Analyze method builds the request (prompt.go,
 // schema.go), sends it at most three times within the trace's deadline (analyze.go,
 // failure.go, over the transport of transport.go), and reads the answer (answer.go).
-// What differs between models, and what they cost, is one table (models.go).
+// What differs between models is one table (models.go), what they cost another
+// (prices.go); lineup.go is who is asked when a model is gone, cost.go what a call can
+// cost, record.go how answers of the real service are kept and played.
 //
 // No error and no log line of this package holds the API key or anything of the trace
 // or the answer. Package geminitest is the service for tests.

@@ -164,6 +164,11 @@ func TestFenceHoldsForAnyTrace(t *testing.T) {
 		}
 		in := &extract.Input{FailureType: piece.Draw(t, "hint"), ServiceName: piece.Draw(t, "service"), Compacted: trace.Compacted{JSON: doc},
 			Signals: []signal.Signal{{Name: "s", Step: -1, Detail: piece.Draw(t, "detail")}}}
+		lines := 5 // with the marker
+		if rapid.Bool().Draw(t, "repair") {
+			in.Repair = &extract.Repair{Previous: []byte(piece.Draw(t, "refused")), Problems: []string{piece.Draw(t, "problem")}}
+			lines += 4
+		}
 		msg, err := message(in, newMarker)
 		if err != nil {
 			t.Fatal(err)
@@ -176,11 +181,19 @@ func TestFenceHoldsForAnyTrace(t *testing.T) {
 		if strings.Contains(string(doc), m) || strings.Contains(string(q.Hints()), m) {
 			t.Fatalf("marker %s occurs in the data", m)
 		}
-		if !strings.HasSuffix(msg, "\nBEGIN TRACE "+m+"\n"+string(doc)+"\nEND TRACE "+m+"\n") {
-			t.Fatalf("the trace is not last: %q", msg)
+		end := "\nBEGIN TRACE " + m + "\n" + string(doc) + "\nEND TRACE " + m + "\n"
+		if r := in.Repair; r != nil {
+			problems, err := encode(r.Problems)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end += "BEGIN REFUSED " + m + "\n" + string(r.Previous) + "\nEND REFUSED " + m + "\nBEGIN PROBLEMS " + m + "\n" + problems + "\nEND PROBLEMS " + m + "\n"
 		}
-		if n := strings.Count(msg, m); n != 5 {
-			t.Fatalf("marker occurs %d times, want 5", n)
+		if !strings.HasSuffix(msg, end) {
+			t.Fatalf("the message does not end with trace and repair: %q", msg)
+		}
+		if n := strings.Count(msg, m); n != lines {
+			t.Fatalf("marker occurs %d times, want %d", n, lines)
 		}
 		if strings.Count(string(q.Hints()), "\n") != 0 || !json.Valid(q.Hints()) {
 			t.Fatalf("hints are not one line of JSON: %q", q.Hints())

@@ -2,6 +2,7 @@ package gemini_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -114,7 +115,7 @@ func quotaEngine(t testing.TB, q *quota, limits pace.Limits, n int) (*extract.En
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range n {
 		payload, _ := json.Marshal(map[string]any{"messages": []map[string]any{
-			{"role": "user", "content": fmt.Sprintf("Where is parcel %d? %s", i, strings.Repeat("Please hurry. ", random.IntN(600)))},
+			{"role": "user", "content": fmt.Sprintf("Where is parcel %d? %s", i, strings.Repeat("Please hurry. ", random.IntN(300)))},
 			{"role": "assistant", "content": "The catalog service answered 503, so I cannot say."},
 		}})
 		if _, err := s.PutTrace(t.Context(), evalforge.RawTrace{TraceID: fmt.Sprintf("t%05d", i), FetchedAt: evalforge.At(time.Unix(1767322800, 0)),
@@ -162,11 +163,12 @@ var throughputs = []struct {
 	concurrency      int
 	n                int
 }{
-	{"60 requests a minute", 60, 0, 8, 300},
-	{"300 requests a minute", 300, 0, 16, 500},
-	{"400,000 tokens a minute", 0, 400_000, 16, 500},
-	{"60 requests and 400,000 tokens a minute", 60, 400_000, 8, 300},
-	{"no quota, 16 at once", 0, 0, 16, 480},
+	{"60 requests a minute", 60, 0, 8, 180},
+	{"300 requests a minute", 300, 0, 16, 400},
+	{"400,000 tokens a minute", 0, 400_000, 16, 300},
+	{"60 requests and 400,000 tokens a minute", 60, 400_000, 8, 180},
+	{"10 requests a minute, 16 at once", 10, 0, 16, 40}, // waits longer than a trace may take
+	{"no quota, 16 at once", 0, 0, 16, 320},
 }
 
 // TestThroughput: whole runs through the real SDK reach 97 % of the quota with at most
@@ -233,6 +235,30 @@ func TestModelDown(t *testing.T) {
 		q.down = nil
 		if run, err = e.Run(t.Context(), extract.RunRequest{BatchSize: 500}); err != nil || run.StoredCount != run.PickedUpCount || run.Throttled {
 			t.Errorf("when it is up again: %+v, %v", run, err)
+		}
+	})
+}
+
+// A run that is stopped while its traces wait for their turn gives them back at once.
+func TestStopWhileWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, s := quotaEngine(t, &quota{latency: 2 * time.Second}, pace.Limits{RequestsPerMinute: 1, Concurrency: 8}, 20)
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(90*time.Second, stop)
+		start := time.Now()
+		run, err := e.Run(ctx, extract.RunRequest{})
+		if err != nil || run.Check() != nil {
+			t.Fatal(err, run.Check())
+		}
+		if took := time.Since(start); took > 93*time.Second {
+			t.Errorf("ended %v after it was stopped", took-90*time.Second)
+		}
+		if run.StoredCount != 2 || run.NotStartedCount != 8 || run.ErrorCount+run.TimedOutCount != 0 || !run.Throttled {
+			t.Errorf("%d stored, %d not started, %d errors, %d timed out; %s", run.StoredCount, run.NotStartedCount, run.ErrorCount, run.TimedOutCount, run.ThrottleReason)
+		}
+		b, err := s.Backlog(t.Context(), time.Now())
+		if err != nil || b.Leased+b.BackingOff+b.Quarantined != 0 {
+			t.Errorf("backlog %+v, %v", b, err)
 		}
 	})
 }

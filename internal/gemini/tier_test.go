@@ -168,3 +168,30 @@ func TestCompleteAnswerAtTheLimit(t *testing.T) {
 		t.Errorf("answer %+v, %v; want it used after one call, and the reason of its end kept", ans, err)
 	}
 }
+
+// The ways in which services say that a model cannot be had, and what only sounds so.
+func TestWhatMeansGone(t *testing.T) {
+	for _, tt := range []struct {
+		code    int
+		status  string
+		message string
+		gone    bool
+	}{
+		{404, "NOT_FOUND", "models/gemini-x is not found for API version v1beta, or is not supported for generateContent.", true},
+		{404, "NOT_FOUND", "Publisher Model `projects/p/locations/l/publishers/google/models/gemini-x` was not found or your project does not have access to it.", true},
+		{400, "FAILED_PRECONDITION", "Organization Policy constraint constraints/vertexai.allowedModels violated: attempting to use a disallowed Gen AI model gemini-x.", true},
+		{400, "FAILED_PRECONDITION", "Model gemini-x is not supported in region us-west9.", true},
+		{403, "PERMISSION_DENIED", "This model is no longer available to new users.", true},
+		{410, "GONE", "The model gemini-x has been retired.", true},
+		{403, "PERMISSION_DENIED", "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p/models/m' (or it may not exist).", false},
+		{400, "FAILED_PRECONDITION", "User location is not supported for the API use.", false},
+		{400, "INVALID_ARGUMENT", "Thinking level is not supported by this model.", false},
+		{404, "NOT_FOUND", "Requested entity was not found.", false},
+	} {
+		r := newRig(t, GeminiAPI, Options{Model: "gemini-x", Successors: []string{"gemini-y"}}, geminitest.Status(tt.code, tt.status, tt.message), geminitest.Well())
+		_, err := r.analyze(t)
+		if moved := err == nil && r.Model() == "gemini-y"; moved != tt.gone {
+			t.Errorf("%d %s: moved on: %v (%v)", tt.code, tt.message, moved, err)
+		}
+	}
+}

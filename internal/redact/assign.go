@@ -43,6 +43,8 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 		// <add key="Password" value="…"/>
 		if k := attributeBefore(s, start); k != "" {
 			name, attribute = k, true
+		} else if k := tagBefore(s, start); k != "" {
+			name = k
 		}
 	}
 	switch op {
@@ -51,7 +53,8 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 			return span{}, false
 		}
 	case '>':
-		if at(s, start-1) != '<' && i > 0 && s[i-1] != '=' && s[i-1] != '-' {
+		named := quote != 0 && (strings.HasSuffix(s[:start], ` name="`) || strings.HasSuffix(s[:start], ` key="`))
+		if at(s, start-1) != '<' && i > 0 && s[i-1] != '=' && s[i-1] != '-' && !named {
 			return span{}, false
 		}
 	}
@@ -74,7 +77,7 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 			return sp, true
 		}
 	}
-	class := classify(name)
+	class := sc.classify(name)
 	if class == noKey && len(name) > 1 && afterEscape(s, start+1) {
 		class = classify(name[1:]) // \npw: the n is no part of the name
 	}
@@ -133,6 +136,15 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 	return span{v.start, v.end, Secret}, true
 }
 
+// classify is the function of this name, which is asked about one name again and again in
+// some texts.
+func (sc *scanner) classify(name string) keyClass {
+	if name != sc.classified.name {
+		sc.classified.name, sc.classified.class = name, classify(name)
+	}
+	return sc.classified.class
+}
+
 // puttyLines looks at the lines of a private key as PuTTY writes them, whose number is at
 // s[i].
 func puttyLines(s string, i int) (span, bool) {
@@ -182,6 +194,19 @@ func attributeBefore(s string, i int) string {
 		return s[start:end]
 	}
 	return ""
+}
+
+// tagBefore returns the name of the element whose first attribute starts at s[i]:
+// <password value=…
+func tagBefore(s string, i int) string {
+	if at(s, i-1) != ' ' {
+		return ""
+	}
+	start := nameSet.before(s, i-1, maxNameBytes)
+	if at(s, start-1) != '<' {
+		return ""
+	}
+	return s[start : i-1]
 }
 
 // quotedMember looks at a member of an object in running text, "name": "value", as in

@@ -52,7 +52,7 @@ func (sc *scanner) shortFlag(s string, i int) (span, bool) {
 			v.start = i + 2
 		}
 	}
-	if v.start >= v.end {
+	if v.start >= v.end || c != 'b' && !isCredential(v.head(s)) {
 		return span{}, false
 	}
 	line := s[max(0, i-commandBytes):i]
@@ -66,7 +66,7 @@ func (sc *scanner) shortFlag(s string, i int) (span, bool) {
 		if c == 'b' {
 			return cookie(s, v)
 		}
-		if text := v.head(s); len(text) >= 4 && isCredential(text) && !strings.HasPrefix(text, "-") {
+		if s[v.start] != '-' {
 			return span{v.start, v.end, Secret}, true
 		}
 	}
@@ -75,7 +75,10 @@ func (sc *scanner) shortFlag(s string, i int) (span, bool) {
 
 // cryptHash looks at the hash of a password as crypt(3) writes it, which starts with the
 // '$' at s[i]: $2b$12$…, $6$salt$…, $argon2id$….
-func cryptHash(s string, i int) (span, bool) {
+func (sc *scanner) cryptHash(s string, i int) (span, bool) {
+	if c := at(s, i+1); i < sc.noHash || !isLower(c) && !isDigit(c) {
+		return span{}, false
+	}
 	rest := s[i:]
 	least := 0
 	for _, p := range [...]struct {
@@ -94,6 +97,7 @@ func cryptHash(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	end := cryptSet.run(s, i, 256)
+	sc.noHash = end
 	for end > i && (s[end-1] == '.' || s[end-1] == ',') && end-i > least {
 		end--
 	}
@@ -120,4 +124,40 @@ func oracleUser(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	return span{user, i, URLCredentials}, true
+}
+
+// callArgument looks at a secret in the brackets of a call that open at s[i]: the only
+// argument of setPassword("…"), or the second of BasicAuth("user", "…").
+func (sc *scanner) callArgument(s string, i int) (span, bool) {
+	if !isQuote(at(s, i+1)) {
+		return span{}, false
+	}
+	end := i
+	if at(s, i-1) == '=' {
+		end-- // auth=("user", "…")
+	}
+	start := nameSet.before(s, end, maxNameBytes)
+	name := s[start:end]
+	if len(name) < 4 {
+		return span{}, false
+	}
+	v := sc.readValue(s, i+1, false)
+	if v.quote == 0 || !v.closed {
+		return span{}, false
+	}
+	if classify(name) != passwordKey {
+		var buf [maxNameBytes]byte
+		low := view(lower(buf[:0], name))
+		if !strings.HasSuffix(low, "auth") && !strings.HasSuffix(low, "credentials") && !strings.HasSuffix(low, "credential") && !strings.HasSuffix(low, "login") {
+			return span{}, false
+		}
+		if second := v.end + 1; at(s, second) == ',' {
+			v = sc.readValue(s, second, false)
+		}
+	}
+	text := v.head(s)
+	if v.quote == 0 || !v.closed || len(text) < 6 || isTemplate(text) || isStandIn(text) || !isCredential(text) || strings.IndexByte(text, ' ') >= 0 {
+		return span{}, false
+	}
+	return span{v.start, v.end, Secret}, true
 }

@@ -129,3 +129,23 @@ func TestTimeLimit(t *testing.T) {
 		t.Errorf("got %s %v, want %s", shorten(string(out)), counts, want)
 	}
 }
+
+// The limit also ends work inside one long string.
+func TestTimeLimitInOneString(t *testing.T) {
+	r, err := New(Options{Key: []byte("key"), TimeLimit: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	r.now = func() time.Time { asked++; return time.Unix(int64(asked), 0) }
+	out, counts, err := r.JSON([]byte(`{"note": "` + strings.Repeat("plain words ", 1<<20) + `"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"note": "«DROPPED»"}`; shorten(string(out)) != want || counts[Dropped] == 0 {
+		t.Errorf("got %.200s %v, want %s", shorten(string(out)), counts, want)
+	}
+	if asked > 5 {
+		t.Errorf("the clock was read %d times: work went on after the time was over", asked)
+	}
+}

@@ -330,6 +330,9 @@ func (w *walk) nameAfterValue() (keyInfo, bool) {
 // goes as a whole goes with everything in it.
 func (st *state) member(parent keyInfo, key string, k *memberKey) keyInfo {
 	if parent.treatment == always {
+		if parent.kind == Address && st.r.policy.places[fold(key)] {
+			return keyInfo{}
+		}
 		return parent
 	}
 	info := st.key(parent, key, k)

@@ -24,8 +24,10 @@ func acceptable(s string, class keyClass, name string, v value, op byte, inQuery
 		// A bare word: only where it cannot be a variable or a sentence.
 		ok = isCredential(text) || op == '=' && (inQuery || s[v.start-1] == '=' &&
 			(at(s, v.end) == ';' || at(s, v.end) == '&' || allCapitals(name)))
+	case len(text) >= 12 && op == '=' && allCapitals(name) && digits2.open(text) && random.open(text) && isOpaque(text, 12) && !isFiller(text):
+		ok = true // a variable of the environment
 	case len(text) < minTokenBytes && op != '"' && !strings.HasSuffix(strings.ToLower(name), "secret") || len(text) < 8 || allDigits(text) && len(text) < 12:
-	case isFiller(text) || isUUID(text) && isTokenName(name):
+	case isFiller(text) || isUUID(text) && isTokenName(name) && !(op == '=' && allCapitals(name)):
 	default:
 		ok = isCredential(text) ||
 			v.quote != 0 && len(text) >= 16 && isCodeName(text) && !strings.ContainsAny(text, "_.")

@@ -113,6 +113,9 @@ func (p *nameParts) class() keyClass {
 		}
 		return false
 	}
+	if w == "base" && p.last(1) == "key" { // SECRET_KEY_BASE
+		return secretKey
+	}
 	switch {
 	case ends("password", "passwd", "passwort", "pwd", "passphrase", "passcode"), w == "pass", w == "pw":
 		return passwordKey

@@ -332,7 +332,7 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	before := at(s, i-1)
-	if (addr.IsLoopback() || addr.IsUnspecified()) && (sc.info.treatment == address || before != ' ' && before != ':' || !isAlpha(at(s, i-2)) && at(s, i-2) != ':' && before != ':') &&
+	if (addr.IsLoopback() || addr.IsUnspecified() || addr == metadataServer) && (sc.info.treatment == address || before != ' ' && before != ':' || !isAlpha(at(s, i-2)) && at(s, i-2) != ':' && before != ':') &&
 		!(next == '/' && isDigit(at(s, end+1))) {
 		return span{}, false // every machine has it; in a sentence nothing tells it from others
 	}
@@ -365,6 +365,9 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	}
 	return span{i, end, IP}, true
 }
+
+// metadataServer is where every virtual machine of a cloud asks about itself.
+var metadataServer = netip.AddrFrom4([4]byte{169, 254, 169, 254})
 
 // wholeLine reports whether s[i:end] is all of a line.
 func (sc *scanner) wholeLine(s string, i, end int) bool {

@@ -64,7 +64,7 @@ var alwaysKeys = map[Kind]string{
 	Cookie: `cookie cookies setcookie`,
 	Name: `username fullname firstname lastname middlename givenname familyname surname maidenname
 		legalname realname customername patientname employeename cardholdername recipientname
-		contactname passengername accountholder accountholdername cardholder emergencycontact nextofkin`,
+		contactname passengername accountholder accountholdername cardholder emergencycontact nextofkin contactperson`,
 	Address: `address homeaddress streetaddress postaladdress mailingaddress billingaddress
 		shippingaddress deliveryaddress residentialaddress address1 address2 addressline1
 		addressline2 addressline3 addressline street street1 street2 streetname streetline1 streetline2`,
@@ -72,7 +72,7 @@ var alwaysKeys = map[Kind]string{
 	SSN:         `ssn socialsecuritynumber socialsecurity itin taxpayerid`,
 	NationalID:  `passport passportnumber passportno passportnum passportid nationalinsurancenumber nino aadhaar pesel nationalid nationalidnumber driverslicense driverlicense driverslicensenumber driverlicensenumber licenseplate`,
 	Card:        `creditcard creditcardnumber cardnumber ccnumber cvv cvv2 cvc cardcvc cardcvv`,
-	BankAccount: `bankaccount bankaccountnumber accountnumber routingnumber sortcode`,
+	BankAccount: `bankaccount bankaccountnumber accountnumber accountno accountnum acctno acctnumber routingnumber sortcode`,
 }
 
 // alwaysSuffixes are ends of names whose value goes: db_password, GITHUB_API_KEY.
@@ -81,6 +81,7 @@ var alwaysSuffixes = map[Kind]string{
 		accesstoken refreshtoken authtoken bearertoken sessiontoken apitoken`,
 	Bearer:  `authorization`,
 	Cookie:  `cookie`,
+	SSN:     `ssn socialsecuritynumber`,
 	Name:    `firstname lastname fullname surname maidenname givenname familyname middlename`,
 	Address: `addressline addressline1 addressline2 addressline3 streetaddress homeaddress postaladdress mailingaddress`,
 }
@@ -125,6 +126,10 @@ const (
 	schemaKeys = `properties`
 )
 
+// placeKeys are parts of an address that lead to nobody, and what says what an address is
+// for: they are searched like any text.
+const placeKeys = `country countrycode state province stateprovince type kind label default primary`
+
 // A policy is the tables above, ready to be asked.
 type policy struct {
 	exact      map[string]keyInfo
@@ -132,6 +137,7 @@ type policy struct {
 	identifier map[string]bool // last words
 	version    map[string]bool // those of them that say so
 	suffixes   []string        // for identifier
+	places     map[string]bool
 }
 
 type suffixRule struct {
@@ -140,7 +146,7 @@ type suffixRule struct {
 }
 
 func newPolicy() *policy {
-	p := &policy{exact: make(map[string]keyInfo), version: words(versionWords)}
+	p := &policy{exact: make(map[string]keyInfo), version: words(versionWords), places: words(placeKeys)}
 	update := func(names string, f func(*keyInfo)) {
 		for _, name := range strings.Fields(names) {
 			info := p.exact[name]
@@ -212,7 +218,11 @@ func (p *policy) key(parent keyInfo, key string) keyInfo {
 		switch classify(last) {
 		case noKey:
 			var parts nameParts
-			if parts.split(last); p.identifier[parts.last(0)] {
+			parts.split(last)
+			if parts.last(0) == "name" && parts.n > 1 && nameOwners[parts.last(1)] {
+				return keyInfo{treatment: always, kind: Name}
+			}
+			if p.identifier[parts.last(0)] {
 				info.treatment, info.version = identifier, p.version[parts.last(0)]
 			}
 		case opaqueKey:

@@ -18,6 +18,9 @@ var fragments = []string{
 	"ghp_" + mixed36, "sk-" + mixed36, "ghp_", "sk-", mixed36, hex32, hex40, "password", "token", "api_key", "secret", "=", ": ", ":",
 	":=", "=>", `"`, `'`, "`", `\`, `\"`, `\n`, "\n", " ", ",", ";", "&", "?", "<", ">", "{", "}", "[", "]", "(", ")", "|", "-", "--token ",
 	"curl -u ", "ann:hunter22", "://", "postgres://app:s3cr3t@db", "[REDACTED:EMAIL:12ab]", "[REDACTED:", "EMAIL:12ab]", "hunter22",
+	"password is ", " as the password", "Zq8LV!vjx4", "пароль ", "密码：", "verification code ", "IDENTIFIED BY '", "ENV DB_PASSWORD ", "my name is ", "Zoë Vandersloot",
+	"DOB ", "1987-03-14", "I live at ", "17 Hawthorn Road, Leeds", "passport ", "X1234567", "mysql ", " -p", "setPassword(", "$2b$12$", "Private-Lines: 2\n",
+	`{"user": {"name": "Mia Vandersloot"}}`, `["authorization", "`, "sonar_login", "jdbc:oracle:thin:", "Digest ", "1//0", "key ", "is ",
 	"é", "\xff", "中", "0", "1", "42", ".", "/", "x", `"first_name": "Mia"`, `{"password": "p"}`, "%40", "a", "#", "$", "own-secret-value",
 }
 
@@ -42,7 +45,7 @@ func TestTextIsIdempotent(t *testing.T) {
 
 func TestJSONIsIdempotentAndValid(t *testing.T) {
 	r := newRedactor(t, "own-secret-value")
-	keys := []string{"content", "password", "phone", "token", "id", "user", "name", "key", "value", "address", "properties", "card", "ip", "stringValue"}
+	keys := []string{"sonar_login", "guest_name", "otp", "auth", "content", "password", "phone", "token", "id", "user", "name", "key", "value", "address", "properties", "card", "ip", "stringValue"}
 	rapid.Check(t, func(t *rapid.T) {
 		var build func(depth int) any
 		build = func(depth int) any {

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,10 +32,10 @@ const (
 // accents only the part up to the accent, or from it on, is listed: see accents.
 var topicWords = map[topic]string{
 	passwordTopic: `password passwords passwort passcode passphrase passwd pwd pw pass kennwort senha wachtwoord contrasena
-		clave haslo parola heslo salasana adgangskode losenord passord credentials creds login requirepass mot contrase has senord ifre`,
+		clave haslo parola heslo salasana adgangskode losenord passord masterauth credentials creds login requirepass mot contrase has senord ifre`,
 	tokenTopic:    `key keys token secret apikey api bearer schl cl`,
 	codeTopic:     `otp code pin tan`,
-	variableTopic: `env setx setenv`,
+	variableTopic: `env set setx setenv`,
 	quotedTopic:   `identified`,
 	phraseTopic:   `mnemonic phrase`,
 	nameTopic:     `name nombre nome appelle llamo chiamo passenger patient cardholder traveler`,
@@ -77,11 +78,11 @@ var (
 		return t
 	}()
 	// linkWords stand between a name and its value, and fillWords between a link and the value.
-	linkWords = words(`is are was be as equals set changed reset updated ist lautet war es est era sono jest je ar er to becomes`)
+	linkWords = words(`is are was be should as equals set changed reset updated ist lautet war es est era sono jest je ar er to becomes`)
 	fillWords = words(`now currently still just only the a your my our this new temporarily to following provided`)
 	// otherTopics are words after which the sentence is about something else than the value.
 	otherTopics = words(`policy policies length hash hashes hashed strength field fields manager requirement requirements algorithm
-		encryption protection complexity expiry expires expired rules type types format protected based must should cannot can
+		encryption protection complexity expiry expires expired rules type types format protected based must cannot can
 		and or if when where that which who file files error count limit usage pair value values`)
 )
 
@@ -137,7 +138,7 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	if before := at(s, i-1); !isSpace(before) && strings.IndexByte("\"'(`*,>", before) < 0 && !afterEscape(s, i) && accents[word] == "" {
 		return span{}, false // a part of a path, of base64 or of a name
 	}
-	if c := at(s, after); c != ' ' && c != ':' && c != '=' && c != '\t' && !(word == "api" && strings.HasPrefix(s[after:], "-Schl")) && c < 0x80 {
+	if c := at(s, after); c != ' ' && c != '|' && c != '*' && c != '`' && c != ':' && c != '=' && c != '\t' && !(word == "api" && strings.HasPrefix(s[after:], "-Schl")) && c < 0x80 {
 		return span{}, false
 	}
 	// All others have a digit.
@@ -160,7 +161,10 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	if t == tokenTopic && (notSecret[sc.wordBefore(s, i)] || opaqueNeighbours[sc.wordBefore(s, i)]) {
 		return span{}, false
 	}
-	sp, ok := sc.said(s, after, t, classify(word) != noKey)
+	if t == tokenTopic && sc.longAfter(s, after)-after > maxSaidBytes {
+		return span{}, false
+	}
+	sp, ok := sc.said(s, after, t, classify(word) != noKey, false)
 	if !ok && t == passwordTopic {
 		sp, ok = sc.saidBefore(s, i)
 	}
@@ -178,6 +182,24 @@ func (sc *scanner) digitAfter(s string, i int) int {
 	return sc.digits.end
 }
 
+// longAfter returns the start of the first run of at least minTokenBytes without a space
+// in s from i on, or len(s).
+func (sc *scanner) longAfter(s string, i int) int {
+	if m := &sc.long; i < m.start || i > m.end {
+		*m = memo{i, len(s)}
+		run := i
+		for k := i; k < len(s); k++ {
+			if s[k] <= ' ' {
+				run = k + 1
+			} else if k-run+1 >= minTokenBytes {
+				m.end = run
+				break
+			}
+		}
+	}
+	return sc.long.end
+}
+
 // wordBefore returns the word before s[i] in lower case, or "".
 func (sc *scanner) wordBefore(s string, i int) string {
 	end := i
@@ -193,27 +215,27 @@ func (sc *scanner) wordBefore(s string, i int) string {
 }
 
 // said looks for the value of a password or token behind s[i]. An operator directly
-// behind a word that assignment knows is left to it.
-func (sc *scanner) said(s string, i int, t topic, known bool) (span, bool) {
+// behind a word that assignment knows is left to it. Linked says that a link was read.
+func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, bool) {
 	limit := min(len(s), i+maxSaidBytes)
-	linked, first := false, true
+	first := !linked
 	for k, n := i, 0; n < maxSaidWords; n++ {
 		space := k
-		for k < limit && (s[k] == ' ' || s[k] == '\t') {
+		for k < limit && (s[k] == ' ' || s[k] == '\t' || s[k] == '*') {
 			k++
 		}
 		if k >= limit {
 			return span{}, false
 		}
-		if s[k] == ':' || s[k] == '=' {
-			if first && known {
+		if c := s[k]; c == ':' || c == '=' || c == '|' || c == '-' && at(s, k+1) == ' ' {
+			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' {
 				return span{}, false
 			}
 			linked, first = true, false
 			k++
 			continue
 		}
-		if k == space && n > 0 && s[k-1] != ':' && s[k-1] != '=' {
+		if k == space && n > 0 && strings.IndexByte(":=|-*", s[k-1]) < 0 {
 			return span{}, false // the sentence has ended
 		}
 		if q := quoteLen(s[k:]); q > 0 {
@@ -399,12 +421,12 @@ func (sc *scanner) saidBefore(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	end := max(0, i-back) + len(head)
+	for end > 0 && quoteLen(s[end-1:]) > 0 {
+		end--
+	}
 	start := end
 	for start > 0 && end-start < 64 && s[start-1] > ' ' && quoteLen(s[start-1:]) == 0 {
 		start--
-	}
-	for end > start && quoteLen(s[end-1:]) > 0 {
-		end--
 	}
 	if start == end || strings.Contains(s[start:end], placeholderOpen) || !isSaid(s[start:end], passwordTopic, true) {
 		return span{}, false
@@ -421,6 +443,9 @@ func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
 	if word == "code" && !codeKinds[sc.wordBefore(s, i)] {
 		return span{}, false
 	}
+	if sp, ok := codeBefore(s, i); ok {
+		return sp, true
+	}
 	k, linked := skipLink(s, j)
 	if !linked && word == "pin" || word == "tan" && !linked {
 		return span{}, false
@@ -434,6 +459,22 @@ func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
 		return span{}, false
 	}
 	return span{k, end, Secret}, true
+}
+
+// codeBefore looks at a code before its name, which starts at s[i]: "420567 is your
+// verification code".
+func codeBefore(s string, i int) (span, bool) {
+	head := s[max(0, i-40):i]
+	k := strings.LastIndex(head, " is your ")
+	if k < 0 {
+		return span{}, false
+	}
+	end := i - len(head) + k
+	start := end
+	for start > 0 && end-start < 9 && isDigit(s[start-1]) {
+		start--
+	}
+	return span{start, end, Secret}, end-start >= 4 && end-start <= 8 && !isAlnum(at(s, start-1))
 }
 
 // skipLink returns where a value can start behind a name that ends at s[i], and whether
@@ -545,40 +586,48 @@ func (sc *scanner) seedPhrase(s string, i, j int) (span, bool) {
 // foreignPasswords are the words for a password in scripts without an ASCII part, and
 // foreignLinks what is glued to them.
 var (
-	foreignPasswords = []string{"пароль", "Пароль", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호"}
-	foreignLinks     = []string{"是", "为", "為", "は", "が", "를", "는", "은", "이", "가", "："}
+	foreignPasswords = []string{"пароль", "Пароль", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호",
+		"κωδικός", "รหัสผ่าน", "كلمة المرور", "סיסמה"}
+	foreignLinks = []string{"是", "为", "為", "は", "が", "를", "는", "은", "이", "가", "："}
 )
+
+// foreignWords are the words by their first byte.
+var foreignWords = func() (t [256][]string) {
+	for _, w := range slices.Concat(foreignPasswords, foreignIDs) {
+		t[w[0]] = append(t[w[0]], w)
+	}
+	return t
+}()
 
 // foreign looks at a password, or the number of a citizen, behind a word of another script that starts at s[i].
 func (sc *scanner) foreign(s string, i int) (span, bool) {
-	for _, w := range foreignIDs {
-		if strings.HasPrefix(s[i:], w) {
-			return sc.foreignID(s, i+len(w))
-		}
-	}
-	for _, w := range foreignPasswords {
+	for _, w := range foreignWords[s[i]] {
 		if !strings.HasPrefix(s[i:], w) {
 			continue
 		}
-		k := i + len(w)
+		if slices.Contains(foreignIDs, w) {
+			return sc.foreignID(s, i+len(w))
+		}
+		k, linked := i+len(w), false
 		for n := 0; n < 4; n++ {
 			for _, link := range foreignLinks {
 				if strings.HasPrefix(s[k:], link) {
-					k += len(link)
+					k, linked = k+len(link), true
 				}
 			}
 			for at(s, k) == ' ' && k < len(s) || at(s, k) == ':' || at(s, k) == '=' {
+				linked = linked || s[k] != ' '
 				k++
 			}
 		}
-		return sc.said(s, k, passwordTopic, false)
+		return sc.said(s, k, passwordTopic, false, linked)
 	}
 	return span{}, false
 }
 
 // nameOwners are words before "name" that make it a person's.
 var nameOwners = words(`my his her full first last middle maiden family given legal real customer passenger patient guest
-	contact cardholder employee recipient sender applicant client traveler traveller emergency mein mi mio mon meu`)
+	contact cardholder employee recipient sender applicant client traveler traveller emergency spouse holder buyer seller mein mi mio mon meu`)
 
 // saidName looks at the name of a person behind "my name is" and its like.
 func (sc *scanner) saidName(s string, i, j int) (span, bool) {
@@ -712,10 +761,14 @@ func (sc *scanner) saidAddress(s string, i, j int, word string) (span, bool) {
 		return span{}, false
 	}
 	const most = 100
+	if k < sc.noAddress {
+		return span{}, false // looked at before
+	}
+	sc.noAddress = k + most/2
 	end, capitals, commas, numbers := k, 0, 0, 0
-	for p := k; p < len(s) && p-k < most; p++ {
+	for p := k; p < len(s) && p-k < most && numbers <= 4; p++ {
 		c := s[p]
-		if c == '\n' || c == ';' || c == '"' || c == '<' || c == '[' || c == '{' || c == '|' || (c == '.' || c == '?' || c == '!') && (isSpace(at(s, p+1)) && !isStreetDot(s, p)) {
+		if c == '\n' || c == ';' || c == '"' || c == '<' || c == '[' || c == '{' || c == '|' || (c == '.' || c == '?' || c == '!') && isSpace(at(s, p+1)) && !isDigit(at(s, p+2)) && !isStreetDot(s, p) {
 			break
 		}
 		switch {

@@ -36,10 +36,25 @@ type scanner struct {
 		vendor     string // the start of what was no vendor's key
 	}
 
+	// classified is the name that was asked about last.
+	classified struct {
+		name  string
+		class keyClass
+	}
+
 	runs [nsets]memo // ends of runs, in the segment
+	// late reports whether the time is over. It is asked at until, a position in the
+	// segment; there the rest is dropped.
+	late  func(n int) bool
+	until int
+
 	// digits remembers that from its start on there is no digit before its end.
 	digits memo
-	noEnd  int // position from which no "-----END" follows, or -1
+	// long remembers that there is no long run of text between its start and its end.
+	long memo
+	// noAddress and noHash are positions up to which no address and no hash starts.
+	noAddress, noHash int
+	noEnd             int // position from which no "-----END" follows, or -1
 }
 
 // A memo remembers that the run which covers start ends at end.
@@ -81,6 +96,7 @@ var classes = func() (t [256]class) {
 func (sc *scanner) begin(info keyInfo) {
 	sc.info = info
 	sc.ncontext = 0
+	sc.until = clockBytes
 }
 
 // segment appends to spans what it finds in s[lo:hi], which is a text by itself.
@@ -97,17 +113,21 @@ func (sc *scanner) segment(spans []span, s string, lo, hi int) []span {
 		seg := s[lo:hi]
 		sc.base = lo
 		sc.runs = [nsets]memo{}
-		sc.digits = memo{-1, -1}
+		sc.classified.name, sc.classified.class = "", noKey // it was of another text
+		sc.digits, sc.long = memo{-1, -1}, memo{-1, -1}
+		sc.noAddress, sc.noHash = 0, 0
 		sc.rejected.head, sc.rejected.vendor = "", ""
 		sc.noEnd = -1
 		sp, ok := sc.first(seg)
 		if !ok {
 			sc.remember(seg)
+			sc.until -= len(seg)
 			return spans
 		}
 		sc.remember(seg[:sp.start])
 		spans = append(spans, span{lo + sp.start, lo + sp.end, sp.kind})
 		lo += sp.end
+		sc.until -= sp.end
 	}
 }
 
@@ -126,6 +146,12 @@ func (sc *scanner) remember(text string) {
 // first returns the first finding in s.
 func (sc *scanner) first(s string) (span, bool) {
 	for i := 0; i < len(s); {
+		if i >= sc.until {
+			if sc.late(clockBytes) {
+				return span{i, len(s), Dropped}, true
+			}
+			sc.until = i + clockBytes
+		}
 		switch classes[s[i]] {
 		case plain:
 			i++
@@ -225,7 +251,7 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 			sp, ok = oracleUser(s, i)
 		}
 	case '$':
-		sp, ok = cryptHash(s, i)
+		sp, ok = sc.cryptHash(s, i)
 	case '%':
 		if at(s, i+1) == '4' && at(s, i+2) == '0' {
 			sp, ok = sc.email(s, i, i+3)
@@ -242,12 +268,16 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 		sp, ok = sc.assignment(s, i)
 	case 0xEF:
 		sp, ok = sc.fullWidth(s, i)
-	case 0xD0, 0xE3, 0xE5, 0xE6, 0xE8, 0xEB, 0xEC: // the first bytes of foreignPasswords and foreignIDs
+	case 0xCE, 0xD0, 0xD7, 0xD9, 0xE0, 0xE3, 0xE5, 0xE6, 0xE8, 0xEB, 0xEC: // the first bytes of foreignPasswords and foreignIDs
 		sp, ok = sc.foreign(s, i)
 	case '~':
 		sp, ok = sc.azure(s, i)
-	case '+', '(':
+	case '+':
 		sp, ok = sc.phone(s, i)
+	case '(':
+		if sp, ok = sc.phone(s, i); !ok {
+			sp, ok = sc.callArgument(s, i)
+		}
 	case '-':
 		if at(s, i+1) == '-' {
 			if sp, ok = sc.pem(s, i); !ok {

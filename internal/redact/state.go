@@ -69,7 +69,7 @@ type span struct {
 }
 
 func newState(r *Redactor) *state {
-	return &state{
+	st := &state{
 		r:    r,
 		keys: make(map[string]*memberKey),
 
@@ -77,6 +77,8 @@ func newState(r *Redactor) *state {
 		scan:         scanner{policy: r.policy, shapes: r.shapes, regions: r.regions},
 		mac:          hmac.New(sha256.New, r.key),
 	}
+	st.scan.late = st.late
+	return st
 }
 
 func (st *state) reset() {

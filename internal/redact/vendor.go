@@ -24,6 +24,7 @@ const (
 	capitals              // capitals and digits only, five different and a digit, or eight different
 	digitless             // anything: the prefix and the length are enough
 	unmasked              // anything but a mask of x and *
+	hexParts              // a UUID
 )
 
 // vendorKeys is collected from the vendors' documentation and public rule sets. Of two
@@ -161,6 +162,8 @@ var vendorKeys = []vendorKey{
 	{"EZTK", tokenSet, 54, 54, random},
 	{"shippo_live_", tokenSet, 40, 0, hexOnly},
 	{"shippo_test_", tokenSet, 40, 0, hexOnly},
+	{"rzp_live_", tokenSet, 14, 0, random},
+	{"rzp_test_", tokenSet, 14, 0, random},
 	{"duffel_test_", base64Set, 40, 0, distinct},
 	{"duffel_live_", base64Set, 40, 0, distinct},
 	// Messages and mail.
@@ -180,6 +183,14 @@ var vendorKeys = []vendorKey{
 	{"SK", tokenSet, 32, 32, hexOnly},
 	{"re_", tokenSet, 24, 0, digits2},
 	// The rest.
+	{"bkua_", tokenSet, 40, 40, hexOnly},
+	{"AKID", tokenSet, 32, 32, mixed},
+	{"sl.", tokenSet, 100, 0, mixed},
+	{"esecret_", tokenSet, 24, 0, digits2},
+	{"IGQV", tokenSet, 100, 0, mixed},
+	{"st.", dottedSet, 64, 0, random},
+	{"sdk-", tokenSet, 36, 36, hexParts},
+	{"api-", tokenSet, 36, 36, hexParts},
 	{"shpat_", tokenSet, 28, 0, distinct},
 	{"shpca_", tokenSet, 28, 0, distinct},
 	{"shppa_", tokenSet, 28, 0, distinct},
@@ -284,7 +295,7 @@ func (sc *scanner) tableKey(s string, i int) (span, bool) {
 		for end > start && (s[end-1] == '.' || s[end-1] == '-' && k.set != base64Set) {
 			end-- // of a sentence
 		}
-		if c := at(s, end); c == '#' || c == '*' {
+		if c := at(s, end); c == '#' || c == '*' || c == '-' && (at(s, end+1) == '#' || at(s, end+1) == '*') {
 			continue // masked
 		}
 		if n := end - start; n < k.min || k.max > 0 && n > k.max {
@@ -368,6 +379,8 @@ func (g gate) open(s string) bool {
 	switch g {
 	case digitless:
 		return true
+	case hexParts:
+		return isUUID(s)
 	case unmasked:
 		return different >= 5 || s[0]|0x20 != 'x' && s[0] != '*'
 	case digits2:

@@ -49,7 +49,7 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 			return sp, true
 		}
 	case n == 14 && strings.HasPrefix(s[j:], ".atlasv1."):
-		if end := sc.runEnd(s, i, dottedSet); end-j >= 60 { // Terraform
+		if end := sc.runEnd(s, i, dottedSet); end-j >= 60 && random.open(s[j+len(".atlasv1."):end]) { // Terraform
 			return span{i, end, APIKey}, true
 		}
 	case next == ':' && n >= 5 && n <= 16 && isDigit(c) && allDigits(s[i:j]):

@@ -5,6 +5,7 @@ import (
 	"regexp/syntax"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,7 +14,13 @@ import (
 // literals that every match needs. Dozens of expressions look at every text of a
 // trace, at about 20 MB/s each; almost all texts hold none of their words, and that is
 // found out a hundred times faster.
-type wording struct {
+//
+// It is compiled when it is first used: compiling them all takes longer than anything
+// else that the program does when it starts.
+type wording struct{ load func() *loaded }
+
+// A loaded is a wording that is compiled.
+type loaded struct {
 	*regexp.Regexp
 	// needs are lower-case literals of at least minNeed bytes, one of which is in every
 	// match; nil when the expression has no such set.
@@ -27,24 +34,29 @@ const (
 	maxNeeds = 160
 )
 
-// compile compiles an expression of this package. It panics on one that is malformed.
+// compile returns an expression of this package. One that is malformed panics when it is
+// used, which every detection does.
 func compile(expr string) *wording {
-	w := &wording{Regexp: regexp.MustCompile(expr)}
-	if re, err := syntax.Parse(expr, syntax.Perl); err == nil {
-		if needs := irredundant(literalsOf(re.Simplify()).needs); len(needs) <= maxNeeds {
-			w.needs = needs
+	return &wording{sync.OnceValue(func() *loaded {
+		l := &loaded{Regexp: regexp.MustCompile(expr)}
+		if re, err := syntax.Parse(expr, syntax.Perl); err == nil {
+			if needs := irredundant(literalsOf(re.Simplify()).needs); len(needs) <= maxNeeds {
+				l.needs = needs
+			}
 		}
-	}
-	return w
+		return l
+	})}
 }
 
 // may reports whether text can have a match.
-func (w *wording) may(text string) bool {
-	if w.needs == nil {
+func (w *wording) may(text string) bool { return w.load().may(text) }
+
+func (l *loaded) may(text string) bool {
+	if l.needs == nil {
 		return true
 	}
 	low := lower(text)
-	for _, n := range w.needs {
+	for _, n := range l.needs {
 		if strings.Contains(low, n) {
 			return true
 		}
@@ -53,47 +65,87 @@ func (w *wording) may(text string) bool {
 }
 
 // MatchString is [regexp.Regexp.MatchString].
-func (w *wording) MatchString(text string) bool { return w.may(text) && w.Regexp.MatchString(text) }
+func (w *wording) MatchString(text string) bool {
+	if l := w.load(); l.may(text) {
+		return l.Regexp.MatchString(text)
+	}
+	return false
+}
 
 // FindStringIndex is [regexp.Regexp.FindStringIndex].
 func (w *wording) FindStringIndex(text string) []int {
-	if !w.may(text) {
-		return nil
+	if l := w.load(); l.may(text) {
+		return l.Regexp.FindStringIndex(text)
 	}
-	return w.Regexp.FindStringIndex(text)
+	return nil
 }
 
 // FindStringSubmatch is [regexp.Regexp.FindStringSubmatch].
 func (w *wording) FindStringSubmatch(text string) []string {
-	if !w.may(text) {
-		return nil
+	if l := w.load(); l.may(text) {
+		return l.Regexp.FindStringSubmatch(text)
 	}
-	return w.Regexp.FindStringSubmatch(text)
+	return nil
+}
+
+// FindStringSubmatchIndex is [regexp.Regexp.FindStringSubmatchIndex].
+func (w *wording) FindStringSubmatchIndex(text string) []int {
+	if l := w.load(); l.may(text) {
+		return l.Regexp.FindStringSubmatchIndex(text)
+	}
+	return nil
 }
 
 // FindAllString is [regexp.Regexp.FindAllString].
 func (w *wording) FindAllString(text string, n int) []string {
-	if !w.may(text) {
-		return nil
+	if l := w.load(); l.may(text) {
+		return l.Regexp.FindAllString(text, n)
 	}
-	return w.Regexp.FindAllString(text, n)
+	return nil
 }
 
 // FindAllStringIndex is [regexp.Regexp.FindAllStringIndex].
 func (w *wording) FindAllStringIndex(text string, n int) [][]int {
-	if !w.may(text) {
-		return nil
+	if l := w.load(); l.may(text) {
+		return l.Regexp.FindAllStringIndex(text, n)
 	}
-	return w.Regexp.FindAllStringIndex(text, n)
+	return nil
 }
 
 // FindAllStringSubmatchIndex is [regexp.Regexp.FindAllStringSubmatchIndex].
 func (w *wording) FindAllStringSubmatchIndex(text string, n int) [][]int {
-	if !w.may(text) {
-		return nil
+	if l := w.load(); l.may(text) {
+		return l.Regexp.FindAllStringSubmatchIndex(text, n)
 	}
-	return w.Regexp.FindAllStringSubmatchIndex(text, n)
+	return nil
 }
+
+// FindString is [regexp.Regexp.FindString].
+func (w *wording) FindString(text string) string {
+	if l := w.load(); l.may(text) {
+		return l.Regexp.FindString(text)
+	}
+	return ""
+}
+
+// ReplaceAllString is [regexp.Regexp.ReplaceAllString].
+func (w *wording) ReplaceAllString(text, with string) string {
+	if l := w.load(); l.may(text) {
+		return l.Regexp.ReplaceAllString(text, with)
+	}
+	return text
+}
+
+// ReplaceAllStringFunc is [regexp.Regexp.ReplaceAllStringFunc].
+func (w *wording) ReplaceAllStringFunc(text string, with func(string) string) string {
+	if l := w.load(); l.may(text) {
+		return l.Regexp.ReplaceAllStringFunc(text, with)
+	}
+	return text
+}
+
+// String returns the expression.
+func (w *wording) String() string { return w.load().String() }
 
 // lower returns text in lower case, folded as case-insensitive expressions fold: the
 // two letters outside ASCII that equal an ASCII letter there become it.

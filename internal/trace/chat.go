@@ -89,11 +89,11 @@ func (d *chatDecoder) header(m map[string]any) {
 func (d *chatDecoder) footer(m map[string]any, n int) {
 	t := d.b.t
 	if out := parseResponse(m); out != nil {
-		s := Step{Index: n, Kind: KindLLM, Name: "response", Tokens: unknownTokens, Out: d.b.pool(out), Finish: finishReason(m), Declared: d.tools}
+		s := Step{Index: n, Kind: KindLLM, Name: "response", Tokens: unknownTokens, In: d.since, Out: d.b.pool(out), Finish: finishReason(m), Declared: d.tools}
 		t.Steps = append(t.Steps, s)
 	} else if r := object(m["response"]); r != nil {
 		if out := parseMessages(r, "assistant"); out != nil {
-			t.Steps = append(t.Steps, Step{Index: n, Kind: KindLLM, Name: "response", Tokens: unknownTokens, Out: d.b.pool(out),
+			t.Steps = append(t.Steps, Step{Index: n, Kind: KindLLM, Name: "response", Tokens: unknownTokens, In: d.since, Out: d.b.pool(out),
 				Finish: finishReason(r), Declared: d.tools, Source: "/response"})
 		}
 	}

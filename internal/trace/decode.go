@@ -6,38 +6,46 @@ import (
 	"strings"
 )
 
-// A decoder reads one format.
+// A decoder reads one format. What is particular to a format is in its decoder's file; the
+// rest of the package knows of it what is in the optional fields.
 type decoder struct {
 	format string
 	// match recognises the format; doc is a decoded JSON value.
 	match  func(doc any) bool
 	decode func(b *builder, doc any)
+	// family is a format that admits this one too, where one is asked for; optional.
+	family string
 	// line, for logs of one entry a line, returns the session that the entry m belongs to.
-	// last is the session of the entry before it in the file, or "".
+	// last is the session of the entry before it in the file, or "". Optional.
 	line func(m map[string]any, last string) (session string, ok bool)
+	// item recognises a part of a trace that names itself otherwise than spans do, for files
+	// with one in each line. Optional.
+	item func(m map[string]any) bool
+	// whole is set when what matches is a trace, even if it looks like a span of one.
+	whole bool
 }
 
 // decoders returns the decoders in the order in which they are asked: the first that
 // matches decodes, and opaque matches everything.
 func decoders() []decoder {
 	return []decoder{
-		{FormatNormal, isNormal, decodeNormal, nil},
-		{FormatOTLP, isOTLP, decodeOTLP, nil},
-		{FormatDatadogSpan, isDatadogSpan, decodeDatadogSpan, nil},
-		{FormatSample, isSample, decodeSample, nil},
-		{FormatFewShot, isFewShot, decodeFewShot, nil},
-		{FormatLiveTest, isLiveTest, decodeLiveTest, nil},
-		{FormatPhoenix, isPhoenix, decodePhoenix, nil},
-		{FormatLangfuse, isLangfuse, decodeLangfuse, nil},
-		{FormatLangSmith, isLangSmith, decodeLangSmith, nil},
-		{FormatDatadogExport, isDatadogExport, decodeDatadog, nil},
-		{FormatDatadog, isDatadogIntake, decodeDatadog, nil},
-		{FormatSWEAgent, isSWEAgent, decodeSWEAgent, nil},
-		{FormatSpans, isSpanList, decodeSpanList, nil},
-		{FormatClaudeCode, isClaudeCode, decodeClaudeCode, claudeSession},
-		{FormatAutoGen, isAutoGen, decodeAutoGen, nil},
-		{FormatOpenAI, isChat, decodeChat, nil},
-		{FormatOpaque, func(any) bool { return true }, decodeOpaque, nil},
+		{format: FormatNormal, match: isNormal, decode: decodeNormal},
+		{format: FormatOTLP, match: isOTLP, decode: decodeOTLP},
+		{format: FormatDatadogSpan, match: isDatadogSpan, decode: decodeDatadogSpan, whole: true},
+		{format: FormatSample, match: isSample, decode: decodeSample},
+		{format: FormatFewShot, match: isFewShot, decode: decodeFewShot},
+		{format: FormatLiveTest, match: isLiveTest, decode: decodeLiveTest},
+		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans},
+		{format: FormatLangfuse, match: isLangfuse, decode: decodeLangfuse, family: FormatSpans, item: isLangfuseItem},
+		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun},
+		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans},
+		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans},
+		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
+		{format: FormatSpans, match: isSpanList, decode: decodeSpanList},
+		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
+		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen},
+		{format: FormatOpenAI, match: isChat, decode: decodeChat},
+		{format: FormatOpaque, match: func(any) bool { return true }, decode: decodeOpaque},
 	}
 }
 

@@ -214,12 +214,22 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 	switch {
 	case role && (m["content"] != nil || m["tool_calls"] != nil || m["parts"] != nil) && m["messages"] == nil && m["history"] == nil:
 		s.part(piece{key: "messages", list: "messages", line: line, element: raw, warnings: warnings})
-	case isSpan(m) && first(m, "spans", "observations", "trace_payload", "input_messages") == nil && !isDatadogSpan(m):
+	case isSpan(m) && first(m, "spans", "observations", "trace_payload", "input_messages") == nil && !isWhole(m):
 		s.part(piece{key: "spans " + spanTrace(m), list: "spans", line: line, element: raw, warnings: warnings})
 	default:
 		return false
 	}
 	return true
+}
+
+// isWhole reports whether m is a trace, although it looks like a span.
+func isWhole(m map[string]any) bool {
+	for _, d := range decoders() {
+		if d.whole && d.match(m) {
+			return true
+		}
+	}
+	return false
 }
 
 // stray takes in a line of a session log that is no entry of it. It reports false where

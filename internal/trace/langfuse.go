@@ -27,8 +27,11 @@ func isLangfuseObservation(m map[string]any) bool {
 		_, child := m["parentObservationId"]
 		return child || m["traceId"] != nil || m["startTime"] != nil
 	}
-	return m["parentObservationId"] != nil
+	_, child := m["parentObservationId"]
+	return child && first(m, "parentObservationId", "startTime") != nil
 }
+
+func isLangfuseItem(m map[string]any) bool { return isLangfuseObservation(langfuseKeys(m)) }
 
 // langfuseObservations returns the observations in doc with the JSON pointer of their
 // list, and the trace they belong to, if doc has it.

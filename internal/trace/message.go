@@ -256,9 +256,11 @@ func readContent(m *Message, results []Message, content any) []Message {
 			return results
 		}
 	}
+	var said lines
+	said.add(m.Text)
 	for _, p := range parts {
 		if s, ok := p.(string); ok {
-			m.Text = join(m.Text, s)
+			said.add(s)
 			continue
 		}
 		part := object(p)
@@ -268,13 +270,41 @@ func readContent(m *Message, results []Message, content any) []Message {
 		if inner := object(part["message_content"]); inner != nil {
 			part = inner
 		}
-		results = readPart(m, results, part)
+		results = readPart(m, &said, results, part)
 	}
+	m.Text = said.text()
 	return results
 }
 
-// readPart adds one typed part of a message to m, or to results.
-func readPart(m *Message, results []Message, part map[string]any) []Message {
+// lines are texts that become one, each from a line of its own; empty ones are none.
+type lines struct {
+	first string
+	rest  strings.Builder
+}
+
+func (l *lines) add(s string) {
+	switch {
+	case s == "":
+	case l.first == "" && l.rest.Len() == 0:
+		l.first = s
+	default:
+		if l.rest.Len() == 0 {
+			l.rest.WriteString(l.first)
+		}
+		l.rest.WriteByte('\n')
+		l.rest.WriteString(s)
+	}
+}
+
+func (l *lines) text() string {
+	if l.rest.Len() == 0 {
+		return l.first
+	}
+	return l.rest.String()
+}
+
+// readPart adds one typed part of a message to m, to what it said, or to results.
+func readPart(m *Message, said *lines, results []Message, part map[string]any) []Message {
 	kind := scalar(part["type"])
 	switch {
 	case part["functionCall"] != nil, part["function_call"] != nil: // Gemini
@@ -296,13 +326,13 @@ func readPart(m *Message, results []Message, part map[string]any) []Message {
 	case "refusal":
 		m.Refusal = join(m.Refusal, firstText(part, "refusal", "content", "text"))
 	case "image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "video":
-		m.Text = join(m.Text, "["+kind+"]")
+		said.add("[" + kind + "]")
 	default:
 		v := first(part, "text", "content", "thinking", "reasoning", "value")
 		if v == nil && len(part) > 0 {
 			v = part
 		}
-		m.Text = join(m.Text, text(v))
+		said.add(text(v))
 	}
 	return results
 }

@@ -31,8 +31,11 @@ var normalKeys = map[string]string{
 	"Value": "value", "Score": "score", "Explanation": "explanation",
 }
 
-// normalMark is the field by which the normal form is recognised, with its version.
-const normalMark = "evalforge_trace"
+// normalMark is the field by which the normal form is recognised; it has its version.
+const (
+	normalMark    = "evalforge_trace"
+	normalVersion = 1
+)
 
 // Normal returns t as a JSON object of at most limit bytes that [Decode] turns into t
 // again: everything that was understood of it, each message once. Only where that is
@@ -41,32 +44,33 @@ const normalMark = "evalforge_trace"
 // trace of thousands of errors or a limit under [MinBudget]. The same t always gives the
 // same bytes.
 func Normal(t *Trace, limit int) (json.RawMessage, error) {
-	b, err := marshalNormal(t)
-	if err != nil || len(b) <= limit {
-		return b, err
+	var w normalWriter
+	w.write(t)
+	if len(w.buf) <= limit || w.err != nil {
+		return w.buf, w.err
 	}
 	p := newPlan(t)
-	size := func(t *Trace) int {
-		b, err = marshalNormal(t)
-		if err != nil {
-			return limit + 1
-		}
-		return len(b)
+	w.weight = p.weight
+	fits := func(t *Trace, cap int) bool {
+		w.cap = cap
+		w.write(t)
+		return len(w.buf) <= limit
 	}
-	cut := func(t *Trace) (*Trace, bool) {
-		if size(p.cutTexts(t, minCap)) > limit {
-			return nil, false
+	// cut writes t with the longest texts that fit.
+	cut := func(t *Trace) bool {
+		if !fits(t, minCap) {
+			return false
 		}
-		n := largest(minCap, max(minCap, min(p.longestText, limit)), func(n int) bool { return size(p.cutTexts(t, n)) <= limit })
-		return p.cutTexts(t, n), true
+		n := largest(minCap, max(minCap, min(p.longestText, limit)), func(n int) bool { return fits(t, n) })
+		return fits(t, n)
 	}
-	if fitted, ok := cut(t); ok {
-		return marshalNormal(fitted)
+	if cut(t) {
+		return w.buf, nil
 	}
 	order, decisive := p.priorities()
-	n := largest(decisive, len(order), func(n int) bool { return size(p.cutTexts(t.keepSteps(order[:n]), minCap)) <= limit })
-	if fitted, ok := cut(t.keepSteps(order[:n])); ok {
-		return marshalNormal(fitted)
+	n := largest(decisive, len(order), func(n int) bool { return fits(t.keepSteps(order[:n]), minCap) })
+	if cut(t.keepSteps(order[:n])) {
+		return w.buf, nil
 	}
 	return nil, fmt.Errorf("the trace does not fit into %d bytes, whatever is cut", limit)
 }
@@ -99,64 +103,6 @@ func (t *Trace) keepSteps(positions []int) *Trace {
 	}
 	out.Warnings = append(slices.Clip(t.Warnings), fmt.Sprintf("%d steps were left out to fit the store", len(t.Steps)-len(kept)))
 	return &out
-}
-
-// cutTexts returns t with each text cut to n bytes times its weight.
-func (p *plan) cutTexts(t *Trace, n int) *Trace {
-	cut := func(s string) string {
-		if limit := n * max(1, p.weight[s]); cuttable(s, limit) {
-			s, _ = cutMiddle(s, limit)
-		}
-		return s
-	}
-	out := *t
-	out.Steps = slices.Clone(t.Steps)
-	for i := range out.Steps {
-		s := &out.Steps[i]
-		s.Input, s.Output = cut(s.Input), cut(s.Output)
-		if s.Tool != nil {
-			tool := *s.Tool
-			tool.Args, tool.Result = cut(tool.Args), cut(tool.Result)
-			s.Tool = &tool
-		}
-		if s.Err != nil {
-			e := *s.Err
-			e.Message, e.Stack = cut(e.Message), cut(e.Stack)
-			s.Err = &e
-		}
-	}
-	out.Messages = slices.Clone(t.Messages)
-	for i := range out.Messages {
-		m := &out.Messages[i]
-		m.Text, m.Refusal = cut(m.Text), cut(m.Refusal)
-		m.Calls = slices.Clone(m.Calls)
-		for j := range m.Calls {
-			m.Calls[j].Args = cut(m.Calls[j].Args)
-		}
-	}
-	out.Tools = slices.Clone(t.Tools)
-	for i := range out.Tools {
-		out.Tools[i].Description, out.Tools[i].Schema = cut(out.Tools[i].Description), cut(out.Tools[i].Schema)
-	}
-	out.Labels = slices.Clone(t.Labels)
-	for i := range out.Labels {
-		out.Labels[i].Value, out.Labels[i].Explanation = cut(out.Labels[i].Value), cut(out.Labels[i].Explanation)
-	}
-	return &out
-}
-
-func marshalNormal(t *Trace) (json.RawMessage, error) {
-	b, err := json.Marshal(t)
-	if err != nil { // a score that is no number
-		return nil, fmt.Errorf("write trace: %w", err)
-	}
-	v, err := parseJSON(b)
-	if err != nil {
-		return nil, fmt.Errorf("write trace: %w", err)
-	}
-	m := renamed(v, normalKeys).(map[string]any)
-	m[normalMark] = json.Number("1")
-	return json.RawMessage(canonical(m)), nil
 }
 
 // zeroTime is the zero time in JSON.

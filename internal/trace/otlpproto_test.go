@@ -176,6 +176,13 @@ func FuzzDecoders(f *testing.F) {
 		}
 		f.Add(b, i)
 	}
+	n := 0
+	for _, payload := range adversarial() {
+		if len(payload) < 1<<16 {
+			n++
+			f.Add([]byte(payload), n)
+		}
+	}
 	f.Fuzz(func(t *testing.T, payload []byte, n int) {
 		v, err := parseDocument(payload, true)
 		if err != nil || len(payload) > 1<<17 {

@@ -71,16 +71,18 @@ func isSpan(m map[string]any) bool {
 	}
 	named := first(m, "name", "operation", "operation_name", "operationName", "span_name") != nil
 	timed := first(m, "start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "duration_ms", "duration") != nil
-	switch {
-	case id:
+	if id {
 		return named || timed || m["attributes"] != nil
-	case m["run_type"] != nil, m["parentObservationId"] != nil, m["parent_observation_id"] != nil:
+	}
+	if named && timed && (m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil) {
 		return true
 	}
-	_, camel := m["parentObservationId"]
-	_, snake := m["parent_observation_id"]
-	observation := camel || snake
-	return named && timed && (observation || m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil)
+	for _, d := range decoders() {
+		if d.item != nil && d.item(m) {
+			return true
+		}
+	}
+	return false
 }
 
 func isSpanList(doc any) bool {

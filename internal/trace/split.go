@@ -269,13 +269,18 @@ func (s *splitter) emit(d Document) {
 
 // admits reports whether a document of the format got is one of the format want.
 func admits(want, got string) bool {
-	switch want {
-	case got:
+	if want == got {
 		return true
-	case FormatSpans:
-		return got == FormatPhoenix || got == FormatLangfuse || got == FormatLangSmith || got == FormatDatadog || got == FormatDatadogExport
-	case FormatOTLP:
-		return got == FormatOpenInference || got == FormatGenAI || strings.HasPrefix(got, FormatOTLP+"/")
+	}
+	for _, d := range decoders() {
+		if d.format == got {
+			return d.family == want
+		}
+	}
+	for _, d := range dialects() {
+		if d.format == got {
+			return want == FormatOTLP
+		}
 	}
 	return false
 }

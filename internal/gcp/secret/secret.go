@@ -13,7 +13,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -111,13 +110,28 @@ func file(_ context.Context, ref string) ([]byte, error) {
 	return data, nil
 }
 
-// versionName is the name of a version of a secret, with a project's id or number.
-var versionName = regexp.MustCompile(`^projects/[a-z0-9.:-]+/secrets/[A-Za-z0-9_-]{1,255}/versions/[A-Za-z0-9_-]+$`)
+// isVersionName reports whether name is projects/P/secrets/S/versions/V, with a project's
+// id or number.
+func isVersionName(name string) bool {
+	p := strings.Split(name, "/")
+	if len(p) != 6 || p[0] != "projects" || p[2] != "secrets" || p[4] != "versions" {
+		return false
+	}
+	for _, word := range []string{p[1], p[3], p[5]} {
+		odd := func(r rune) bool {
+			return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_-.:", r)
+		}
+		if word == "" || strings.Trim(word, ".") == "" || strings.ContainsFunc(word, odd) {
+			return false
+		}
+	}
+	return true
+}
 
 // manager reads sm://NAME from Secret Manager, and checks that it came over unharmed.
 func (r *Reader) manager(ctx context.Context, ref string) ([]byte, error) {
 	name := strings.TrimPrefix(ref, managerScheme)
-	if !versionName.MatchString(name) {
+	if !isVersionName(name) {
 		return nil, errors.New("this is no version of a secret; write sm://projects/PROJECT/secrets/SECRET/versions/NUMBER, or latest instead of a number")
 	}
 	c, err := r.connect(ctx)

@@ -50,6 +50,7 @@ const (
 	mTraceTime    = "evalforge.trace.duration"
 	mFailures     = "evalforge.trace.failures"
 	mPatterns     = "evalforge.patterns"
+	mReused       = "evalforge.patterns.reused"
 	mQuarantined  = "evalforge.traces.quarantined"
 	mLeases       = "evalforge.lease.conflicts"
 	mModelTime    = "evalforge.model.duration"
@@ -73,6 +74,7 @@ func Metrics() []Metric {
 		{mTraceTime, histogram, "s", []string{"outcome"}, "From the claim of a trace to its end."},
 		{mFailures, counter, "{trace}", []string{"kind"}, "Failed attempts by kind, such as `rate_limited`, `schema`, `evidence`, `store`."},
 		{mPatterns, counter, "{pattern}", []string{"failure_type", "severity"}, "Patterns stored."},
+		{mReused, counter, "{pattern}", nil, "Patterns that repeat the analysis of an equal trace, without a call of the model."},
 		{mQuarantined, counter, "{trace}", nil, "Traces that were quarantined."},
 		{mLeases, counter, "{trace}", nil, "Traces that another worker took over meanwhile: overlapping runs whose leases are too short, or a stalled process."},
 		{mModelTime, histogram, "s", []string{"model"}, "What the analysis of one trace took, with all attempts and waits. `model` is `rules` for the analyzer without one."},

@@ -112,6 +112,9 @@ func (t *Telemetry) measureTrace(ctx context.Context, name string, e extract.Tra
 	if e.Outcome == extract.OutcomeStored {
 		m.count(ctx, mPatterns, 1, attribute.String("failure_type", string(e.FailureType)), attribute.String("severity", string(e.Severity)))
 	}
+	if e.DerivedFrom != "" {
+		m.count(ctx, mReused, 1)
+	}
 	if e.Quarantined {
 		m.count(ctx, mQuarantined, 1)
 	}

@@ -136,7 +136,7 @@ func live(ctx context.Context, tel *telemetry.Telemetry, header http.Header) *ht
 		temperature := 0.2
 		_, end := tel.Trace(ctx, extract.TraceStart{RunID: "run_1", TraceID: "t1", Attempt: 1, Model: "m1"})
 		end(extract.TraceEnd{
-			Outcome: extract.OutcomeStored, Elapsed: 2 * time.Second, PatternID: "pattern_t1", FailureType: evalforge.WrongTool,
+			Outcome: extract.OutcomeStored, Elapsed: 2 * time.Second, PatternID: "pattern_t1", DerivedFrom: "t0", FailureType: evalforge.WrongTool,
 			Severity: evalforge.High, Confidence: 0.5, Model: "m1", ModelVersion: "m1-001", Temperature: &temperature, PromptSHA256: "abc",
 			ModelTime: time.Second, Redactions: redact.Counts{"EMAIL": 3},
 			Spent: extract.Spent{Attempts: 2, CostUSD: 0.5, Tokens: evalforge.Tokens{Prompt: 100, Cached: 40, Output: 7}},

@@ -44,12 +44,25 @@ func (r *Request) Trace() []byte { return r.section("TRACE") }
 // Hints returns the hints that the message carries, or nil.
 func (r *Request) Hints() []byte { return r.section("HINTS") }
 
+// Refused returns the refused answer that the message of a repair carries, or nil.
+func (r *Request) Refused() []byte { return r.section("REFUSED") }
+
+// Problems returns the reasons that the message of a repair carries, or nil.
+func (r *Request) Problems() []byte { return r.section("PROBLEMS") }
+
+// section returns what stands between the first line that begins a section and the line
+// that ends it with the same marker.
 func (r *Request) section(name string) []byte {
-	m := regexp.MustCompile(`(?s)BEGIN ` + name + ` (\w+)\n(.*)\nEND ` + name + ` `).FindStringSubmatch(r.Message)
+	m := regexp.MustCompile(`(?m)^BEGIN ` + name + ` (\w+)\n`).FindStringSubmatchIndex(r.Message)
 	if m == nil {
 		return nil
 	}
-	return []byte(m[2])
+	marker, rest := r.Message[m[2]:m[3]], r.Message[m[1]:]
+	end := strings.Index(rest, "\nEND "+name+" "+marker+"\n")
+	if end < 0 {
+		return nil
+	}
+	return []byte(rest[:end])
 }
 
 // A Reply answers one request. The request was read completely.

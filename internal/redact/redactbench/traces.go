@@ -86,11 +86,32 @@ func (b *bench) hidden(r *redact.Redactor, docs [][]byte) error {
 	if b.hits == nil {
 		return nil
 	}
-	keys := slices.SortedFunc(maps.Keys(found), func(a, c [2]string) int { return slices.Compare(a[:], c[:]) })
-	for _, k := range keys {
-		h := found[k]
-		if _, err := fmt.Fprintf(b.hits, "%-16s %5d  %.100q  in %s: %q\n", k[0], h.n, k[1], h.path, h.context); err != nil {
+	return b.listHits(found)
+}
+
+// listHits writes what was hidden for a person to read: kind by kind, the most frequent
+// values first, each with where it stood first.
+func (b *bench) listHits(found map[[2]string]*hit) error {
+	byKind := make(map[string][][2]string)
+	for k := range found {
+		byKind[k[0]] = append(byKind[k[0]], k)
+	}
+	for _, kind := range slices.Sorted(maps.Keys(byKind)) {
+		keys, all := byKind[kind], 0
+		for _, k := range keys {
+			all += found[k].n
+		}
+		slices.SortFunc(keys, func(a, c [2]string) int {
+			return cmp.Or(found[c].n-found[a].n, strings.Compare(a[1], c[1]))
+		})
+		if _, err := fmt.Fprintf(b.hits, "## %s: %d distinct values, %d in all\n", kind, len(keys), all); err != nil {
 			return err
+		}
+		for _, k := range keys {
+			h := found[k]
+			if _, err := fmt.Fprintf(b.hits, "%6d  %-40s  %s\n        %.120q\n", h.n, fmt.Sprintf("%.60q", k[1]), h.path, h.context); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -397,6 +418,9 @@ func units() []string {
 		"[REDACTED:EMAIL:abcd]a@", `\`, `\n`, `A`, `{"`, "[", `"`, `{"a":`, `["`, "a@b.co ", "123456789 ", "4111111111111111 ", "4111 ",
 		"10.0.0.1 ", "00-", "aa-", "aaaa.", "_", "a_", "<token>", `"token", "`, "https://hooks.slack.com/services/", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa ",
 		"A", "é", "\x80", "\u4e2d", "0", "9", `name": "`, `"first_name": "`, `\"password\": \"`, "phone 1234567 ", "ssn 123456789 ", "s.", "a-",
+		"key ", "key 1 ", "password ", "password is ", "is as the password ", "пароль ", "密码", "code 1234 is your code ", "identified by ", "env A ",
+		"mnemonic a ", "my name is A", "birth 1 ", "live at 1 A ", "passport 1 ", " -p", "mysql -p", "$2b$", "f(\"", "auth(\"a\",", "Private-Lines: 1",
+		"{\"a\":1}", "{\"a\":\"{", "<password ", "api|", "license ", "$", "ann:hunter22",
 		"a=b&key=", "a1B2c3D4e5F6g7H8i9J0 ", "a1B2c3D4e5F6g7H8i9J0", "id a1B2c3D4e5F6g7H8i9J0k1 ", "secret key token password ", "twilio ", "0400 123 456 ", "heroku=", `{"name": "Mia", "x": "Mia"}`,
 	}
 }

@@ -47,10 +47,18 @@ func (db *DB) retry(ctx context.Context, op string, fn func(context.Context) err
 	})
 }
 
-// attempt bounds one attempt.
+// attempt bounds one attempt. After one that was given up on, the next has twice its time:
+// the backend may be slow rather than hang, and would never come to an end.
 func (db *DB) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, db.patience)
+	patience, ok := ctx.Value(patienceKey{}).(time.Duration)
+	if !ok {
+		patience = db.patience
+	}
+	return context.WithTimeout(ctx, patience)
 }
+
+// patienceKey is the key of a context's value: how long an attempt in it may take.
+type patienceKey struct{}
 
 // retryRounds is retry for what consists of many calls, of which each is bounded by itself
 // (as those of getAll, query, count and write are) and not all of them together.
@@ -61,6 +69,7 @@ func (db *DB) retryRounds(ctx context.Context, op string, fn func(context.Contex
 		defer cancel()
 	}
 	var last error
+	patience := db.patience
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
 		if err := ctx.Err(); err != nil {
 			if last != nil {
@@ -68,9 +77,12 @@ func (db *DB) retryRounds(ctx context.Context, op string, fn func(context.Contex
 			}
 			return fmt.Errorf("%s: %w", op, err)
 		}
-		err := fn(ctx)
+		err := fn(context.WithValue(ctx, patienceKey{}, patience))
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded {
+			patience = min(2*patience, callTimeout)
 		}
 		if ctx.Err() == nil && !transient(err) {
 			return db.explain(op, err)

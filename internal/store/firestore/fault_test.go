@@ -151,7 +151,8 @@ func tell(ctx context.Context, db *DB) error {
 		check("commit", db.Commit(ctx, again[1].Lease, extract.Result{Digest: again[1].Digest, At: minute(5)}))
 	}
 	check("record error", db.RecordError(ctx, f.Error))
-	check("save run", db.SaveRun(ctx, evalforge.Run{RunID: "run_1", StartedAt: evalforge.At(minute(1)), TriggeredBy: evalforge.Manual}))
+	check("save run", db.SaveRun(ctx, evalforge.Run{RunID: "run_1", StartedAt: evalforge.At(minute(1)), TriggeredBy: evalforge.Manual,
+		TraceOutcomes: []evalforge.TraceOutcome{{SourceTraceID: "b", Status: evalforge.TimedOut, ErrorReason: &f.Error.ErrorMessage}}}))
 	tellMoney(ctx, db, check)
 	key, err := db.InstallationKey(ctx)
 	check("key", err)
@@ -170,6 +171,14 @@ func tell(ctx context.Context, db *DB) error {
 	}
 	_, err = db.Trace(ctx, "a")
 	check("trace", err)
+	for n, look := range []func(context.Context, string) (extract.Forgotten, error){db.Kept, db.Forget} {
+		got, err := look(ctx, "b")
+		check("forget", err)
+		want := extract.Forgotten{Trace: true, State: true, Errors: 1, Reasons: 1, Owner: "w", OpenRuns: []string{"run_2"}}
+		if d := gocmp.Diff(want, got); d != "" {
+			check("forget", fmt.Errorf("call %d (-want +got):\n%s", n, d))
+		}
+	}
 	return errors.Join(errs...)
 }
 
