@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -33,6 +34,7 @@ func TestChromium(t *testing.T) {
 		{"without script", withoutScript},
 		{"keyboard", keyboard},
 		{"theme", theme},
+		{"print", printed},
 		{"copy as Markdown", copyMarkdown},
 		{"retry", retry},
 		{"viewers see no retry", viewers},
@@ -284,6 +286,27 @@ func theme(t *testing.T, browser context.Context, w *world) {
 	}
 	if at := b.text(".list time"); !strings.Contains(at, "3:30") { // in Berlin, of 14:30 UTC
 		t.Errorf("a time is %q, want the reader's", at)
+	}
+}
+
+// printed: on paper there is what is read, dark on light, and nothing to click.
+func printed(t *testing.T, browser context.Context, w *world) {
+	b := newTab(t, browser, w.url, look{width: 800, theme: "dark"})
+	defer b.close()
+	b.call(func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print",
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}})
+		return err
+	})
+	b.open(w.recurring())
+	if got := eval[string](b, "getComputedStyle(document.body).backgroundColor"); got != "rgb(255, 255, 255)" {
+		t.Errorf("the paper is %s", got)
+	}
+	if eval[bool](b, "[...document.querySelectorAll('nav[aria-label=Main], #theme, .actions, .tools')].some(e => e.getBoundingClientRect().height > 0)") {
+		t.Error("controls are printed")
+	}
+	if eval[bool](b, "[...document.querySelectorAll('h1, .story, .quotes, .steps')].some(e => e.getBoundingClientRect().height === 0)") {
+		t.Error("something to read is not printed")
 	}
 }
 

@@ -198,6 +198,26 @@ func insights(e *env) {
 	}
 }
 
+// insightsForget: what is forgotten is not counted, and not found by its words.
+func insightsForget(e *env) {
+	all := variety()[:6]
+	e.commitAll(all)
+	_, err := e.s.Forget(e.ctx, all[2].SourceTraceID)
+	e.must(err)
+	all = slices.Delete(all, 2, 3)
+	stats, err := e.s.PatternStats(e.ctx, extract.StatsQuery{})
+	e.must(err)
+	e.diff("stats", stats, extract.Stats{Counts: countedDays(all, extract.StatsQuery{}), Complete: true})
+	groups, err := e.s.Groups(e.ctx, extract.GroupQuery{})
+	e.must(err)
+	e.diff("groups", groups, extract.Groups{List: grouped(all, extract.StatsQuery{}), Complete: true})
+	for _, q := range []extract.PatternQuery{{Text: "failure"}, {Text: "script"}, {Sort: extract.BySeverity}} {
+		if got, want := e.allPages(q, len(all)), reference(all, q); !slices.Equal(got, want) {
+			e.Errorf("%s: got %q, want %q", describe(q), got, want)
+		}
+	}
+}
+
 func on(p evalforge.Pattern, q extract.StatsQuery) bool {
 	day := extract.Day(p.ExtractedAt.Time)
 	return (q.Since.IsZero() || day >= extract.Day(q.Since)) && (q.Until.IsZero() || day <= extract.Day(q.Until))

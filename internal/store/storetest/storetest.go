@@ -114,6 +114,7 @@ func Run(t *testing.T, h Harness) {
 		{"list/states", listStates},
 		{"list/bad pages", badPages},
 		{"insights/stats and groups", insights},
+		{"insights/what is forgotten", insightsForget},
 		{"backlog", backlog},
 		{"ledger/counts to the limit", ledgerLimit},
 		{"ledger/all windows or none", ledgerAllOrNone},
