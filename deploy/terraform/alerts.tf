@@ -6,7 +6,7 @@ locals {
 
   # Counted from the service's own log lines: the message and its fields are part of its contract.
   log_metrics = {
-    runs_ended  = "${local.service_logs} AND jsonPayload.message=\"run ended\" AND severity<ERROR"
+    runs_ended  = "${local.service_logs} AND jsonPayload.message=\"run ended\" AND jsonPayload.dry_run=false AND severity<ERROR"
     runs_failed = "${local.service_logs} AND ((jsonPayload.message=\"run ended\" AND severity>=ERROR) OR jsonPayload.message=\"the store cannot be used yet; trying again\")"
     quarantined = "${local.service_logs} AND jsonPayload.message=\"trace failed\" AND jsonPayload.quarantined=true"
     throttled   = "${local.service_logs} AND jsonPayload.message=\"run ended\" AND jsonPayload.throttled=true"
