@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -293,9 +294,9 @@ func TestWhatTheSinkCannotStoreIsCounted(t *testing.T) {
 func TestNothingIsLostInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c collected
-		down := true
+		var up atomic.Bool
 		r := New(Options{MaxMemory: 64 << 10, Sink: func(ctx context.Context, d trace.Document) error {
-			if down {
+			if !up.Load() {
 				return errors.New("connection refused")
 			}
 			return c.sink(ctx, d)
@@ -322,7 +323,7 @@ func TestNothingIsLostInAnOutage(t *testing.T) {
 				t.Fatalf("%d bytes held", b)
 			}
 		}
-		down = false
+		up.Store(true)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !send(1000) {
