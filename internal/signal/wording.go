@@ -49,8 +49,6 @@ func compile(expr string) *wording {
 }
 
 // may reports whether text can have a match.
-func (w *wording) may(text string) bool { return w.load().may(text) }
-
 func (l *loaded) may(text string) bool {
 	if l.needs == nil {
 		return true
