@@ -212,6 +212,9 @@ func (p *Pipeline) keep(in *Input, id identity, done *finished) (KeptAnswer, boo
 		return KeptAnswer{}, false
 	}
 	general, complete := id.values.generalize(text)
+	if !complete {
+		complete = onlyAdvises(id, a)
+	}
 	var template evalforge.Analysis
 	if json.Unmarshal(general, &template) != nil {
 		return KeptAnswer{}, false
@@ -228,6 +231,18 @@ func (p *Pipeline) keep(in *Input, id identity, done *finished) (KeptAnswer, boo
 		Tokens: spent.Tokens, CostUSD: spent.CostUSD, Attempts: spent.Attempts, LatencyMS: ans.Latency.Milliseconds(),
 		Quotes: len(done.pattern.Evidence.Refs),
 	}, true
+}
+
+// onlyAdvises reports that the values which an analysis has and its trace has not stand in
+// the recommended actions: "retry for up to 30s" says nothing of this trace.
+func onlyAdvises(id identity, a evalforge.Analysis) bool {
+	a.RecommendedActions = nil
+	text, err := json.Marshal(a)
+	if err != nil {
+		return false
+	}
+	_, complete := id.values.generalize(text)
+	return complete
 }
 
 // again makes the pattern of a trace from a kept answer, as if it had just been given. It

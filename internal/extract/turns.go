@@ -29,8 +29,8 @@ type turns struct {
 
 	mu      sync.Mutex
 	halted  error         // why no more calls are made
-	flying  int           // calls with a reservation that is not settled
-	settled chan struct{} // closed when one is
+	flying  int           // calls with a reservation that is not settled, or being tried
+	settled chan struct{} // closed when one is, and when none is left
 }
 
 func newTurns(r *run, l *pace.Limiter) *turns {
@@ -111,7 +111,7 @@ func (g traceGate) enter(ctx context.Context, c Call) (func(CallEnd), error) {
 	}
 	began := g.run.Pipeline.Now()
 	return func(end CallEnd) {
-		turn.Leave(pace.Result{Tokens: end.Prompt, Refused: end.Refused, Wait: end.Wait})
+		turn.Leave(pace.Result{Tokens: end.Prompt, Refused: end.Refused, Wait: min(end.Wait, longestWait)})
 		if end.Known {
 			g.settle(ctx, res, end.Took)
 		} else {
@@ -129,12 +129,19 @@ func (g traceGate) interrupted(ctx context.Context) error {
 	return &Error{Kind: KindOf(cause), Err: fmt.Errorf("waiting for a turn to call the model: %w", cause)}
 }
 
+// longestWait is the longest wait that a run makes because the service asks for it. A quota
+// per minute asks for a minute; whatever asks for more is not there for this run.
+const longestWait = 2 * time.Minute
+
 // judge tells the breaker how a call ended.
 func (g traceGate) judge(began time.Time, end CallEnd) {
 	switch {
 	case end.Exhausted:
 		g.breaker.Trip(end.Failed)
 		g.halt(&halt{reason: "the quota of the model is used up: " + g.run.redacted(end.Failed)})
+	case end.Failed != nil && end.Wait > longestWait:
+		g.breaker.Trip(end.Failed)
+		g.halt(&halt{reason: fmt.Sprintf("the model asks to wait %v: %s", end.Wait, g.run.redacted(end.Failed))})
 	case end.Failed == nil:
 		g.breaker.Answered()
 	case g.breaker.Failed(g.traceID, began, g.run.Pipeline.Now(), end.Failed):
@@ -181,7 +188,9 @@ func (g traceGate) reserve(ctx context.Context, most Amount) (*Reservation, erro
 			return &res, nil
 		}
 		g.mu.Lock()
-		g.flying--
+		if g.flying--; g.flying == 0 {
+			g.wake() // two that were tried at once must not wait for one another
+		}
 		g.mu.Unlock()
 		if others == 0 {
 			return nil, g.halt(&halt{reason: overBudget(over)})

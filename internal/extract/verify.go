@@ -142,18 +142,28 @@ func named(t *trace.Trace, name string) bool {
 	return slices.ContainsFunc(t.Tools, func(t trace.Tool) bool { return is(t.Name) })
 }
 
-// stepName is how analyses name steps; the prompt asks for it.
-var stepName = regexp.MustCompile(`(?i)\bsteps? (\d{1,9})\b`)
+// stepName is how analyses name steps: "step 3", as the prompt asks for it, and what else
+// models write ("step #3", "step-3", "step 3–7", "steps 3, 4 and 7"). After one step, or
+// behind a comma alone, a number may be anything ("at step 3 and 429 was returned").
+var (
+	stepName = regexp.MustCompile(`(?i)\b(?:` +
+		`steps[\s\p{Z}]+\d+(?:,[\s\p{Z}]*\d+)*,?[\s\p{Z}]+(?:and|or|to|through|&)[\s\p{Z}]+\d+` +
+		`|steps?(?:[\s\p{Z}]+(?:number|no\.|index|i))?(?:[\s\p{Z}]*[#=]?[\s\p{Z}]*|-)\d+(?:[-–]\d+)?` +
+		`)\b`)
+	stepNumber = regexp.MustCompile(`\d+`)
+)
 
 // namedSteps reports the steps that the prose names and the trace does not have. Words of
 // the trace itself ("step 12 of the recipe") are no excuse: a trace could plant them.
 func namedSteps(a *evalforge.Analysis, t *trace.Trace) error {
 	var errs []error
 	check := func(field, text string) {
-		for _, m := range stepName.FindAllStringSubmatch(text, -1) {
-			n, err := strconv.Atoi(m[1])
-			if err != nil || position(t, n) < 0 {
-				errs = append(errs, fmt.Errorf("%s names step %s, which does not exist; name steps by their index i, and nothing else \"step\" with a number", field, m[1]))
+		for _, m := range stepName.FindAllString(text, -1) {
+			for _, digits := range stepNumber.FindAllString(m, -1) {
+				n, err := strconv.Atoi(digits)
+				if err != nil || position(t, n) < 0 {
+					errs = append(errs, fmt.Errorf("%s names step %.9s, which does not exist; name steps by their index i, and nothing else \"step\" with a number", field, digits))
+				}
 			}
 		}
 	}
@@ -161,6 +171,10 @@ func namedSteps(a *evalforge.Analysis, t *trace.Trace) error {
 	check("summary", a.Summary)
 	check("root_cause_hypothesis", a.RootCauseHypothesis)
 	check("confidence_rationale", a.ConfidenceRationale)
+	check("reproduction_context.input_pattern", a.ReproductionContext.InputPattern)
+	if s := a.ReproductionContext.RequiredState; s != nil {
+		check("reproduction_context.required_state", *s)
+	}
 	for i, text := range a.Evidence.Signals {
 		check(fmt.Sprintf("evidence.signals[%d]", i), text)
 	}

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 func TestQuotesAreFound(t *testing.T) {
@@ -104,4 +107,43 @@ func TestPlacesOfQuotes(t *testing.T) {
 			t.Fatalf("at offset %d stands %.40q, want %q", p.offset, rest, quote)
 		}
 	})
+}
+
+// Whatever way a step is named in which the trace has none, the analysis is refused; a
+// number that names no step is no reason.
+func TestStepsThatDoNotExist(t *testing.T) {
+	tr := &trace.Trace{Steps: []trace.Step{{Index: 0}, {Index: 3}, {Index: 4}}}
+	for text, want := range map[string]string{
+		"It broke at step 99.":                  "99",
+		"It broke at Step #99.":                 "99",
+		"It broke at step  99.":                 "99",
+		"It broke at step\u00a099.":             "99",
+		"It broke at step-99.":                  "99",
+		"It broke at step index 99 (i=99).":     "99",
+		"It broke at steps 0 and 99.":           "99",
+		"It broke at steps 0, 3 and 99.":        "99",
+		"It broke at steps 3–99.":               "99",
+		"It broke at step 12345678901234567890": "123456789",
+		"It broke at step 3, 429 was returned.": "",
+		"It broke at step 3 and 12 retries.":    "",
+		"It broke at steps 3 and 4, 429 times.": "",
+		"It broke at step 3; 5 retries.":        "",
+		"The next step: 12 retries.":            "",
+		"In one step. 12 retries.":              "",
+		"A two-step 2FA.":                       "",
+		"It broke at step 3 - 12 errors.":       "",
+		"It broke at steps 3-4 and 12 retries":  "",
+		"Missteps 99":                           "",
+	} {
+		for field, a := range map[string]evalforge.Analysis{
+			"summary":        {Summary: text},
+			"input_pattern":  {ReproductionContext: evalforge.ReproductionContext{InputPattern: text}},
+			"required_state": {ReproductionContext: evalforge.ReproductionContext{RequiredState: &text}},
+		} {
+			err := namedSteps(&a, tr)
+			if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), field+" names step "+want+",") {
+				t.Errorf("%s %q: %v, want step %q refused", field, text, err, want)
+			}
+		}
+	}
 }

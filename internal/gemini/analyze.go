@@ -177,7 +177,7 @@ func (c *call) count(u *genai.GenerateContentResponseUsageMetadata) {
 	if u == nil {
 		return
 	}
-	c.counted = true
+	c.counted = u.PromptTokenCount > 0 // no prompt is empty: a zero is one that was left out
 	pos := func(n int32) int64 { return max(0, int64(n)) }
 	t := evalforge.Tokens{
 		Prompt: pos(u.PromptTokenCount),

@@ -245,3 +245,48 @@ func TestSpendNeverExceedsTheBudget(t *testing.T) {
 	})
 	t.Logf("$%.2f in %d calls charged of budgets of $%.2f; %d runs ended for a budget", spentMost, calls, capMost, ended.Load())
 }
+
+// answering answers well, with this usage and model version.
+func answering(usage map[string]any, version string) geminitest.Reply {
+	return func(w http.ResponseWriter, r *geminitest.Request) {
+		geminitest.JSON(http.StatusOK, map[string]any{
+			"candidates": []any{map[string]any{"finishReason": "STOP", "content": map[string]any{"role": "model",
+				"parts": []any{map[string]any{"text": geminitest.Encode(geminitest.Plausible(r))}}}}},
+			"usageMetadata": usage, "modelVersion": version,
+		})(w, r)
+	}
+}
+
+// An answer whose usage leaves out the prompt does not say what it took.
+func TestUsageWithoutPromptIsTheWorstCase(t *testing.T) {
+	for _, usage := range []map[string]any{nil, {}, {"totalTokenCount": 5000}, {"candidatesTokenCount": 5}} {
+		r := newReuseRig(t, answering(usage, gemini.DefaultModel))
+		r.engine.Options.Budgets.Run.NanoUSD = 300_000_000
+		r.put(storm("one", 1, 429))
+		run := r.run(extract.RunRequest{})
+		spend, err := r.store.Spend(t.Context(), extract.RunWindow(run.RunID))
+		if err != nil || run.StoredCount != 1 || spend.Counted.NanoUSD < 20_000_000 || spend.Counted.Tokens < 10_000 {
+			t.Errorf("usage %v: counted %s, %v; want the worst case", usage, spend.Counted, err)
+		}
+	}
+}
+
+// Once a dearer model was found to answer in the place of the one that is asked, its price
+// is what is reserved.
+func TestReservesThePriceOfTheModelThatAnswers(t *testing.T) {
+	b := new(bill)
+	reply := answering(map[string]any{"promptTokenCount": 12_000, "candidatesTokenCount": 8192}, "gemini-3.1-pro")
+	r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+		b.charge("gemini-3.1-pro", 12_000, 8192)
+		reply(w, q)
+	})
+	r.engine.Options.Concurrency = 1
+	r.engine.Options.Budgets.Run.NanoUSD = 300_000_000
+	for i := range 6 {
+		r.put(storm(fmt.Sprintf("t%d", i), i, 400+i))
+	}
+	r.run(extract.RunRequest{})
+	if took, calls := b.total(); calls != 2 || took.Over(r.engine.Options.Budgets.Run) {
+		t.Errorf("%d calls were charged %s, want two, which fit into the budget", calls, took)
+	}
+}

@@ -40,15 +40,21 @@ func (a *Analyzer) promptTokens(message string) int64 {
 
 // next returns the request that is about to be made, with its worst case: every byte of
 // the prompt a token, the answer as long as it may be, and the price that of the dearest
-// model that could answer in the place of the one that is asked, at the standard tier.
+// model that could answer in the place of the one that is asked, or did, at the standard tier.
 func (c *call) next() extract.Call {
 	a := c.a
 	prompt := a.promptTokens(c.message)
 	output := int64(a.outputCap(familyOf(c.model), c.wider))
-	var most float64
+	price, _ := a.price(c.model) // another call may have retired it just now
+	most := price.Cost(prompt, 0, output)
 	for _, m := range a.lineup.all() {
 		price, _ := a.price(m)
 		most = max(most, price.Cost(prompt, 0, output))
+	}
+	for _, m := range a.lineup.others() {
+		if price, known := a.price(m); known { // else it is billed as the one that was asked
+			most = max(most, price.Cost(prompt, 0, output))
+		}
 	}
 	return extract.Call{Model: c.model, Prompt: prompt,
 		Most: extract.Amount{NanoUSD: extract.NanoUSD(most), Tokens: prompt + output}}

@@ -1,7 +1,9 @@
 package gemini_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -163,5 +165,34 @@ func good() evalforge.Analysis {
 		RecommendedActions:  []string{"Retry with backoff."},
 		ReproductionContext: evalforge.ReproductionContext{InputPattern: "any lookup", ToolsInvolved: []string{}},
 		Severity:            evalforge.High, Confidence: 0.9, ConfidenceRationale: "The error is explicit.",
+	}
+}
+
+// A service that asks to wait for hours ends the run at once, and takes no trace with it.
+func TestLongWaitEndsTheRun(t *testing.T) {
+	for name, reply := range map[string]geminitest.Reply{
+		"429": geminitest.RateLimited(0, "36000"),
+		"503": func(w http.ResponseWriter, q *geminitest.Request) {
+			w.Header().Set("Retry-After", "36000")
+			geminitest.Status(http.StatusServiceUnavailable, "UNAVAILABLE", "scripted")(w, q)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			r := newReuseRig(t, reply)
+			r.engine.Options.Concurrency = 1
+			for i := range 4 {
+				r.put(storm(fmt.Sprintf("t%d", i), i, 400+i))
+			}
+			run, err := r.engine.Run(ctx, extract.RunRequest{})
+			if err != nil || !strings.Contains(run.ThrottleReason, "asks to wait 10h0m0s") {
+				t.Errorf("ended because %q, %v", run.ThrottleReason, err)
+			}
+			b, err := r.store.Backlog(t.Context(), time.Now())
+			if err != nil || b.Pending != 4 || len(r.srv.Requests()) != 1 {
+				t.Errorf("%d calls, backlog %+v, %v; want one, and all traces waiting", len(r.srv.Requests()), b, err)
+			}
+		})
 	}
 }

@@ -125,14 +125,14 @@ func modelGone(api genai.APIError, code int) bool {
 	if !strings.Contains(msg, "model") {
 		return false
 	}
-	if code == http.StatusNotFound {
+	if code == http.StatusNotFound || code == http.StatusGone {
 		return true
 	}
-	if code != http.StatusBadRequest && code != http.StatusForbidden && code != http.StatusGone {
+	if code != http.StatusBadRequest && code != http.StatusForbidden {
 		return false
 	}
 	for _, s := range []string{
-		"no longer available", "not available to new", "has been retired", "is retired", "been shut down", "discontinued",
+		"no longer available", "not available to new", "has been retired", "is retired", "was retired", "been shut down", "discontinued",
 		"disallowed gen ai model", "vertexai.allowedmodels", // an organization's policy blocks it
 		"not available in", "not supported in region", "not supported in location", "not supported in the location",
 	} {

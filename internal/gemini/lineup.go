@@ -11,6 +11,7 @@ type lineup struct {
 	mu     sync.Mutex
 	models []string        // never empty; the first is in use
 	routed map[string]bool // models whose requests another one answered, as was said
+	other  []string        // those that answered
 }
 
 // newLineup returns the models in the order in which they are asked, each once.
@@ -60,5 +61,15 @@ func (l *lineup) reroute(asked, answered string) bool {
 	key := asked + " " + answered
 	news := !l.routed[key]
 	l.routed[key] = true
+	if news && !slices.Contains(l.other, answered) {
+		l.other = append(l.other, answered)
+	}
 	return news
+}
+
+// others returns the models that answered in the place of the one that was asked.
+func (l *lineup) others() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.other)
 }

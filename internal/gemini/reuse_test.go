@@ -305,3 +305,26 @@ func TestDryRunEstimatesDistinctInputs(t *testing.T) {
 	}
 	r.wantCalls(1)
 }
+
+// Advice with numbers of its own is the same for every copy.
+func TestAdviceWithNumbersIsForEveryCopy(t *testing.T) {
+	r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+		a := geminitest.Plausible(q)
+		a.RecommendedActions = []string{"Retry with exponential backoff of up to 30s, 5000 times at most."}
+		geminitest.Analysis(a)(w, q)
+	})
+	const n = 20
+	for i := range n {
+		r.put(storm(fmt.Sprintf("copy-%03d", i), i, 429))
+	}
+	if run := r.run(extract.RunRequest{}); run.StoredCount != n {
+		t.Errorf("%d stored, want %d", run.StoredCount, n)
+	}
+	r.wantCalls(1)
+	for i := range n {
+		p, err := r.store.Pattern(t.Context(), fmt.Sprintf("copy-%03d", i))
+		if err != nil || len(p.RecommendedActions) != 1 || !strings.Contains(p.RecommendedActions[0], "up to 30s, 5000 times") {
+			t.Errorf("copy %d: %v, actions %q", i, err, p.RecommendedActions)
+		}
+	}
+}

@@ -183,6 +183,8 @@ func TestWhatMeansGone(t *testing.T) {
 		{400, "FAILED_PRECONDITION", "Model gemini-x is not supported in region us-west9.", true},
 		{403, "PERMISSION_DENIED", "This model is no longer available to new users.", true},
 		{410, "GONE", "The model gemini-x has been retired.", true},
+		{410, "GONE", "Model gemini-x is not there any more.", true},
+		{400, "FAILED_PRECONDITION", "The model gemini-x was retired on 2026-10-20.", true},
 		{403, "PERMISSION_DENIED", "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p/models/m' (or it may not exist).", false},
 		{400, "FAILED_PRECONDITION", "User location is not supported for the API use.", false},
 		{400, "INVALID_ARGUMENT", "Thinking level is not supported by this model.", false},
