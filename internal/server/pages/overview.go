@@ -46,7 +46,7 @@ type groupRow struct {
 // A change is what the last run found that the one before had not.
 type change struct {
 	Last, Before runRow
-	New          []patternRow // of failures that were never seen before
+	New          []patternRow // of failures that the run before did not have; what matters most first
 	NewCount     int
 	Cut          bool // the last run has more patterns than were looked at
 	Types        []typeChange
@@ -231,6 +231,7 @@ func (p *Pages) change(ctx context.Context, last, before runRow) (*change, error
 		return counts[t]
 	}
 	known := map[string]bool{}
+	var fresh []evalforge.Pattern
 	for _, run := range []runRow{before, last} {
 		q := extract.PatternQuery{PageQuery: extract.PageQuery{Limit: comparedPatterns}, RunID: run.RunID}
 		list, next, err := p.o.Store.Patterns(ctx, q)
@@ -248,15 +249,15 @@ func (p *Pages) change(ctx context.Context, last, before runRow) (*change, error
 				continue
 			}
 			known[pat.Fingerprint] = true
-			if c.NewCount++; len(c.New) < shownNew {
-				row, err := p.row(pat)
-				if err != nil {
-					return nil, err
-				}
-				c.New = append(c.New, row)
-			}
+			fresh = append(fresh, pat)
 		}
 		c.Cut = c.Cut || next != ""
+	}
+	c.NewCount = len(fresh)
+	slices.SortStableFunc(fresh, byWeight)
+	var err error
+	if c.New, err = p.rows(fresh[:min(shownNew, len(fresh))]); err != nil {
+		return nil, err
 	}
 	for _, t := range evalforge.FailureTypes() {
 		if n := counts[t]; n != nil && n.Now != n.Before {
@@ -264,4 +265,15 @@ func (p *Pages) change(ctx context.Context, last, before runRow) (*change, error
 		}
 	}
 	return c, nil
+}
+
+// byWeight orders patterns by what matters: those that claim a failure first, then by severity.
+func byWeight(a, b evalforge.Pattern) int {
+	unsure := func(p evalforge.Pattern) int {
+		if p.Confidence < sure {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(unsure(a)-unsure(b), slices.Index(evalforge.Severities(), b.Severity)-slices.Index(evalforge.Severities(), a.Severity))
 }
