@@ -184,7 +184,7 @@ func (c *call) serverOptions(b *backend, guard server.Auth) server.Options {
 // pages returns the routes of the pages.
 func (c *call) pages(b *backend) ([]route.Route, error) {
 	p, err := pages.New(pages.Options{
-		Store: b.store, View: b.pipeline.View, Clean: clean.New(b.redactor), Live: b.runner, Sources: c.cfg.service.sources,
+		Store: b.store, View: b.pipeline.View, Clean: clean.New(b.redactor), Live: b.runner, Sources: c.cfg.service.sources, Budget: c.cfg.engine.Budgets.Day,
 		Now: c.Now, Log: c.log, Version: thisVersion().Version,
 	})
 	if err != nil {

@@ -42,6 +42,12 @@ func BenchmarkPages(b *testing.B) {
 	if _, err := engine.Run(b.Context(), extract.RunRequest{}); err != nil {
 		b.Fatal(err)
 	}
+	for _, tr := range samples(b, red) { // these wait
+		tr.TraceID += "-waiting"
+		if _, err := db.PutTrace(b.Context(), tr); err != nil {
+			b.Fatal(err)
+		}
+	}
 	multiply(b, file, 100_000)
 	p, err := pages.New(pages.Options{Store: db, View: pipeline.View, Clean: clean.New(red), Live: runner.New(engine, runner.Options{}), Now: pipeline.Now})
 	if err != nil {
@@ -61,7 +67,7 @@ func BenchmarkPages(b *testing.B) {
 	}
 	for name, path := range map[string]string{
 		"list": "/patterns", "list of words": "/patterns?q=unreachable", "list of rare": "/patterns?severity=high&service=nobody&confidence=0.5",
-		"list by confidence": "/patterns?sort=confidence&type=toxicity", "one": "/patterns/" + one, "overview": "/",
+		"list by confidence": "/patterns?sort=confidence&type=toxicity", "one": "/patterns/" + one, "overview": "/", "waiting": "/waiting",
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -49,7 +49,7 @@ func TestChromium(t *testing.T) {
 // every is all pages of a world, and states of them.
 func every(w *world) []string {
 	return []string{"/", "/patterns", "/patterns?severity=high&q=tool&evidence=verified&since=2026-03-01", "/patterns?service=nobody", w.recurring(),
-		w.patternOf("alternating tool calls repeated without progress"), "/runs", w.lastRun(), w.lastRun() + "?outcome=validation_failed", "/quarantine", "/patterns/unknown", "/patterns?type=odd"}
+		w.patternOf("alternating tool calls repeated without progress"), "/runs", w.lastRun(), w.lastRun() + "?outcome=validation_failed", "/quarantine", "/waiting", "/patterns/unknown", "/patterns?type=odd"}
 }
 
 func everyPage(t *testing.T, browser context.Context, w *world) {
@@ -406,7 +406,7 @@ func emptyStore(t *testing.T, browser context.Context, _ *world) {
 	axe := loadAxe(t)
 	b := newTab(t, browser, w.url, look{width: 400, theme: "dark"})
 	defer b.close()
-	for path, want := range map[string]string{"/": "evalforge import", "/patterns": "evalforge import", "/runs": "evalforge run", "/quarantine": "Nothing is quarantined"} {
+	for path, want := range map[string]string{"/": "evalforge import", "/patterns": "evalforge import", "/runs": "evalforge run", "/quarantine": "Nothing is quarantined", "/waiting": "Nothing is due"} {
 		b.open(path)
 		if got := b.text("main"); !strings.Contains(got, want) {
 			t.Errorf("%s of an empty store does not say %q but %q", path, want, got)

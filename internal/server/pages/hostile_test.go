@@ -43,10 +43,11 @@ func hostileTrace(t *testing.T, browser context.Context, _ *world) {
 		t.Fatal(err)
 	}
 	w.replace(stored)
+	w.put(evalforge.RawTrace{TraceID: "waiting-" + id, ServiceName: hostile, Payload: json.RawMessage(`{"input":"x"}`), FetchedAt: evalforge.At(today)})
 
 	b := newTab(t, browser, w.url, look{width: 1600, theme: "light"})
 	defer b.close()
-	pages := map[string]string{"/": ".groups", "/patterns": ".list", "/runs": ".list", w.lastRun(): ".waterfall", "/quarantine": ".stuck"}
+	pages := map[string]string{"/": ".groups", "/patterns": ".list", "/runs": ".list", w.lastRun(): ".waterfall", "/quarantine": ".stuck", "/waiting": ".list"}
 	for path, part := range pages {
 		b.open(path)
 		if b.text(part) == "" {

@@ -28,6 +28,10 @@ type overviewPage struct {
 	Charts   []chart
 	Change   *change
 	Live     livePart
+	Spent    *spent // nil without a daily budget
+
+	// compared are the newest runs that stored patterns: the last one and the one before.
+	compared []runRow
 }
 
 // A groupRow is one kind of failure that recurs.
@@ -36,13 +40,13 @@ type groupRow struct {
 	Link  string // the newest pattern
 	All   string // the patterns that are counted
 	Share int    // of the most frequent one, in percent
-	New   bool   // first seen in the last run
+	New   bool   // first seen in the last run that stored patterns, and there was one before
 }
 
 // A change is what the last run found that the one before had not.
 type change struct {
 	Last, Before runRow
-	New          []patternRow // of failures that were never seen before
+	New          []patternRow // of failures that the run before did not have; what matters most first
 	NewCount     int
 	Cut          bool // the last run has more patterns than were looked at
 	Types        []typeChange
@@ -64,6 +68,8 @@ const (
 	// comparedPatterns bounds how many patterns of a run are looked at to say what is new.
 	comparedPatterns = 200
 	shownNew         = 5
+	// comparedRuns is how many older runs are looked at for two that stored patterns.
+	comparedRuns = 50
 )
 
 func (p *Pages) overview(r *http.Request) (view, error) {
@@ -74,29 +80,74 @@ func (p *Pages) overview(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	b := page.Backlog
-	page.Ready = b.Pending - b.Leased - b.BackingOff - b.Quarantined
+	page.Ready = ready(b)
 	if !b.OldestDue.IsZero() && b.Pending > b.Quarantined {
 		page.Waiting = now.Sub(b.OldestDue.Time)
 	}
-	runs, _, err := p.o.Store.Runs(ctx, extract.PageQuery{Limit: overviewRuns})
-	if err != nil {
+	if err := p.lastRuns(ctx, &page); err != nil {
 		return view{}, err
 	}
-	for _, run := range runs {
-		page.Runs = append(page.Runs, newRunRow(p.cleanRun(run)))
-	}
-	if len(page.Runs) > 0 {
-		page.Last = &page.Runs[0]
+	if page.Spent, err = p.spent(ctx, now); err != nil {
+		return view{}, err
 	}
 	if err := p.insights(ctx, now, &page); err != nil {
 		return view{}, err
 	}
-	if len(runs) > 1 {
-		if page.Change, err = p.change(ctx, page.Runs[0], page.Runs[1]); err != nil {
+	if len(page.compared) == 2 {
+		if page.Change, err = p.change(ctx, page.compared[0], page.compared[1]); err != nil {
 			return view{}, err
 		}
 	}
 	return view{template: "overview", title: "Overview", page: page}, nil
+}
+
+// lastRuns adds the last runs, and those to compare. A run that found nothing due says nothing about
+// what fails, and where runs are frequent most are such; so some more are looked at when needed.
+func (p *Pages) lastRuns(ctx context.Context, page *overviewPage) error {
+	q := extract.PageQuery{Limit: overviewRuns}
+	for len(page.compared) < 2 {
+		runs, next, err := p.o.Store.Runs(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, run := range runs {
+			row := newRunRow(p.cleanRun(run))
+			if q.After == "" {
+				page.Runs = append(page.Runs, row)
+			}
+			if run.StoredCount > 0 && len(page.compared) < 2 {
+				page.compared = append(page.compared, row)
+			}
+		}
+		if next == "" || q.After != "" {
+			break
+		}
+		q = extract.PageQuery{Limit: comparedRuns, After: next}
+	}
+	if len(page.Runs) > 0 {
+		page.Last = &page.Runs[0]
+	}
+	return nil
+}
+
+// spent is what calls of models cost today, against the budget of the day.
+type spent struct {
+	Today, Budget, Reserved extract.Amount
+	Full                    bool // most of it is gone
+}
+
+func (p *Pages) spent(ctx context.Context, now time.Time) (*spent, error) {
+	limit := p.o.Budget
+	if limit == (extract.Amount{}) {
+		return nil, nil
+	}
+	s, err := p.o.Store.Spend(ctx, extract.DayWindow(now))
+	if err != nil {
+		return nil, err
+	}
+	// Over nine tenths: what is counted, and a ninth of it.
+	most := extract.Amount{NanoUSD: s.Counted.NanoUSD + s.Counted.NanoUSD/9, Tokens: s.Counted.Tokens + s.Counted.Tokens/9}
+	return &spent{Today: s.Counted, Budget: limit, Reserved: s.Open, Full: most.Over(limit)}, nil
 }
 
 // insights adds what recurs, and the charts, of the last thirty days.
@@ -115,7 +166,7 @@ func (p *Pages) insights(ctx context.Context, now time.Time, page *overviewPage)
 	for _, g := range groups.List {
 		row := groupRow{Group: g, Link: patternPath(g.TraceID), All: filter{Fingerprint: g.Fingerprint, Since: page.Since}.path()}
 		row.Title, row.TriggerCondition = p.o.Clean.Text(row.Title), p.o.Clean.Text(row.TriggerCondition)
-		row.New = page.Last != nil && !g.FirstSeen.Before(page.Last.StartedAt.Time)
+		row.New = len(page.compared) == 2 && !g.FirstSeen.Before(page.compared[0].StartedAt.Time)
 		visibleAll(&row.Group)
 		if g.Confidence < sure {
 			page.Unsure = append(page.Unsure, row)
@@ -180,6 +231,7 @@ func (p *Pages) change(ctx context.Context, last, before runRow) (*change, error
 		return counts[t]
 	}
 	known := map[string]bool{}
+	var fresh []evalforge.Pattern
 	for _, run := range []runRow{before, last} {
 		q := extract.PatternQuery{PageQuery: extract.PageQuery{Limit: comparedPatterns}, RunID: run.RunID}
 		list, next, err := p.o.Store.Patterns(ctx, q)
@@ -197,15 +249,15 @@ func (p *Pages) change(ctx context.Context, last, before runRow) (*change, error
 				continue
 			}
 			known[pat.Fingerprint] = true
-			if c.NewCount++; len(c.New) < shownNew {
-				row, err := p.row(pat)
-				if err != nil {
-					return nil, err
-				}
-				c.New = append(c.New, row)
-			}
+			fresh = append(fresh, pat)
 		}
 		c.Cut = c.Cut || next != ""
+	}
+	c.NewCount = len(fresh)
+	slices.SortStableFunc(fresh, byWeight)
+	var err error
+	if c.New, err = p.rows(fresh[:min(shownNew, len(fresh))]); err != nil {
+		return nil, err
 	}
 	for _, t := range evalforge.FailureTypes() {
 		if n := counts[t]; n != nil && n.Now != n.Before {
@@ -213,4 +265,15 @@ func (p *Pages) change(ctx context.Context, last, before runRow) (*change, error
 		}
 	}
 	return c, nil
+}
+
+// byWeight orders patterns by what matters: those that claim a failure first, then by severity.
+func byWeight(a, b evalforge.Pattern) int {
+	unsure := func(p evalforge.Pattern) int {
+		if p.Confidence < sure {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(unsure(a)-unsure(b), slices.Index(evalforge.Severities(), b.Severity)-slices.Index(evalforge.Severities(), a.Severity))
 }

@@ -38,6 +38,9 @@ type Live interface {
 // A Store is what pages read, and retry in.
 type Store interface {
 	extract.Archive
+	extract.Ledger
+	// Peek is [extract.Queue]'s: what the next run takes.
+	Peek(ctx context.Context, req extract.ClaimRequest) ([]extract.Claim, error)
 	History(ctx context.Context, traceID string, limit int) ([]evalforge.Pattern, error)
 }
 
@@ -51,6 +54,8 @@ type Options struct {
 	Live  Live
 	// Sources link patterns to the traces in the systems they come from.
 	Sources Sources
+	// Budget is what may be spent in a day (UTC); a zero in it is no limit.
+	Budget  extract.Amount
 	Now     func() time.Time // nil: the clock
 	Log     *slog.Logger     // nil: none
 	Version string           // shown at the foot
@@ -107,6 +112,7 @@ func (p *Pages) Routes() []route.Route {
 		stream("/export/{file}", p.export),
 		get("/runs", p.page(p.runs)),
 		get("/runs/{id}", p.page(p.run)),
+		get("/waiting", p.page(p.waiting)),
 		get("/quarantine", p.page(p.quarantine)),
 		{Method: http.MethodPost, Path: "/quarantine/retry", Role: route.Operator, MaxBody: maxForm, Handler: http.HandlerFunc(p.retry)},
 		stream("/live", p.live),

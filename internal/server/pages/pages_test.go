@@ -52,7 +52,7 @@ func TestPagesAnswer(t *testing.T) {
 	w.live()
 	for path, want := range map[string]int{
 		"/": 200, "/patterns": 200, "/patterns?q=tool&sort=confidence": 200, w.recurring(): 200, w.recurring() + "/ticket": 200, "/runs": 200, w.lastRun(): 200,
-		w.lastRun() + "?outcome=odd": 200, "/quarantine": 200, "/export/patterns.jsonl": 200, "/export/patterns.csv": 200,
+		w.lastRun() + "?outcome=odd": 200, "/quarantine": 200, "/waiting": 200, "/export/patterns.jsonl": 200, "/export/patterns.csv": 200,
 		"/patterns?type=odd": 400, "/patterns?after=odd": 400, "/runs?after=odd": 400, "/quarantine?after=odd": 400, "/export/patterns.csv?confidence=odd": 400,
 		"/patterns/unknown": 404, "/patterns/unknown/ticket": 404, "/runs/unknown": 404, "/export/other": 404, "/assets/other.js": 404,
 	} {
@@ -74,7 +74,7 @@ func TestPagesAnswer(t *testing.T) {
 func TestUnchangedPagesAreNotSent(t *testing.T) {
 	w := newWorld(t, nil)
 	w.live()
-	for _, path := range []string{"/patterns", w.recurring(), "/runs", "/quarantine", w.recurring() + "/ticket"} {
+	for _, path := range []string{"/patterns", w.recurring(), "/runs", "/quarantine", "/waiting", w.recurring() + "/ticket"} {
 		for _, encoding := range []string{"gzip", "identity"} {
 			res, body := w.get(path, "Accept-Encoding", encoding)
 			tag := res.Header.Get("Etag")

@@ -17,7 +17,7 @@ type quarantinePage struct {
 	Failed bool   // it did nothing
 }
 
-// A stuckRow is one quarantined trace.
+// A stuckRow is one trace that a run took and did not finish.
 type stuckRow struct {
 	extract.State
 	ID     string // raw, for the form
@@ -43,8 +43,7 @@ func (p *Pages) quarantine(r *http.Request) (view, error) {
 		page.Notice, page.Failed = fmt.Sprintf("Trace %s was not retried: it is gone, already processed, or due anyway.", visible(p.o.Clean.Text(cut(v.Get("not"), maxNameRunes)))), true
 	}
 	for _, s := range list {
-		row := stuckRow{State: s, ID: s.TraceID}
-		row.LastError = p.o.Clean.Text(s.LastError)
+		row := p.stuckRow(s)
 		errs, _, err := p.o.Store.Errors(r.Context(), extract.ErrorQuery{PageQuery: extract.PageQuery{Limit: 1}, TraceID: s.TraceID})
 		if err != nil {
 			return view{}, err
@@ -52,10 +51,6 @@ func (p *Pages) quarantine(r *http.Request) (view, error) {
 		if len(errs) > 0 {
 			row.Answer = p.o.Clean.Error(errs[0]).ModelResponseExcerpt
 		}
-		if s.ExtractedDigest != "" {
-			row.Pattern = patternPath(s.TraceID)
-		}
-		visibleAll(&row.State)
 		row.Answer = visible(row.Answer)
 		page.Rows = append(page.Rows, row)
 	}
@@ -66,6 +61,18 @@ func (p *Pages) quarantine(r *http.Request) (view, error) {
 		page.First = "/quarantine"
 	}
 	return view{template: "quarantine", title: "Quarantine", page: page}, nil
+}
+
+// stuckRow redacts a state and makes it visible.
+func (p *Pages) stuckRow(s extract.State) stuckRow {
+	row := stuckRow{State: s, ID: s.TraceID}
+	row.LastError = p.o.Clean.Text(s.LastError)
+	if s.ExtractedDigest != "" {
+		row.Pattern = patternPath(s.TraceID)
+	}
+	visibleAll(&row.State)
+	row.RunID = s.RunID // for addresses
+	return row
 }
 
 // retry makes a quarantined trace due again. That the form is ours and the caller an operator was

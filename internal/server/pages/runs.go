@@ -207,5 +207,9 @@ func (page *runPage) row(o evalforge.TraceOutcome) outcomeRow {
 		row.Bars = append(row.Bars, waterBar{page.Stages[i].Class, page.Stages[i].Name, d, x, max(2, min(int(1000*d/page.Whole), 1000-x))})
 		at += d
 	}
+	if len(row.Bars) == 0 { // no stage took a whole millisecond
+		x := min(int(1000*at/page.Whole), 998)
+		row.Bars = append(row.Bars, waterBar{"w-short", "all stages", row.Took, x, max(2, min(int(1000*row.Took/page.Whole), 1000-x))})
+	}
 	return row
 }

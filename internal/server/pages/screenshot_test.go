@@ -19,7 +19,7 @@ var screenshots = flag.String("screenshots", "", "write screenshots of every pag
 // shots are the pages that are shown in docs/pages.md.
 func shots(w *world) map[string]string {
 	return map[string]string{
-		"overview": "/", "patterns": "/patterns?severity=high", "pattern": w.patternOf("alternating tool calls repeated without progress"), "runs": "/runs", "run": w.lastRun(), "quarantine": "/quarantine",
+		"overview": "/", "patterns": "/patterns?severity=high", "pattern": w.patternOf("alternating tool calls repeated without progress"), "runs": "/runs", "run": w.lastRun(), "quarantine": "/quarantine", "waiting": "/waiting",
 	}
 }
 

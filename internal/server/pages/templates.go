@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"reflect"
 	"strings"
 	"time"
 
@@ -61,7 +62,7 @@ func funcs(a assets) template.FuncMap {
 		"usd":     usd,
 		"took":    took,
 		"bytes":   byteSize,
-		"count":   thousands,
+		"count":   func(n any) string { return thousands(int(reflect.ValueOf(n).Int())) }, // any integer
 		"visible": visible,
 		"segment": url.PathEscape,
 		"types":   evalforge.FailureTypes,

@@ -22,6 +22,7 @@ func TestTemplatesFitTheirStructs(t *testing.T) {
 	structs := map[string]func() any{
 		"overview": func() any { return new(overviewPage) }, "patterns": func() any { return new(patternsPage) }, "pattern": func() any { return new(patternPage) },
 		"runs": func() any { return new(runsPage) }, "run": func() any { return new(runPage) }, "quarantine": func() any { return new(quarantinePage) },
+		"waiting": func() any { return new(waitingPage) },
 		"problem": func() any { return new(problemPage) },
 	}
 	for name, tmpl := range all {

@@ -40,7 +40,7 @@ function draw(figure) {
     width: plot.clientWidth, height: 220, legend: { show: false }, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), "Etc/UTC"),
     cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { range: (u, min, max) => [min - 43200, max + 43200] }, y: { range: (u, min, max) => [0, Math.max(1, max) * 1.05] } },
-    axes: [{ ...axis, grid: { show: false }, values: (u, at) => at.map((ts) => new Date(ts * 1e3).toLocaleDateString(undefined, { day: "numeric", month: "short", timeZone: "UTC" })), incrs: [86400, 7 * 86400], space: 60 },
+    axes: [{ ...axis, grid: { show: false }, values: (u, at) => at.map((ts) => new Date(ts * 1e3).toLocaleDateString(undefined, { day: "numeric", month: "short", timeZone: "UTC" })), incrs: [86400, 7 * 86400, 14 * 86400], space: 60, size: 30 },
       { ...axis, label: "patterns", labelSize: 18, labelFont: axis.font, size: 46, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 1e5, 1e6] }],
     series: [{}, ...series],
     hooks: { setCursor: [(u) => { readout.textContent = u.cursor.idx == null ? "Point at a day for its numbers; click for its patterns." : describe(u.cursor.idx); }] },
