@@ -204,7 +204,8 @@ func (j *joiner) execution(i int, s *Step) {
 }
 
 // match returns the invocation that asked for io and has no execution yet, or -1: by id,
-// else by name and arguments, else, for a call whose arguments are unknown, by name.
+// else by name and arguments, else by name, for a call whose arguments are unknown or
+// written otherwise than the model did: as a Python object, or one alone.
 func (j *joiner) match(io *ToolIO) int {
 	if io.CallID != "" {
 		for _, n := range j.open(j.byID[io.CallID]) {
@@ -221,7 +222,7 @@ func (j *joiner) match(io *ToolIO) int {
 		if j.out[n].Args == io.Args {
 			return n
 		}
-		if byName < 0 && (io.Args == "" || j.out[n].Args == "") {
+		if byName < 0 && (io.Args == "" || j.out[n].Args == "" || io.CallID == "" && !strings.HasPrefix(io.Args, `{"`) && j.out[n].ArgsErr == "") {
 			byName = n
 		}
 	}
