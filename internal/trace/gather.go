@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // maxHeld is what is gathered in memory, in bytes, unless [SplitOptions] say otherwise;
@@ -314,9 +315,19 @@ func (s *splitter) gatherOTLP(m map[string]any, line int, warnings []string) {
 		resources, _ := listUnder(m, signal.resources...)
 		for _, r := range resources {
 			r := object(r)
+			bad := 0
+			eachItem([]any{r}, signal, func(item any) {
+				if object(item) == nil {
+					bad++
+				}
+			})
+			notes := warnings
+			if bad > 0 {
+				notes = append(slices.Clip(warnings), fmt.Sprintf("%d items of %s are no objects and were skipped", bad, signal.resources[0]))
+			}
 			for _, id := range tracesIn(r, signal) {
 				parts++
-				s.part(piece{key: "otlp " + id, list: signal.resources[0], line: line, element: []byte(canonical(restrict(r, signal, id))), warnings: warnings})
+				s.part(piece{key: "otlp " + id, list: signal.resources[0], line: line, element: []byte(canonical(restrict(r, signal, id))), warnings: notes})
 			}
 		}
 	}

@@ -101,6 +101,9 @@ func parseResponse(v map[string]any) []Message {
 			return out
 		}
 	}
+	if m := object(object(v["output"])["message"]); m["role"] != nil { // Bedrock's Converse API
+		return parseMessage(m, "assistant")
+	}
 	return nil
 }
 
@@ -436,7 +439,7 @@ func finishReason(v any) string {
 			}
 		}
 	case map[string]any:
-		if s := firstText(v, "finish_reason", "finishReason", "stop_reason"); s != "" {
+		if s := firstText(v, "finish_reason", "finishReason", "stop_reason", "stopReason"); s != "" {
 			return s
 		}
 		for _, k := range [...]string{"choices", "candidates"} {
