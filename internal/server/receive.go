@@ -9,19 +9,15 @@ import (
 	"github.com/evalforge/evalforge/internal/ingest"
 	"github.com/evalforge/evalforge/internal/server/otlp"
 	"github.com/evalforge/evalforge/internal/server/problem"
-	"github.com/evalforge/evalforge/internal/signal"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
 // maxOTLPBody bounds an OTLP request as sent, in bytes.
 const maxOTLPBody = 16 << 20
 
-// The pace of a receiver whose store fails: it keeps the trace and tries again, while senders are told to wait
-// once its memory is full.
+// When the service stops, a trace gets lastSinkTries, each bounded by lastSinkTry. Before
+// that, the receiver itself tries again what could not be stored.
 const (
-	firstSinkWait = time.Second
-	lastSinkWait  = 30 * time.Second
-	// When the service stops, there are lastSinkTries more, each bounded by lastSinkTry.
 	lastSinkTries    = 3
 	lastSinkTry      = time.Second
 	betweenLastTries = 200 * time.Millisecond
@@ -40,18 +36,8 @@ type receiving struct {
 
 func newReceiving(s *Server) *receiving {
 	v := &receiving{s: s, writer: s.o.Importer.NewWriter()}
-	v.receiver = otlp.New(otlp.Options{Sink: v.sink, Decides: decides, MaxBody: maxOTLPBody, Log: s.o.Log})
+	v.receiver = otlp.Into(v.writer, otlp.Options{Sink: v.sink, MaxBody: maxOTLPBody, Log: s.o.Log})
 	return v
-}
-
-// decides reports whether a trace without an error status failed all the same.
-func decides(t *trace.Trace) bool {
-	for _, g := range signal.Detect(t, "") {
-		if g.Decides() {
-			return true
-		}
-	}
-	return false
 }
 
 // serve takes spans or log records in.
@@ -78,33 +64,22 @@ func (v *receiving) run() {
 	v.receiver.Run(ctx)
 }
 
-// sink stores one trace. While the store fails it tries again; once the service ends, a few times more.
+// sink stores one trace. The receiver asks again for what could not be stored, but no more
+// once the service ends.
 func (v *receiving) sink(ctx context.Context, doc trace.Document) error {
-	wait, left := firstSinkWait, lastSinkTries
-	for {
-		last := v.s.ending.Err() != nil
-		err := v.store(ctx, doc, last)
-		if err == nil {
-			return nil
-		}
-		if !last {
-			v.s.o.Log.WarnContext(ctx, "a received trace could not be stored yet; trying again", "trace_id", doc.TraceID, "error", err, "wait", wait)
-			pause(v.s.ending, wait, nil)
-			wait = min(2*wait, lastSinkWait)
-			continue
-		}
-		if left--; left == 0 {
+	if v.s.ending.Err() == nil {
+		return v.store(ctx, doc, requestLimit)
+	}
+	for left := lastSinkTries - 1; ; left-- {
+		err := v.store(ctx, doc, lastSinkTry)
+		if err == nil || left == 0 {
 			return err
 		}
 		pause(ctx, betweenLastTries, nil)
 	}
 }
 
-func (v *receiving) store(ctx context.Context, doc trace.Document, last bool) error {
-	limit := requestLimit
-	if last {
-		limit = lastSinkTry
-	}
+func (v *receiving) store(ctx context.Context, doc trace.Document, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if !v.s.gate.pass(ctx) {

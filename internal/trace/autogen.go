@@ -59,7 +59,7 @@ func autoGenList(doc any) (l []any, base string) {
 		l, _ := doc.([]any)
 		return l, ""
 	}
-	for _, k := range [...]string{"history", "messages", "events", "message_thread"} {
+	for _, k := range [...]string{"history", "messages", "chat_history", "events", "message_thread"} {
 		if l := list(m[k]); len(l) > 0 {
 			return l, pointer("", k)
 		}
@@ -129,8 +129,11 @@ func (d *chatDecoder) agentEntry(s *Step, msgs []Message, role, name string) {
 		d.since = append(d.since, s.Out...)
 	case speaker == "" || isHuman(speaker) || msgs[0].Role == "system":
 		if msgs[0].Role == "assistant" {
-			d.modelEntry(s, msgs, KindLLM)
-			return
+			if speaker == "" {
+				d.modelEntry(s, msgs, KindLLM)
+				return
+			}
+			msgs[0].Role = "user"
 		}
 		s.Kind, s.Name = KindInput, msgs[0].Role
 		if speaker != "" {

@@ -173,7 +173,11 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) {
 	if f := failureFrom(first(m, "error", "exception")); f != nil {
 		s.Err, s.Status = f, Error
 	}
-	d.messageEntry(s, msgs, role, scalar(inner["name"]))
+	name := scalar(inner["name"])
+	if inner["type"] == "function_call" { // the tool's
+		name = ""
+	}
+	d.messageEntry(s, msgs, role, name)
 }
 
 // messageEntry classifies an entry that says msgs.

@@ -11,7 +11,8 @@ import (
 // usage on each. A tool's result is a user entry; toolUseResult repeats it.
 
 // claudeSession returns the session that an entry belongs to; ok tells whether m is an
-// entry. A line of a known session may lack its id.
+// entry. A line of a known session may lack its id; so may one that comes before it is
+// known, whose session is "".
 func claudeSession(m map[string]any, last string) (session string, ok bool) {
 	kind, typed := m["type"].(string)
 	if !typed {
@@ -19,11 +20,15 @@ func claudeSession(m map[string]any, last string) (session string, ok bool) {
 	}
 	session = firstText(m, "sessionId", "session_id")
 	switch {
-	case session != "" && first(m, "uuid", "message", "subtype") != nil:
+	case session != "" && first(m, "uuid", "message", "subtype", "operation") != nil:
 		return session, true
-	case session != "" || last == "":
+	case session != "":
 		return "", false
-	case kind == "summary", m["leafUuid"] != nil, object(m["message"]) != nil && (kind == "user" || kind == "assistant"):
+	case m["leafUuid"] != nil, m["messageId"] != nil && m["snapshot"] != nil: // these stand before the first entry, too
+		return last, true
+	case last == "":
+		return "", false
+	case kind == "summary", object(m["message"]) != nil && (kind == "user" || kind == "assistant"):
 		return last, true
 	}
 	return "", false

@@ -16,7 +16,8 @@ type decoder struct {
 	// family is a format that admits this one too, where one is asked for; optional.
 	family string
 	// line, for logs of one entry a line, returns the session that the entry m belongs to.
-	// last is the session of the entry before it in the file, or "". Optional.
+	// last is the session of the entry before it in the file, or "". A session of "" is that
+	// of the next entry. Optional.
 	line func(m map[string]any, last string) (session string, ok bool)
 	// item recognises a part of a trace that names itself otherwise than spans do, for files
 	// with one in each line. Optional.

@@ -193,8 +193,8 @@ var (
 	outputKeys = [...]string{"output.value", "agent.output_message", "traceloop.entity.output", "langfuse.observation.output", "gen_ai.task.output",
 		"output", "outputs", "response", "completion", "result", "model_response", "answer"}
 	toolArgKeys = [...]string{"gen_ai.tool.call.arguments", "tool.args_json", "tool.arguments", "tool.args", "tool_call.function.arguments",
-		"ai.toolCall.args", "tool.input", "tool_input", "tool_args", "mcp.tool.arguments"}
-	toolResultKeys = [...]string{"gen_ai.tool.call.result", "tool.result_json", "tool.result", "ai.toolCall.result", "tool.output", "tool_output", "mcp.tool.result"}
+		"ai.toolCall.args", "tool.input", "tool_input", "tool_args", "tool_arguments", "mcp.tool.arguments"}
+	toolResultKeys = [...]string{"gen_ai.tool.call.result", "tool.result_json", "tool.result", "ai.toolCall.result", "tool.output", "tool_output", "tool_response", "mcp.tool.result"}
 	toolNameKeys   = [...]string{"gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name", "mcp.tool.name", "tool"}
 	toolIDKeys     = [...]string{"gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id", "tool.call_id", "tool.id", "tool_call_id"}
 	agentKeys      = [...]string{"gen_ai.agent.name", "agent.name", "agent_name", "agent", "graph.node.id", "langgraph_node", "metadata.langgraph_node"}
@@ -320,7 +320,10 @@ func readTool(sp *span, r *reading, input, output any) {
 		if v == nil && r.kind == KindTool {
 			v = unwrapValue(output)
 		}
-		if v != nil {
+		if msg, ok := toolMessage(v); ok {
+			fill(&io.CallID, msg.ToolID)
+			io.Result, io.HasResult, io.IsErr = msg.Text, true, io.IsErr || msg.IsErr
+		} else if v != nil {
 			io.Result, io.HasResult = resultText(v), true
 			io.IsErr = io.IsErr || isErrorResult(v)
 		}
@@ -328,6 +331,25 @@ func readTool(sp *span, r *reading, input, output any) {
 	if schema := object(sp.get("gen_ai.tool.parameters")); schema != nil && r.tools == nil {
 		r.tools = []Tool{{Name: io.Name, Schema: canonical(jsonSchema(schema))}}
 	}
+}
+
+// toolMessage reads a tool's result that is a whole message, as LangChain's tools give it;
+// its status says whether it is an error. It reports whether v is one.
+func toolMessage(v any) (Message, bool) {
+	m := object(v)
+	if inner := object(m["output"]); inner != nil && len(m) == 1 {
+		m = inner
+	}
+	switch {
+	case m["lc"] != nil && m["kwargs"] != nil:
+	case m["content"] != nil && (m["type"] == "tool" || m["tool_call_id"] != nil):
+	default:
+		return Message{}, false
+	}
+	if ms := parseMessage(m, "tool"); len(ms) > 0 && ms[0].Role == "tool" {
+		return ms[0], true
+	}
+	return Message{}, false
 }
 
 // resultText returns a tool's result as text: a JSON string that only quotes another

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 )
 
 // maxHeld is what is gathered in memory, in bytes, unless [SplitOptions] say otherwise;
@@ -14,11 +15,15 @@ const maxHeld = 32 << 20
 // which the traces first appear, or on disk.
 type gathered struct {
 	gatherings
-	spill   *spill // nil as long as everything is held
-	session string // of the last line of a session log
-	log     string // the key of that session's trace, or ""
-	strays  int    // lines that are no entries of it
+	spill   *spill  // nil as long as everything is held
+	session string  // of the last line of a session log
+	log     string  // the key of that session's trace, or ""
+	strays  int     // lines that are no entries of it
+	early   []piece // lines of a session whose id has not come yet
 }
+
+// maxEarly bounds the lines of a session log that are held until its id is known.
+const maxEarly = 1000
 
 // gatherings are traces in pieces, in memory.
 type gatherings struct {
@@ -109,12 +114,17 @@ func (s *splitter) spilled(err error) {
 }
 
 // isGathering reports whether pieces of traces wait for the others.
-func (s *splitter) isGathering() bool { return len(s.order) > 0 || s.spill != nil }
+func (s *splitter) isGathering() bool {
+	return len(s.order) > 0 || s.spill != nil || len(s.early) > 0
+}
 
 // flush emits what was gathered.
 func (s *splitter) flush() {
 	g := s.gathered
 	s.gathered = gathered{}
+	for _, p := range g.early { // no session followed
+		s.plain(p.element, p.line, p.warnings)
+	}
 	s.emitAll(g.order)
 	if g.spill != nil {
 		s.unspill(g.spill)
@@ -204,8 +214,21 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 		if d.line == nil {
 			continue
 		}
-		if session, ok := d.line(m, s.session); ok {
+		session, ok := d.line(m, s.session)
+		if ok && session == "" {
+			if len(s.early) == maxEarly {
+				return false
+			}
+			s.early = append(s.early, piece{list: "messages", line: line, element: raw, warnings: warnings})
+			return true
+		}
+		if ok {
 			s.session, s.log = session, "session "+session
+			for _, p := range s.early {
+				p.key, p.session = s.log, session
+				s.part(p)
+			}
+			s.early = nil
 			s.part(piece{key: s.log, list: "messages", session: session, line: line, element: raw, warnings: warnings})
 			return true
 		}
@@ -292,9 +315,19 @@ func (s *splitter) gatherOTLP(m map[string]any, line int, warnings []string) {
 		resources, _ := listUnder(m, signal.resources...)
 		for _, r := range resources {
 			r := object(r)
+			bad := 0
+			eachItem([]any{r}, signal, func(item any) {
+				if object(item) == nil {
+					bad++
+				}
+			})
+			notes := warnings
+			if bad > 0 {
+				notes = append(slices.Clip(warnings), fmt.Sprintf("%d items of %s are no objects and were skipped", bad, signal.resources[0]))
+			}
 			for _, id := range tracesIn(r, signal) {
 				parts++
-				s.part(piece{key: "otlp " + id, list: signal.resources[0], line: line, element: []byte(canonical(restrict(r, signal, id))), warnings: warnings})
+				s.part(piece{key: "otlp " + id, list: signal.resources[0], line: line, element: []byte(canonical(restrict(r, signal, id))), warnings: notes})
 			}
 		}
 	}

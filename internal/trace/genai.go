@@ -34,10 +34,19 @@ func readGenAI(sp *span, r *reading) {
 		}
 	}
 	r.kind = kindOf(sp.getText("gen_ai.operation.name"))
+	if r.kind == KindTool && readToolEvents(sp, r) {
+		return
+	}
+	if sp.has("event_loop.cycle_id") { // of Strands, around a call of the model and the tools it asks for
+		r.kind = KindChain
+	}
 	r.model = sp.getText("gen_ai.response.model", "gen_ai.request.model")
 	r.finish = finishReason(sp.get("gen_ai.response.finish_reasons"))
 	readGenAIMessages(sp, r)
 	r.tools = sp.memo.parseTools(sp.get("gen_ai.tool.definitions", "gen_ai.request.tools"))
+	if r.tools == nil {
+		r.tools = pydanticTools(sp)
+	}
 	if r.kind == KindAgent && sp.getText("gen_ai.agent.name") == "" {
 		r.agent = strings.TrimPrefix(sp.name, "invoke_agent ")
 	}
@@ -67,7 +76,7 @@ func readGenAIMessages(sp *span, r *reading) {
 		r.out, finish = legacyMessages(sp, "gen_ai.completion", "assistant")
 		fill(&r.finish, finish)
 	}
-	in, out, finish := eventMessages(sp.events)
+	in, out, finish := eventMessages(append(sp.events, pydanticEvents(sp)...))
 	if len(r.in) == 0 {
 		r.in = in
 	}
@@ -77,6 +86,35 @@ func readGenAIMessages(sp *span, r *reading) {
 	if r.finish == "" {
 		r.finish = finish
 	}
+}
+
+// readToolEvents reads a tool's span whose events say what the tool was given, as the
+// tool's message, and what it gave, as a choice: those of Strands. It reports whether they
+// do.
+func readToolEvents(sp *span, r *reading) bool {
+	if sp.has(toolArgKeys[:]...) || sp.has(toolResultKeys[:]...) {
+		return false
+	}
+	var io ToolIO
+	for _, e := range sp.events {
+		switch e.name {
+		case "gen_ai.tool.message":
+			io.Args, io.ArgsErr = arguments(e.attrs["content"])
+		case "gen_ai.choice":
+			var m Message
+			results := readContent(&m, nil, bedrockParts(e.attrs["message"]))
+			for _, r := range results {
+				m.Text, m.IsErr = join(m.Text, r.Text), m.IsErr || r.IsErr
+			}
+			io.Result, io.HasResult, io.IsErr = m.Text, true, m.IsErr
+		}
+	}
+	if io == (ToolIO{}) {
+		return false
+	}
+	io.IsErr = io.IsErr || sp.getText("gen_ai.tool.status", "tool.status") == "error"
+	r.tool = &io
+	return true
 }
 
 // legacyMessages reads prefix as one JSON string, or as prefix.N.role and its like, and
@@ -118,6 +156,9 @@ func eventMessages(events []event) (in, out []Message, finish string) {
 		case "system.message", "user.message", "assistant.message", "tool.message":
 			role, _, _ := strings.Cut(kind, ".")
 			if m := object(body); m != nil {
+				if c := bedrockParts(m["content"]); c != nil {
+					m = with(m, "content", c)
+				}
 				in = append(in, parseMessage(m, role)...)
 			} else if s := scalar(body); s != "" {
 				in = append(in, Message{Role: role, Text: s})
@@ -132,6 +173,8 @@ func eventMessages(events []event) (in, out []Message, finish string) {
 			}
 			if inner := object(m["message"]); inner != nil {
 				m = inner
+			} else if m["message"] != nil && m["content"] == nil { // only what it says
+				m = with(m, "content", bedrockParts(m["message"]))
 			}
 			out = append(out, parseMessage(m, "assistant")...)
 		case "content.prompt":

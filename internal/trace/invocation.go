@@ -204,7 +204,9 @@ func (j *joiner) execution(i int, s *Step) {
 }
 
 // match returns the invocation that asked for io and has no execution yet, or -1: by id,
-// else by name and arguments, else, for a call whose arguments are unknown, by name.
+// else by name and arguments, else by name, for a call whose arguments are unknown or
+// written otherwise than the model did, as a Python object or one alone: the latter only
+// where a single call is open.
 func (j *joiner) match(io *ToolIO) int {
 	if io.CallID != "" {
 		for _, n := range j.open(j.byID[io.CallID]) {
@@ -213,7 +215,8 @@ func (j *joiner) match(io *ToolIO) int {
 			}
 		}
 	}
-	byName := -1
+	byName, last, open := -1, -1, 0
+	foreign := io.CallID == "" && io.Args != "" && !strings.HasPrefix(io.Args, `{"`) && io.Args != "{}"
 	for _, n := range j.open(j.byName[io.Name]) {
 		if j.executed[n] || io.CallID != "" && j.out[n].CallID != "" {
 			continue
@@ -221,9 +224,13 @@ func (j *joiner) match(io *ToolIO) int {
 		if j.out[n].Args == io.Args {
 			return n
 		}
+		last, open = n, open+1
 		if byName < 0 && (io.Args == "" || j.out[n].Args == "") {
 			byName = n
 		}
+	}
+	if byName < 0 && foreign && open == 1 {
+		return last
 	}
 	return byName
 }

@@ -185,12 +185,10 @@ func readLangSmithTool(io *ToolIO, inputs, outputs map[string]any, in, out any) 
 	}
 	v := langSmithValue(out)
 	io.HasResult = true
-	if m := object(v); m != nil && (m["lc"] != nil || m["type"] == "tool" || m["tool_call_id"] != nil) {
-		if ms := parseMessage(m, "tool"); len(ms) > 0 {
-			fill(&io.CallID, ms[0].ToolID)
-			io.Result, io.IsErr = ms[0].Text, ms[0].IsErr
-			return
-		}
+	if msg, ok := toolMessage(v); ok {
+		fill(&io.CallID, msg.ToolID)
+		io.Result, io.IsErr = msg.Text, msg.IsErr
+		return
 	}
 	io.Result, io.IsErr = resultText(v), isErrorResult(v)
 }

@@ -101,6 +101,9 @@ func parseResponse(v map[string]any) []Message {
 			return out
 		}
 	}
+	if m := object(object(v["output"])["message"]); m["role"] != nil { // Bedrock's Converse API
+		return parseMessage(m, "assistant")
+	}
 	return nil
 }
 
@@ -227,6 +230,16 @@ func parseMessage(m map[string]any, role string) []Message {
 		}
 	}
 	if msg.Role == "tool" {
+		if l := list(m["tool_responses"]); l != nil { // AutoGen's first generation: content joins what these say
+			for _, r := range l {
+				if r := object(r); r != nil {
+					results = append(results, toolResult(r))
+				}
+			}
+			if results != nil {
+				return results
+			}
+		}
 		msg.ToolID = firstText(m, "tool_call_id", "toolCallId", "tool_use_id", "call_id", "tool_id", "id")
 		msg.IsErr = msg.IsErr || truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error"
 		if len(results) > 0 && msg.Text == "" {
@@ -306,6 +319,9 @@ func (l *lines) text() string {
 // readPart adds one typed part of a message to m, to what it said, or to results.
 func readPart(m *Message, said *lines, results []Message, part map[string]any) []Message {
 	kind := scalar(part["type"])
+	if results, ok := bedrockPart(m, results, part); ok {
+		return results
+	}
 	switch {
 	case part["functionCall"] != nil, part["function_call"] != nil: // Gemini
 		if fc := object(first(part, "functionCall", "function_call")); fc != nil {
@@ -423,7 +439,7 @@ func finishReason(v any) string {
 			}
 		}
 	case map[string]any:
-		if s := firstText(v, "finish_reason", "finishReason", "stop_reason"); s != "" {
+		if s := firstText(v, "finish_reason", "finishReason", "stop_reason", "stopReason"); s != "" {
 			return s
 		}
 		for _, k := range [...]string{"choices", "candidates"} {
@@ -480,7 +496,7 @@ func parseTool(m map[string]any) Tool {
 	if t.Name == "" {
 		return t
 	}
-	s := first(m, "parameters", "input_schema", "inputSchema", "parametersJsonSchema", "arguments", "schema", "json_schema")
+	s := first(m, "parameters", "input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema", "arguments", "schema", "json_schema")
 	if o := object(s); o != nil {
 		if inner := object(o["jsonSchema"]); inner != nil {
 			o = inner

@@ -3,6 +3,23 @@ package trace
 // Messages of Pydantic AI, as its agents dump them: requests and responses, each a list of
 // parts that say what they are: https://ai.pydantic.dev/message-history/
 
+// pydanticEvents returns the messages of a model's span of its instrumentation before
+// version 2: events in an attribute.
+func pydanticEvents(sp *span) []event {
+	var out []event
+	for _, e := range list(sp.get("events")) {
+		if m := object(e); m["event.name"] != nil {
+			out = append(out, event{name: scalar(m["event.name"]), body: m})
+		}
+	}
+	return out
+}
+
+// pydanticTools returns the tools that such a span was offered.
+func pydanticTools(sp *span) []Tool {
+	return parseTools(object(sp.get("model_request_parameters"))["function_tools"])
+}
+
 func isPydantic(m map[string]any) bool {
 	switch m["kind"] {
 	case "request", "response":

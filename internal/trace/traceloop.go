@@ -50,6 +50,9 @@ func readTraceloopEntity(sp *span, r *reading) {
 		r.in, r.input = sp.memo.inOut(traceloopInput(v), "user", r.kind)
 	}
 	if v := sp.get("traceloop.entity.output"); v != nil && r.out == nil {
+		if s, ok := embedded(v).(string); ok { // a text is written as JSON, too
+			v = s
+		}
 		r.out, r.output = sp.memo.inOut(traceloopOutput(v), "assistant", r.kind)
 	}
 }

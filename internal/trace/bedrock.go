@@ -1,0 +1,39 @@
+package trace
+
+// Parts of messages of Amazon Bedrock's Converse API, which name themselves by their only
+// key: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html
+
+// bedrockPart adds part to m, or to results, if it is a call or a result of a tool.
+func bedrockPart(m *Message, results []Message, part map[string]any) ([]Message, bool) {
+	if call := object(part["toolUse"]); call != nil {
+		c := Call{ID: scalar(call["toolUseId"]), Name: scalar(call["name"])}
+		c.Args, c.ArgsErr = arguments(call["input"])
+		m.Calls = append(m.Calls, c)
+		return results, true
+	}
+	if result := object(part["toolResult"]); result != nil {
+		r := Message{Role: "tool", ToolID: scalar(result["toolUseId"]), IsErr: scalar(result["status"]) == "error"}
+		readContent(&r, nil, result["content"])
+		return append(results, r), true
+	}
+	return results, false
+}
+
+// bedrockParts returns the list of such parts that v, a string, holds, else v.
+func bedrockParts(v any) any {
+	s, ok := v.(string)
+	if !ok {
+		return v
+	}
+	l, _ := embedded(s).([]any)
+	for _, e := range l {
+		m, _ := e.(map[string]any)
+		if len(m) != 1 || first(m, "text", "toolUse", "toolResult", "reasoningContent") == nil {
+			return v
+		}
+	}
+	if len(l) == 0 {
+		return v
+	}
+	return l
+}
