@@ -81,11 +81,13 @@ func PatternID(traceID string) string { return "pattern_" + traceID }
 // Provenance says how a pattern came about, completely enough to decide later whether
 // it must be extracted anew.
 type Provenance struct {
-	RunID            string         `json:"run_id"`
-	ServiceName      string         `json:"service_name"` // of the raw trace, redacted
-	Analyzer         string         `json:"analyzer"`
-	Model            string         `json:"model"`         // as requested, or "" for an analyzer without a model
-	ModelVersion     string         `json:"model_version"` // as the service named the model that answered
+	RunID        string `json:"run_id"`
+	ServiceName  string `json:"service_name"` // of the raw trace, redacted
+	Analyzer     string `json:"analyzer"`
+	Model        string `json:"model"`         // as requested, or "" for an analyzer without a model
+	ModelVersion string `json:"model_version"` // as the service named the model that answered
+	// ConfiguredModel is the model of the settings, where Model is a successor of it.
+	ConfiguredModel  string         `json:"configured_model,omitempty"`
 	PromptSHA256     string         `json:"prompt_sha256"`
 	Temperature      *float64       `json:"temperature,omitempty"` // absent: the model takes none
 	SchemaSHA256     string         `json:"schema_sha256"`

@@ -24,11 +24,14 @@ type Run struct {
 	Throttled      bool   `json:"throttled"`       // the run ended before its batch was done
 	ThrottleReason string `json:"throttle_reason"` // why, or ""
 
-	Analyzer   string         `json:"analyzer"`
-	Model      string         `json:"model"`
-	CostUSD    float64        `json:"cost_usd"`
-	Tokens     Tokens         `json:"tokens"`
-	Redactions map[string]int `json:"redactions"` // values replaced, by kind
+	Analyzer string  `json:"analyzer"`
+	Model    string  `json:"model"`
+	CostUSD  float64 `json:"cost_usd"`
+	// UnsureCostUSD is what calls whose usage nobody reported may have cost beyond CostUSD
+	// at most: calls that were cancelled, or broke off.
+	UnsureCostUSD float64        `json:"unsure_cost_usd,omitempty"`
+	Tokens        Tokens         `json:"tokens"`
+	Redactions    map[string]int `json:"redactions"` // values replaced, by kind
 
 	TraceOutcomes []TraceOutcome `json:"trace_outcomes"`
 
@@ -124,6 +127,7 @@ type RunSummary struct {
 	Analyzer              string         `json:"analyzer"`
 	Model                 string         `json:"model"`
 	CostUSD               float64        `json:"costUsd"`
+	UnsureCostUSD         float64        `json:"unsureCostUsd,omitempty"`
 	Tokens                Tokens         `json:"tokens"`
 	Redactions            map[string]int `json:"redactions"`
 
@@ -154,7 +158,7 @@ func (r *Run) Summary() RunSummary {
 		BatchSize: r.BatchSize, DryRun: r.DryRun, PickedUpCount: r.PickedUpCount, StoredCount: r.StoredCount,
 		SkippedCount: r.SkippedCount, ValidationFailedCount: r.ValidationFailedCount, ErrorCount: r.ErrorCount,
 		TimedOutCount: r.TimedOutCount, NotStartedCount: r.NotStartedCount, Throttled: r.Throttled,
-		ThrottleReason: r.ThrottleReason, Analyzer: r.Analyzer, Model: r.Model, CostUSD: r.CostUSD,
+		ThrottleReason: r.ThrottleReason, Analyzer: r.Analyzer, Model: r.Model, CostUSD: r.CostUSD, UnsureCostUSD: r.UnsureCostUSD,
 		Tokens: r.Tokens, Redactions: r.Redactions, WouldProcess: r.WouldProcess, Estimate: r.Estimate,
 		TraceOutcomes: make([]TraceOutcomeSummary, 0, len(r.TraceOutcomes)),
 	}

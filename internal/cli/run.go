@@ -167,6 +167,9 @@ func writeRunTable(t *terminal, r *evalforge.Run) {
 	if r.Tokens != (evalforge.Tokens{}) {
 		fmt.Fprintf(t.out, "Cost: $%.4f for %d tokens in (%d of them cached) and %d out.\n", r.CostUSD, r.Tokens.Prompt, r.Tokens.Cached, r.Tokens.Output)
 	}
+	if r.UnsureCostUSD > 0 {
+		fmt.Fprintf(t.out, "Up to $%.4f more for calls that ended without saying what they took.\n", r.UnsureCostUSD)
+	}
 	if len(r.Redactions) > 0 {
 		fmt.Fprintf(t.out, "Redacted: %s.\n", tally(r.Redactions))
 	}

@@ -554,7 +554,7 @@ func (r *run) fail(ctx context.Context, j *job, err error) {
 	}
 	var e *Error
 	if errors.As(err, &e) {
-		spent = Spent{Tokens: spent.Tokens.Add(e.Spent.Tokens), CostUSD: spent.CostUSD + e.Spent.CostUSD, Attempts: spent.Attempts + e.Spent.Attempts}
+		spent = spent.Add(e.Spent)
 		if len(e.Response) > 0 {
 			sum := sha256.Sum256(e.Response)
 			rec.ModelResponseSHA256 = hex.EncodeToString(sum[:])
@@ -625,6 +625,7 @@ func (r *run) settle(j *job, o evalforge.TraceOutcome, s Spent) {
 // spend adds to the run's totals. r.mu is held.
 func (r *run) spend(s Spent, redactions redact.Counts) {
 	r.rec.CostUSD += s.CostUSD
+	r.rec.UnsureCostUSD += s.Unsure.CostUSD
 	r.rec.Tokens = r.rec.Tokens.Add(s.Tokens)
 	for k, n := range redactions {
 		r.rec.Redactions[string(k)] += n

@@ -220,7 +220,7 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 
 // provenance says how an answer came about.
 func (p *Pipeline) provenance(in *Input, ans *Answer) evalforge.Provenance {
-	return evalforge.Provenance{
+	v := evalforge.Provenance{
 		ServiceName:      name(in.ServiceName),
 		Analyzer:         p.Analyzer.Name(),
 		Model:            ans.Model,
@@ -242,6 +242,11 @@ func (p *Pipeline) provenance(in *Input, ans *Answer) evalforge.Provenance {
 		Attempts:         ans.Attempts,
 		LatencyMS:        ans.Latency.Milliseconds(),
 	}
+	// An analyzer with successors says which model the settings name.
+	if a, ok := p.Analyzer.(interface{ ConfiguredModel() string }); ok && a.ConfiguredModel() != ans.Model {
+		v.ConfiguredModel = a.ConfiguredModel()
+	}
+	return v
 }
 
 // names makes what decoding says of a trace fit to be stored: it may name parts of it.

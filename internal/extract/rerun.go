@@ -13,18 +13,25 @@ type Making struct {
 	Prompt    string `json:"prompt_sha256"`
 	Schema    string `json:"schema_sha256"`
 	Redaction string `json:"redaction_version"`
+	// configured is the model of the settings where a successor of it answered. A pattern
+	// made so is what the same settings make again.
+	configured string
 }
 
 // MadeWith returns what a pattern was made with.
 func MadeWith(p *evalforge.Pattern) Making {
 	v := &p.Provenance
-	return Making{v.Analyzer, v.Model, v.PromptSHA256, v.SchemaSHA256, v.RedactionVersion}
+	return Making{v.Analyzer, v.Model, v.PromptSHA256, v.SchemaSHA256, v.RedactionVersion, v.ConfiguredModel}
 }
 
 // MakesWith returns what an analyzer makes patterns with now, with the given version of
 // the prompts.
 func MakesWith(a Analyzer, prompt string) Making {
-	return Making{a.Name(), a.Model(), prompt, evalforge.AnalysisSchemaSHA256(), redact.Version}
+	model := a.Model()
+	if c, ok := a.(interface{ ConfiguredModel() string }); ok {
+		model = c.ConfiguredModel()
+	}
+	return Making{a.Name(), model, prompt, evalforge.AnalysisSchemaSHA256(), redact.Version, ""}
 }
 
 // The parts of a [Making] by name, as selections and reports write them.
@@ -48,7 +55,7 @@ func (m Making) Differs(n Making) []string {
 		{PartAnalyzer, m.Analyzer, n.Analyzer}, {PartModel, m.Model, n.Model}, {PartPrompt, m.Prompt, n.Prompt},
 		{PartSchema, m.Schema, n.Schema}, {PartRedaction, m.Redaction, n.Redaction},
 	} {
-		if p.a != p.b {
+		if p.a != p.b && !(p.name == PartModel && m.configured == n.Model && n.Model != "") {
 			parts = append(parts, p.name)
 		}
 	}

@@ -305,6 +305,9 @@ func (a *Analyzer) Name() string { return "gemini" }
 // gone, the successor that took over.
 func (a *Analyzer) Model() string { return a.lineup.current() }
 
+// ConfiguredModel is the model of the settings, which may be gone.
+func (a *Analyzer) ConfiguredModel() string { return a.lineup.configured }
+
 // Close frees idle connections. Calls must have returned.
 func (a *Analyzer) Close() error {
 	a.idle()

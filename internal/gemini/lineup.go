@@ -8,6 +8,8 @@ import (
 // A lineup is the model that is asked for, and those that take over when it is gone.
 // A model that was found gone is not asked again.
 type lineup struct {
+	configured string // the first of all
+
 	mu     sync.Mutex
 	models []string        // never empty; the first is in use
 	routed map[string]bool // models whose requests another one answered, as was said
@@ -16,7 +18,7 @@ type lineup struct {
 
 // newLineup returns the models in the order in which they are asked, each once.
 func newLineup(model string, successors []string) *lineup {
-	l := &lineup{models: []string{model}, routed: map[string]bool{}}
+	l := &lineup{configured: model, models: []string{model}, routed: map[string]bool{}}
 	for _, s := range successors {
 		if !slices.ContainsFunc(l.models, func(m string) bool { return bareModel(m) == bareModel(s) }) {
 			l.models = append(l.models, s)

@@ -202,7 +202,7 @@ func (db *DB) SaveRun(ctx context.Context, r evalforge.Run) error {
 	if err != nil {
 		return fmt.Errorf("save run: %w", err)
 	}
-	fields, err := document(r, "cost_usd")
+	fields, err := document(r, "cost_usd", "unsure_cost_usd")
 	if err != nil {
 		return fmt.Errorf("save run %s: %w", r.RunID, err)
 	}
