@@ -221,8 +221,8 @@ func TestHealthNeverWaitsForTheStore(t *testing.T) {
 		s.options.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	s.traces(3)
-	if h := get[map[string]any](s, "/health"); h["backlog"].(map[string]any)["pending"] != 3.0 {
-		t.Errorf("the backlog is %v, want 3 pending", h["backlog"])
+	if h := get[map[string]any](s, "/health"); h["backlog"].(map[string]any)["pending"] != 3.0 || h["ready"] != true {
+		t.Errorf("the backlog is %v, ready %v, want 3 pending and true: the store was asked", h["backlog"], h["ready"])
 	}
 	f.hang.Store(true)
 	ahead.Store(int64(time.Hour))
