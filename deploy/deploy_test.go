@@ -179,6 +179,27 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
+// TestTheRunbookCanBeFollowed: what docs/operations.md asks people to do, the module lets them do.
+func TestTheRunbookCanBeFollowed(t *testing.T) {
+	m := module(t)
+	// A run by hand, in "Deploy": an operator is not an invoker by itself.
+	invokers := regexp.MustCompile(`EVALFORGE_INVOKERS\s*=.*`).FindString(local(t, m, "roles"))
+	if !strings.Contains(invokers, "google_service_account.scheduler.email") || !strings.Contains(invokers, "var.operators") {
+		t.Errorf("%s; want the scheduler and the operators", invokers)
+	}
+	// Any setting, in several runbooks; those that the module computes win.
+	if env := local(t, m, "environment"); !strings.HasPrefix(env, "merge(var.settings, {") {
+		t.Errorf("local.environment = %.40s…; want var.settings beneath the module's own", env)
+	}
+	// Artifact Registry has REPOSITORY/IMAGE behind the project.
+	for _, file := range []string{"../docs/operations.md", "../.ko.yaml"} {
+		repo := regexp.MustCompile(`KO_DOCKER_REPO=\S+ ko build --bare`).FindString(read(t, file))
+		if !strings.Contains(repo, "/PROJECT/evalforge/evalforge ") {
+			t.Errorf("%s: %s; want a repository and an image", file, repo)
+		}
+	}
+}
+
 // TestLogMetricsMatchTheLog: each message and field that an alert counts is logged.
 func TestLogMetricsMatchTheLog(t *testing.T) {
 	source := goSource(t)

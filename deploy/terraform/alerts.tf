@@ -169,7 +169,7 @@ resource "google_billing_budget" "month" {
 
   amount {
     specified_amount {
-      currency_code = "USD"
+      currency_code = var.billing_currency
       units         = tostring(floor(var.monthly_budget_usd))
     }
   }
@@ -184,4 +184,6 @@ resource "google_billing_budget" "month" {
   all_updates_rule {
     monitoring_notification_channels = values(google_monitoring_notification_channel.email)[*].id
   }
+
+  depends_on = [google_project_service.needed]
 }

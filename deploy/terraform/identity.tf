@@ -5,12 +5,16 @@ resource "google_service_account" "runtime" {
   project      = var.project
   account_id   = "${var.name}-runtime"
   display_name = "EvalForge: reads traces, asks the model, writes patterns"
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_service_account" "scheduler" {
   project      = var.project
   account_id   = "${var.name}-scheduler"
   display_name = "EvalForge: starts runs"
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_project_iam_member" "documents" {
@@ -31,6 +35,8 @@ resource "google_project_iam_custom_role" "ask" {
   role_id     = replace("${var.name}_ask_model", "-", "_")
   title       = "EvalForge: ask a model"
   permissions = ["aiplatform.endpoints.predict"]
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_project_iam_member" "model" {

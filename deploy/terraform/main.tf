@@ -7,7 +7,7 @@ locals {
 
   otlp = length(var.senders) > 0
 
-  environment = {
+  environment = merge(var.settings, {
     GOOGLE_CLOUD_PROJECT        = var.project
     GOOGLE_GENAI_USE_VERTEXAI   = "true"
     VERTEX_AI_LOCATION          = var.model_location
@@ -21,12 +21,12 @@ locals {
     EVALFORGE_DAILY_BUDGET_USD  = tostring(var.daily_budget_usd)
     EVALFORGE_REQUEST_TIMEOUT   = "${local.request_timeout}s"
     EVALFORGE_LOG_LEVEL         = "info"
-  }
+  })
 
   # Who may do what. Cloud Run checks that a caller may call at all, the service what.
   roles = {
     EVALFORGE_AUTH      = "iam"
-    EVALFORGE_INVOKERS  = google_service_account.scheduler.email
+    EVALFORGE_INVOKERS  = join(",", concat([google_service_account.scheduler.email], var.operators))
     EVALFORGE_VIEWERS   = join(",", var.viewers)
     EVALFORGE_OPERATORS = join(",", var.operators)
     EVALFORGE_SENDERS   = join(",", var.senders)
@@ -36,9 +36,11 @@ locals {
 resource "google_project_service" "needed" {
   for_each = toset([
     "aiplatform.googleapis.com",
+    "billingbudgets.googleapis.com",
     "cloudscheduler.googleapis.com",
     "firestore.googleapis.com",
     "firebaserules.googleapis.com",
+    "iam.googleapis.com",
     "monitoring.googleapis.com",
     "run.googleapis.com",
     "secretmanager.googleapis.com",

@@ -98,13 +98,13 @@ variable "daily_budget_usd" {
 }
 
 variable "viewers" {
-  description = "Who may read patterns and runs: e-mail addresses of people and service accounts."
+  description = "Who may read patterns and runs: e-mail addresses of people and service accounts, not of groups: a caller's token does not name them."
   type        = list(string)
   default     = []
 }
 
 variable "operators" {
-  description = "Who may also retry traces, extract again and import: e-mail addresses."
+  description = "Who may also start runs, retry traces, extract again and import: e-mail addresses, not of groups."
   type        = list(string)
   default     = []
 }
@@ -121,6 +121,12 @@ variable "job_tasks" {
   default     = 4
 }
 
+variable "settings" {
+  description = "Settings of docs/config.md that have no variable here, such as { EVALFORGE_CONCURRENCY = \"4\" }."
+  type        = map(string)
+  default     = {}
+}
+
 variable "secrets" {
   description = "Secret settings: names of variables, such as EVALFORGE_REDACTION_KEY, with the Secret Manager secret that each comes from."
   type        = map(object({ secret = string, version = string }))
@@ -133,8 +139,14 @@ variable "billing_account" {
   default     = ""
 }
 
+variable "billing_currency" {
+  description = "The currency of the billing account. Another one is refused."
+  type        = string
+  default     = "USD"
+}
+
 variable "monthly_budget_usd" {
-  description = "What the project should cost a month at most, in US dollars, before the budget alert tells."
+  description = "What the project should cost a month at most, in US dollars, or else in billing_currency, before the budget alert tells."
   type        = number
   default     = 500
 }

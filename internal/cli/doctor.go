@@ -150,7 +150,11 @@ func (c *call) checkStore(ctx context.Context) []check {
 	indexes := c.checkIndexes(ctx, s.store)
 	b, err := s.store.Backlog(ctx, c.Now())
 	if err = s.close(err); err != nil {
-		return fail(fmt.Errorf("store %s: %w", spec, err), "restore it from a backup, or name another file with -store sqlite:FILE")
+		remedy := "restore it from a backup, or name another file with -store sqlite:FILE"
+		if spec.scheme != "sqlite" {
+			remedy = "check the database, its indexes, and what these credentials may do there"
+		}
+		return append(fail(fmt.Errorf("store %s: %w", spec, err), remedy), indexes...)
 	}
 	checks := []check{{"store", checkOK, fmt.Sprintf("%s opens, can be written to: %d waiting, %d quarantined, %d done", spec, b.Pending, b.Quarantined, b.Processed), ""}}
 	checks = append(checks, indexes...)

@@ -21,6 +21,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini/geminitest"
 	serverproblem "github.com/evalforge/evalforge/internal/server/problem"
 )
@@ -253,4 +255,53 @@ func TestDoctorChecksTelemetry(t *testing.T) {
 
 func crc32c(s string) int64 {
 	return int64(crc32.Checksum([]byte(s), crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// Each list that firestore.indexes.json has an index for, newest or highest first, is asked for: a missing one is named.
+func TestDoctorAsksForEveryListWithAnIndex(t *testing.T) {
+	file, err := os.ReadFile("../../firestore.indexes.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Indexes []struct {
+			Fields []struct{ FieldPath, Order string }
+		}
+	}
+	if err := json.Unmarshal(file, &list); err != nil {
+		t.Fatal(err)
+	}
+	want := 0
+	for _, ix := range list.Indexes {
+		if ix.Fields[len(ix.Fields)-1].Order == "DESCENDING" {
+			want++
+		}
+	}
+	c := &call{cfg: new(config)}
+	c.cfg.store.scheme = "firestore"
+	checks := c.checkIndexes(t.Context(), noIndexes{})
+	if len(checks) != 1 || checks[0].Status != checkFail {
+		t.Fatalf("got %v, want one failure", checks)
+	}
+	_, missing, _ := strings.Cut(checks[0].Detail, "for: ")
+	if got := len(strings.Split(missing, ", ")); got != want {
+		t.Errorf("%d lists are asked for, and %d have an index: %s", got, want, missing)
+	}
+}
+
+// noIndexes is a database without indexes.
+type noIndexes struct{ extract.Store }
+
+var errNoIndex = status.Error(codes.FailedPrecondition, "The query requires an index.")
+
+func (noIndexes) Patterns(context.Context, extract.PatternQuery) ([]evalforge.Pattern, string, error) {
+	return nil, "", errNoIndex
+}
+
+func (noIndexes) Errors(context.Context, extract.ErrorQuery) ([]evalforge.ExtractionError, string, error) {
+	return nil, "", errNoIndex
+}
+
+func (noIndexes) States(context.Context, extract.StateQuery) ([]extract.State, string, error) {
+	return nil, "", errNoIndex
 }

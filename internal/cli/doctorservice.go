@@ -52,22 +52,27 @@ func (c *call) checkIndexes(ctx context.Context, s extract.Store) []check {
 		return nil
 	}
 	one := extract.PageQuery{Limit: 1}
+	patterns := func(q extract.PatternQuery) func() error {
+		q.PageQuery = one
+		return func() error { _, _, err := s.Patterns(ctx, q); return err }
+	}
+	failures := func(q extract.ErrorQuery) func() error {
+		q.PageQuery = one
+		return func() error { _, _, err := s.Errors(ctx, q); return err }
+	}
 	asks := []struct {
 		name string
 		ask  func() error
 	}{
-		{"patterns by type", func() error {
-			_, _, err := s.Patterns(ctx, extract.PatternQuery{PageQuery: one, FailureType: evalforge.WrongTool})
-			return err
-		}},
-		{"patterns by severity", func() error {
-			_, _, err := s.Patterns(ctx, extract.PatternQuery{PageQuery: one, Severity: evalforge.High})
-			return err
-		}},
-		{"errors of a run", func() error {
-			_, _, err := s.Errors(ctx, extract.ErrorQuery{PageQuery: one, RunID: "none"})
-			return err
-		}},
+		{"patterns by type", patterns(extract.PatternQuery{FailureType: evalforge.WrongTool})},
+		{"patterns by severity", patterns(extract.PatternQuery{Severity: evalforge.High})},
+		{"patterns by fingerprint", patterns(extract.PatternQuery{Fingerprint: "none"})},
+		{"patterns by run", patterns(extract.PatternQuery{RunID: "none"})},
+		{"patterns by service", patterns(extract.PatternQuery{Service: "none"})},
+		{"patterns by model", patterns(extract.PatternQuery{Model: "none"})},
+		{"patterns by confidence", patterns(extract.PatternQuery{Sort: extract.ByConfidence})},
+		{"errors of a run", failures(extract.ErrorQuery{RunID: "none"})},
+		{"errors of a trace", failures(extract.ErrorQuery{TraceID: "none"})},
 		{"quarantined traces", func() error {
 			_, _, err := s.States(ctx, extract.StateQuery{PageQuery: one, Quarantined: true})
 			return err

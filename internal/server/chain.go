@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -63,6 +64,8 @@ func serveMux(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error 
 		mux.ServeHTTP(w, r) // not h: the mux sets the path's values
 		return nil
 	}
+	// Nobody reads the body, and the server waits only so long for it.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadLimit))
 	// The mux says which methods the path knows.
 	said := &answer{header: http.Header{}}
 	h.ServeHTTP(said, r)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -54,7 +55,7 @@ type healthAnswer struct {
 	Version string `json:"version"`
 	// StartedAt is when the process did.
 	StartedAt evalforge.Timestamp `json:"startedAt"`
-	// Ready is what /ready said last, or false.
+	// Ready is whether the store answered when it was asked last, by /ready or for the counts here; false until then.
 	Ready bool `json:"ready"`
 	// LastRun is the newest run without its traces, Backlog what waits; null until the store was asked.
 	LastRun *lastRun `json:"lastRun"`
@@ -151,6 +152,10 @@ func (h *health) count(ctx context.Context, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, countLimit)
 	defer cancel()
 	c, err := h.ask(ctx)
+	if !errors.Is(err, errClosed) && h.asking.TryLock() {
+		h.asked, h.refused = h.s.o.Now(), err
+		h.asking.Unlock()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err != nil {

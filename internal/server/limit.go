@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -22,6 +23,9 @@ const (
 	pauseLimit = 20 * time.Second
 	// lastPause is pauseLimit once the service is stopping.
 	lastPause = time.Second
+	// unreadLimit is how long a body may still come that no handler has read: the server takes it before it sends
+	// the answer. It is less than DrainTime.
+	unreadLimit = 5 * time.Second
 	// writeLimit is what a client gets to take its answer.
 	writeLimit = 30 * time.Second
 )
@@ -56,6 +60,7 @@ func (s *Server) pace(rt route.Route, next http.Handler) http.Handler {
 		if r.Body != nil && r.Body != http.NoBody {
 			body := &pacedBody{ReadCloser: r.Body, conn: c, ending: s.ending, end: end}
 			r.Body = body
+			defer body.leave()
 			stop := context.AfterFunc(s.ending, body.setDeadline) // a pause under way is shortened
 			defer stop()
 		}
@@ -80,11 +85,25 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	if err != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		// From here on the server waits for the client to hang up, which takes no deadline.
 		b.read = true
-		_ = b.conn.SetReadDeadline(time.Time{})
+		// At the end, the server goes on to wait for the client to hang up, which takes no deadline. A body that broke
+		// off has no end, and before it sends the answer the server would wait for that.
+		var by time.Time
+		if !errors.Is(err, io.EOF) {
+			by = time.Now()
+		}
+		_ = b.conn.SetReadDeadline(by)
 	}
 	return n, err
+}
+
+// leave bounds the wait for a body that the handler has not read to its end.
+func (b *pacedBody) leave() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.read {
+		_ = b.conn.SetReadDeadline(time.Now().Add(unreadLimit))
+	}
 }
 
 func (b *pacedBody) setDeadline() {

@@ -94,10 +94,10 @@ func (p *replays) do(ctx context.Context, d delivery, work func(context.Context)
 	}
 	select {
 	case <-r.done:
-		p.leave(r)
+		p.leave(d.key, r)
 		return r.out, first.ctx == nil, r.err
 	case <-ctx.Done():
-		p.leave(r)
+		p.leave(d.key, r)
 		return out, false, ctx.Err()
 	}
 }
@@ -137,7 +137,7 @@ func (p *replays) work(r *replay, key string, ctx context.Context, work func(con
 		defer p.mu.Unlock()
 		r.out, r.err = out, err
 		if err != nil {
-			delete(p.known, key)
+			p.forget(key, r)
 		}
 		r.cancel()
 		close(r.done)
@@ -147,12 +147,22 @@ func (p *replays) work(r *replay, key string, ctx context.Context, work func(con
 
 var errPanicked error = problem.New(problem.Internal, "the code of the run panicked")
 
-// leave cancels the work when the last one who waited has gone.
-func (p *replays) leave(r *replay) {
+// leave cancels the work when the last one who waited has gone. What the canceled work returns is nobody's answer:
+// who comes again has the work done again.
+func (p *replays) leave(key string, r *replay) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r.waiting--; r.waiting == 0 {
-		r.cancel()
+	if r.waiting--; r.waiting > 0 || r.ended() {
+		return
+	}
+	r.cancel()
+	p.forget(key, r)
+}
+
+// forget forgets r, unless its key is another's by now. p.mu is held.
+func (p *replays) forget(key string, r *replay) {
+	if p.known[key] == r {
+		delete(p.known, key)
 	}
 }
 

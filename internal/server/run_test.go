@@ -261,6 +261,35 @@ func TestHangingUpStopsTheRun(t *testing.T) {
 	}
 }
 
+// A caller whose connection broke asks again under its key, and is not put off with the run that its hanging up stopped.
+func TestHangingUpIsNoAnswerToRepeat(t *testing.T) {
+	asked := make(chan struct{}, 10)
+	never := geminitest.Never()
+	s := start(t, withGemini(func(w http.ResponseWriter, r *geminitest.Request) { asked <- struct{}{}; never(w, r) }, geminitest.Well()),
+		func(s *service) { s.engine.Options.Grace = time.Millisecond })
+	s.traces(3)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-asked; cancel() }()
+	events := s.runner.Watch(t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/extraction/run-once", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Idempotency-Key", "k")
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		resp.Body.Close()
+		t.Fatalf("the request was answered: %s", resp.Status)
+	}
+	for e := range events {
+		if e.Kind == "finished" {
+			break
+		}
+	}
+	if got := s.run("", "Idempotency-Key", "k"); got.StoredCount != 3 {
+		t.Errorf("the repetition was answered with %+v, want a run of its own", got)
+	}
+}
+
 // A page is one answer of a list.
 type page[T any] struct {
 	Items      []T     `json:"items"`

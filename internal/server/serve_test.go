@@ -221,8 +221,8 @@ func TestHealthNeverWaitsForTheStore(t *testing.T) {
 		s.options.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	})
 	s.traces(3)
-	if h := get[map[string]any](s, "/health"); h["backlog"].(map[string]any)["pending"] != 3.0 {
-		t.Errorf("the backlog is %v, want 3 pending", h["backlog"])
+	if h := get[map[string]any](s, "/health"); h["backlog"].(map[string]any)["pending"] != 3.0 || h["ready"] != true {
+		t.Errorf("the backlog is %v, ready %v, want 3 pending and true: the store was asked", h["backlog"], h["ready"])
 	}
 	f.hang.Store(true)
 	ahead.Store(int64(time.Hour))
@@ -289,6 +289,40 @@ func TestScheduleMakesRuns(t *testing.T) {
 			t.Errorf("run %s was not over when the next one began", r.RunID)
 		}
 	}
+}
+
+// A client that stops in the middle of its body is answered and let go, whether or not somebody reads the body.
+func TestHalfABodyIsAnswered(t *testing.T) {
+	t.Parallel()
+	s, stop := serve(t)
+	addr := strings.TrimPrefix(s.url, "http://")
+	half := func(path, media string) net.Conn {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: "+media+"\r\nContent-Length: 1000\r\n\r\n{"); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	ends := func(conn net.Conn, want string) {
+		t.Helper()
+		_ = conn.SetReadDeadline(time.Now().Add(server.DrainTime))
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 "+want) {
+			t.Errorf("got %.40q, %v, want %s and the end of the connection", got, err, want)
+		}
+	}
+	ends(half("/extraction/run-once", "text/plain"), "415")
+	ends(half("/nowhere", "application/json"), "404")
+	conn := half("/extraction/run-once", "application/json")
+	time.Sleep(100 * time.Millisecond) // until it is being read
+	began := time.Now()
+	if err := stop(); err != nil || time.Since(began) > server.DrainTime/2 {
+		t.Errorf("stopping took %s: %v; want a second for the half body", time.Since(began), err)
+	}
+	ends(conn, "408")
 }
 
 // Clients that send nothing, too much, or too slowly do not hold the service up.

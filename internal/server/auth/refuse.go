@@ -17,7 +17,7 @@ type refusal struct {
 	hint   string
 }
 
-const tokenHint = "get an ID token for the service's URL and send it as Authorization: Bearer TOKEN (gcloud auth print-identity-token --audiences=URL)"
+const tokenHint = "get an ID token for the service's URL and send it as Authorization: Bearer TOKEN (gcloud auth print-identity-token; for a service account with --audiences=URL)"
 
 var (
 	refuseNoToken    = &refusal{problem.Unauthenticated, "no_token", "The request carries no token.", tokenHint}
