@@ -7,6 +7,7 @@ package clean
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/redact"
@@ -44,8 +45,19 @@ func (c Cleaner) Pattern(p evalforge.Pattern) (evalforge.Pattern, error) {
 	if err := json.Unmarshal(b, &p.Analysis); err != nil {
 		return p, fmt.Errorf("pattern %s could not be redacted, so it is not shown: %w", p.PatternID, err)
 	}
-	p.Provenance.Warnings = c.list(p.Provenance.Warnings)
+	p.Provenance = c.provenance(p.Provenance)
 	return p, nil
+}
+
+// provenance returns p with its texts redacted. The rest are ids, digests and numbers.
+func (c Cleaner) provenance(p evalforge.Provenance) evalforge.Provenance {
+	p.ServiceName, p.ModelVersion, p.Repaired = c.Text(p.ServiceName), c.Text(p.ModelVersion), c.Text(p.Repaired)
+	p.Warnings = c.list(p.Warnings)
+	p.ConfidenceMoves = slices.Clone(p.ConfidenceMoves)
+	for i := range p.ConfidenceMoves {
+		p.ConfidenceMoves[i].Reason = c.Text(p.ConfidenceMoves[i].Reason)
+	}
+	return p
 }
 
 // Run returns r redacted.

@@ -307,7 +307,8 @@ func (s *specimen) companies(t *testing.T) [][]place {
 
 // A value of every kind at every place of every format, at three depths of JSON in
 // strings, and in every field of the model's answers, is found nowhere: not in the
-// database, in no output or log, not with the model.
+// database, in no output or log, not with the model, and in nothing that the service
+// answers.
 func TestCanaries(t *testing.T) {
 	dir := t.TempDir()
 	in := filepath.Join(dir, "in")
@@ -326,7 +327,8 @@ func TestCanaries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range specimens(t) {
+	all := specimens(t)
+	for _, s := range all {
 		for i, places := range s.companies(t) {
 			write(fmt.Sprintf("%s-%03d-flat.json", s.name, i), s.plant(t, flat, places...))
 			write(fmt.Sprintf("%s-%03d-deep.json", s.name, i), s.plant(t, string(deep), places...))
@@ -339,10 +341,11 @@ func TestCanaries(t *testing.T) {
 	write("broken.json", []byte(`{"messages": [`+redacttest.Text(0)))
 
 	srv := geminitest.NewServer(t, echo)
-	c := &caught{t: t, seen: make(map[string][]byte), env: getenv(map[string]string{
+	env := getenv(map[string]string{
 		"GOOGLE_GEMINI_BASE_URL": srv.URL, "GEMINI_API_KEY": ownKey,
 		"EVALFORGE_REDACTION_KEY": "a key that is for canaries only",
-	})}
+	})
+	c := &caught{t: t, seen: make(map[string][]byte), env: env}
 	store := "sqlite:" + filepath.Join(dir, "c.db")
 	c.call("import", "-store", store, "-log-level", "debug", in)
 	outcomes := make(map[string]int)
@@ -385,6 +388,8 @@ func TestCanaries(t *testing.T) {
 	for _, p := range c.firstPatterns(store) {
 		c.call("patterns", "show", "-store", store, p)
 	}
+	c.env = env
+	c.serveAndRead(store, all, "Over the network:\n"+flat)
 	for i, r := range srv.Requests() {
 		c.seen[fmt.Sprintf("request %d", i)] = r.Body
 	}
@@ -399,12 +404,7 @@ func TestCanaries(t *testing.T) {
 		}
 		c.seen[filepath.Base(f)] = b
 	}
-	finder := redacttest.NewFinder(ownKey)
-	for _, where := range slices.Sorted(maps.Keys(c.seen)) {
-		for _, leak := range finder.Find(c.seen[where]) {
-			t.Errorf("%s holds %v", where, leak)
-		}
-	}
+	c.search()
 }
 
 // Caught is all that the program let out.
@@ -427,6 +427,17 @@ func (c *caught) call(args ...string) []byte {
 	name := fmt.Sprintf("%d: %s", len(c.seen), strings.Join(args[:min(2, len(args))], " "))
 	c.seen["output "+name], c.seen["log "+name] = stdout.Bytes(), stderr.Bytes()
 	return stdout.Bytes()
+}
+
+// search reports the canaries in what was let out.
+func (c *caught) search() {
+	c.t.Helper()
+	finder := redacttest.NewFinder(ownKey)
+	for _, where := range slices.Sorted(maps.Keys(c.seen)) {
+		for _, leak := range finder.Find(c.seen[where]) {
+			c.t.Errorf("%s holds %v", where, leak)
+		}
+	}
 }
 
 // firstPatterns returns the ids of a few patterns.

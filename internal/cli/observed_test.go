@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -166,32 +164,9 @@ func errorTexts(t *testing.T, list []byte) *bytes.Buffer {
 // serveCanaries has a service take traces in over HTTP, work on them and say how it is.
 func serveCanaries(t *testing.T, env func(string) string, log, metrics *bytes.Buffer) {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	stderr, w := io.Pipe()
-	ended := make(chan int, 1)
-	go func() {
-		ended <- Main(ctx, []string{"serve", "-addr", "127.0.0.1:0", "-analyzer", "rules"}, Env{Getenv: env, Stdout: io.Discard, Stderr: w, Now: time.Now})
-		_ = w.Close()
-	}()
-	url := make(chan string, 1)
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		defer close(url)
-		for in := bufio.NewScanner(stderr); in.Scan(); {
-			fmt.Fprintln(log, in.Text())
-			if m := regexp.MustCompile(`listening on (http://[^ ,"\s]+)`).FindStringSubmatch(in.Text()); m != nil {
-				url <- m[1]
-			}
-		}
-	}()
-	base, ok := <-url
-	if !ok {
-		t.Fatal("the service did not start")
-	}
+	base, stop := startService(t, env, log, "-analyzer", "rules")
 	ask := func(method, path, media, body string) []byte {
-		req, err := http.NewRequestWithContext(ctx, method, base+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,8 +190,4 @@ func serveCanaries(t *testing.T, env func(string) string, log, metrics *bytes.Bu
 	ask("GET", "/api/v1/patterns?text=marmalade", "", "")
 	metrics.Write(ask("GET", "/metrics", "", ""))
 	stop()
-	if status := <-ended; status != statusDone {
-		t.Errorf("serve: exit status %d", status)
-	}
-	<-read
 }

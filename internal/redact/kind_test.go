@@ -53,6 +53,7 @@ func TestText(t *testing.T) {
 		{"card, wrong check digit", "4111111111111112", "4111111111111112"},
 		{"card, unknown issuer", "1765115898095392", "1765115898095392"},
 		{"card, unknown issuer with context", "card 122000000000003", "card «CARD»"},
+		{"card, after a slash", "Visa/4111 1111 1111 1111, orders/4111111111111111", "Visa/«CARD», orders/4111111111111111"},
 		{"card, id", "order id 4111111111111111", "order id 4111111111111111"},
 		{"card, ad id", "ca-pub-4111111111111111", "ca-pub-4111111111111111"},
 		{"card, fraction", "0.4111111111111111", "0.4111111111111111"},

@@ -143,7 +143,7 @@ func (sc *scanner) card(s string, i int) (span, bool) {
 		if !isGlued(s, i) || ngroups == 1 && !sc.near(s, i, 1).has(hintCard) && (before == '-' || sc.near(s, i, 2).has(hintIdentifier)) {
 			return span{}, false
 		}
-	case before == '/' || before == '.':
+	case before == '.' || before == '/' && ngroups == 1:
 		return span{}, false // the end of some id or of a path
 	}
 	if sc.info.treatment == cardLike {

@@ -41,7 +41,7 @@ func Canaries() []Canary {
 		{redact.Card, "4539 1488 " + "0343 6467", "%s"},
 		{redact.SSN, "536-22-" + "1789", "sess-%s-x"},
 		{redact.IBAN, "DE89370400" + "440532013000", "to %s"},
-		{redact.BankAccount, "0099" + "2188374", `"account_number": "%s"`},
+		{redact.BankAccount, "0099" + "2188374650182", `"account_number": "%s"`},
 		{redact.NationalID, "943 476 " + "5919", "NHS number %s"},
 		{redact.IP, "203.0.113." + "177", "from %s:443"},
 		{redact.IP, "2001:db8:85a3::" + "8a2e:370:7334", "user:%s"},

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -89,7 +90,7 @@ func (p *Pages) patternPage(ctx context.Context, id string) (*patternPage, error
 		page.Quotes = append(page.Quotes, quote{Number: i + 1, Text: ref.Quote, Verified: ref.Verified, Match: ref.Match, Step: ref.Step,
 			Shown: i < len(found) && found[i]})
 	}
-	page.Sources = p.o.Sources.links(stored, sourceID)
+	page.Sources = p.o.Sources.links(row.Pattern, cmp.Or(sourceID, id))
 	return page, nil
 }
 
@@ -157,7 +158,7 @@ func (p *Pages) recurrences(ctx context.Context, page *patternPage) error {
 		if err != nil {
 			return err
 		}
-		page.Earlier = append(page.Earlier, earlier{old.ExtractedAt, row.Pattern.Title, join(old.Provenance.Analyzer, old.Provenance.ModelVersion)})
+		page.Earlier = append(page.Earlier, earlier{old.ExtractedAt, row.Pattern.Title, join(row.Pattern.Provenance.Analyzer, row.Pattern.Provenance.ModelVersion)})
 	}
 	return nil
 }
