@@ -2,14 +2,16 @@
 
 locals {
   service_logs = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\""
+  job_logs     = "resource.type=\"cloud_run_job\" AND resource.labels.job_name=\"${var.name}-backlog\""
+  logs         = "((${local.service_logs}) OR (${local.job_logs}))"
   docs         = "https://github.com/evalforge/evalforge/blob/main/docs/operations.md"
 
-  # Counted from the service's own log lines: the message and its fields are part of its contract.
+  # Counted from the log lines of the service and the job: the message and its fields are part of its contract.
   log_metrics = {
     runs_ended  = "${local.service_logs} AND jsonPayload.message=\"run ended\" AND jsonPayload.dry_run=false AND severity<ERROR"
-    runs_failed = "${local.service_logs} AND ((jsonPayload.message=\"run ended\" AND severity>=ERROR) OR jsonPayload.message=\"the store cannot be used yet; trying again\")"
-    quarantined = "${local.service_logs} AND jsonPayload.message=\"trace failed\" AND jsonPayload.quarantined=true"
-    throttled   = "${local.service_logs} AND jsonPayload.message=\"run ended\" AND jsonPayload.throttled=true"
+    runs_failed = "${local.logs} AND ((jsonPayload.message=\"run ended\" AND severity>=ERROR) OR jsonPayload.message=\"the store cannot be used yet; trying again\")"
+    quarantined = "${local.logs} AND jsonPayload.message=\"trace failed\" AND jsonPayload.quarantined=true"
+    throttled   = "${local.logs} AND jsonPayload.message=\"run ended\" AND jsonPayload.throttled=true"
     denied      = "${local.service_logs} AND jsonPayload.message=\"access denied\""
   }
 }
@@ -139,7 +141,7 @@ resource "google_monitoring_alert_policy" "log" {
   conditions {
     display_name = "more than ${each.value.above} within ${each.value.window}"
     condition_threshold {
-      filter          = "resource.type=\"cloud_run_revision\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.evalforge[each.key].name}\""
+      filter          = "resource.type=one_of(\"cloud_run_revision\",\"cloud_run_job\") AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.evalforge[each.key].name}\""
       comparison      = "COMPARISON_GT"
       threshold_value = each.value.above
       duration        = "0s"

@@ -58,7 +58,6 @@ resource "google_secret_manager_secret_iam_member" "read" {
 resource "google_cloud_run_v2_service_iam_member" "call" {
   for_each = merge(
     { scheduler = google_service_account.scheduler.member },
-    { uptime = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-monitoring-notification.iam.gserviceaccount.com" },
     { for who in setunion(var.viewers, var.operators, var.senders) : who => (endswith(who, ".gserviceaccount.com") ? "serviceAccount:${who}" : "user:${who}") },
   )
 
@@ -67,4 +66,15 @@ resource "google_cloud_run_v2_service_iam_member" "call" {
   name     = google_cloud_run_v2_service.evalforge.name
   role     = "roles/run.invoker"
   member   = each.value
+}
+
+# Google makes the account of the uptime check with the first check that needs one.
+resource "google_cloud_run_v2_service_iam_member" "uptime" {
+  project  = var.project
+  location = var.region
+  name     = google_cloud_run_v2_service.evalforge.name
+  role     = "roles/run.invoker"
+  member   = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-monitoring-notification.iam.gserviceaccount.com"
+
+  depends_on = [google_monitoring_uptime_check_config.health]
 }

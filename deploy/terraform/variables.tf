@@ -101,18 +101,33 @@ variable "viewers" {
   description = "Who may read patterns and runs: e-mail addresses of people and service accounts, not of groups: a caller's token does not name them."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for who in var.viewers : can(regex("^[^@:*\\s]+@[^@\\s]+$", who))])
+    error_message = "Each is one e-mail address: IAM cannot bind a domain or a wildcard in this form."
+  }
 }
 
 variable "operators" {
   description = "Who may also start runs, retry traces, extract again and import: e-mail addresses, not of groups."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for who in var.operators : can(regex("^[^@:*\\s]+@[^@\\s]+$", who))])
+    error_message = "Each is one e-mail address: IAM cannot bind a domain or a wildcard in this form."
+  }
 }
 
 variable "senders" {
   description = "Service accounts that may send traces over OTLP: e-mail addresses. With any, one instance is always on, since the spans of a trace are gathered in memory."
   type        = list(string)
   default     = []
+
+  validation {
+    condition     = alltrue([for who in var.senders : can(regex("^[^@:*\\s]+@[^@\\s]+$", who))])
+    error_message = "Each is one e-mail address: IAM cannot bind a domain or a wildcard in this form."
+  }
 }
 
 variable "job_tasks" {
