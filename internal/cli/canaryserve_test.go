@@ -271,6 +271,7 @@ func (s *service) readAll() {
 		"/runs":                         {"/runs"},
 		"/runs/{id}":                    each("/runs/%s", runs, 20),
 		"/quarantine":                   {"/quarantine"},
+		"/waiting":                      {"/waiting"},
 		"/live":                         nil, // an endless one: run has it
 		"/assets/{name}":                assets,
 	}
