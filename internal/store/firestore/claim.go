@@ -385,9 +385,8 @@ func (db *DB) named(ctx context.Context, req *extract.ClaimRequest) (found, erro
 			}
 			for i, c := range part {
 				if raws[i].exists && !raws[i].trace.Processed {
-					s := *c.s
-					s.meet(raws[i])
-					if s.due(req) {
+					c.s.meet(raws[i]) // its order follows what the trace is now
+					if c.s.due(req) {
 						c.fetchedAt = raws[i].trace.FetchedAt.String()
 						out.add(c)
 					}
