@@ -83,7 +83,8 @@ func (f *finder) acquire(ctx context.Context) (release func(), err error) {
 // A round is one search with the claims that it led to.
 type round struct {
 	claims []leased
-	// again is set when candidates turned out to be gone, so that others may be there.
+	// again is set when candidates turned out to be gone, or the search was cut short, so
+	// that others may be there.
 	again bool
 }
 
@@ -94,6 +95,7 @@ func (db *DB) claimRound(ctx context.Context, req *extract.ClaimRequest, n int) 
 	if err != nil {
 		return r, err
 	}
+	r.again = out.cut
 	taken := map[string]bool{}
 	conflicts := false
 	list := out.candidates

@@ -79,6 +79,7 @@ type runNotes struct {
 	id     string
 	claims int  // until its next look behind the position
 	idle   bool // the idle look is done
+	swept  int  // documents that it looked at
 	// had is up to where it had all retries already: a run that fails for longer than the
 	// first backoffs would meet them again at each claim.
 	had *turn
@@ -201,6 +202,7 @@ type found struct {
 	orphans    []orphan
 	pos        position
 	seen       map[string]bool
+	cut        bool // there was no time to look at everything
 }
 
 // An orphan is a state whose trace was deleted, or that says that its trace waits, and it
@@ -573,7 +575,9 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 		return nil
 	}
 	enough := halfTime(ctx)
-	out.pos.idleRuns++
+	if run.swept == 0 {
+		out.pos.idleRuns++
+	}
 	if err := f.findOrphans(ctx, req, out); err != nil {
 		return err
 	}
@@ -587,7 +591,11 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 		}
 	}
 	thorough := out.pos.idleRuns%rotateEvery == 0
-	for swept := 0; (thorough || len(out.track) < untracked) && swept < lateSweep && !enough(); {
+	for first := true; (thorough || len(out.track) < untracked) && run.swept < lateSweep; first = false {
+		if !first && enough() {
+			out.cut = true // the next round goes on from here, with time of its own
+			return nil
+		}
 		k, err := f.sweep(ctx, req, idlePage, out)
 		if err != nil {
 			return err
@@ -595,7 +603,7 @@ func (f *finder) idle(ctx context.Context, req *extract.ClaimRequest, n int, out
 		if len(out.track) >= maxForwardPage {
 			return nil // that is enough to begin with; the run may look again
 		}
-		if swept += k; k == 0 || thorough && out.pos.sweepID == "" && len(out.track) >= untracked {
+		if run.swept += k; k == 0 || thorough && out.pos.sweepID == "" && len(out.track) >= untracked {
 			break
 		}
 	}
