@@ -30,7 +30,7 @@ type turns struct {
 	mu      sync.Mutex
 	halted  error         // why no more calls are made
 	flying  int           // calls with a reservation that is not settled, or being tried
-	settled chan struct{} // closed when one is, and when none is left
+	settled chan struct{} // closed when one is, and at the end
 }
 
 func newTurns(r *run, l *pace.Limiter) *turns {
@@ -175,7 +175,6 @@ func (g traceGate) reserve(ctx context.Context, most Amount) (*Reservation, erro
 		g.mu.Lock()
 		settled := g.settled
 		g.flying++
-		others := g.flying - 1
 		g.mu.Unlock()
 		now := g.run.Pipeline.Now()
 		res := Reservation{ID: rand.Text(), At: now, Windows: g.windows(now), Most: most}
@@ -187,13 +186,11 @@ func (g traceGate) reserve(ctx context.Context, most Amount) (*Reservation, erro
 		case over == nil:
 			return &res, nil
 		}
-		g.mu.Lock()
-		if g.flying--; g.flying == 0 {
-			g.wake() // two that were tried at once must not wait for one another
-		}
-		g.mu.Unlock()
-		if others == 0 {
+		switch g.miss(settled) {
+		case alone:
 			return nil, g.halt(&halt{reason: overBudget(over)})
+		case overtaken:
+			continue
 		}
 		select {
 		case <-settled:
@@ -201,6 +198,27 @@ func (g traceGate) reserve(ctx context.Context, most Amount) (*Reservation, erro
 			return nil, g.interrupted(ctx)
 		}
 	}
+}
+
+// What else was under way while a reservation was tried that did not fit.
+const (
+	alone     = iota // nothing: there is nothing to wait for
+	overtaken        // a call that has ended since
+	others           // calls, or reservations being tried, the last of which is not others
+)
+
+// miss notes that a reservation did not fit that was begun when settled was to be closed.
+func (t *turns) miss(settled chan struct{}) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.flying--
+	switch {
+	case t.settled != settled:
+		return overtaken
+	case t.flying > 0:
+		return others
+	}
+	return alone
 }
 
 // tryReserve makes a reservation. It returns separately that it does not fit.
