@@ -151,7 +151,9 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 	}
 	c.modelVersion = bareModel(resp.ModelVersion)
 	a.noteRouting(ctx, c.model, c.modelVersion)
-	a.lineup.answered(c.model, a.now(), a.isDearer(c.modelVersion, c.model))
+	if c.modelVersion != "" { // else it is no proof of anything
+		a.lineup.answered(c.model, a.now(), a.isDearer(c.modelVersion, c.model))
+	}
 	c.count(resp.UsageMetadata)
 	leave(ex, nil, nil)
 	an, raw, f := a.read(resp)
