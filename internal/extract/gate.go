@@ -3,6 +3,8 @@ package extract
 import (
 	"context"
 	"time"
+
+	"github.com/evalforge/evalforge/internal/pace"
 )
 
 // A Gate stands before every call of a model: it waits for the call's turn within the
@@ -54,6 +56,9 @@ type CallEnd struct {
 	Refused   bool
 	Wait      time.Duration
 	Exhausted bool
+	// OverQuota says that it refused the call for a quota, and Quota which one it named.
+	OverQuota bool
+	Quota     pace.Quota
 }
 
 type gateKey struct{}

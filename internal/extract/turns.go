@@ -114,7 +114,8 @@ func (g traceGate) enter(ctx context.Context, c Call) (func(CallEnd), error) {
 	}
 	began := g.run.Pipeline.Now()
 	return func(end CallEnd) {
-		turn.Leave(pace.Result{Tokens: end.Prompt, Refused: end.Refused, Wait: min(end.Wait, longestWait)})
+		turn.Leave(pace.Result{Tokens: end.Prompt, Refused: end.Refused, Wait: min(end.Wait, longestWait),
+			OverQuota: end.OverQuota, Quota: end.Quota})
 		if end.Known {
 			g.settle(ctx, res, end.Took)
 		} else {

@@ -109,6 +109,7 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 		if f != nil && err != nil && modelsFault(f.kind) {
 			e.Failed = f.err
 			e.Refused = f.kind == extract.KindRateLimited || ex.status == http.StatusServiceUnavailable
+			e.OverQuota, e.Quota = f.kind == extract.KindRateLimited, f.quota
 			e.Exhausted = f.kind == extract.KindRateLimited && !f.retry
 			if e.Refused {
 				e.Wait = max(f.wait, c.backoff())
