@@ -110,7 +110,10 @@ func (w *workspace) decode(v any, source []byte) *Trace {
 	doc = expand(doc)
 	b := newBuilder(w)
 	understood := true
-	for _, d := range decoders() {
+	if w.formats == nil {
+		w.formats = decoders()
+	}
+	for _, d := range w.formats {
 		if !d.match(doc) {
 			continue
 		}

@@ -65,7 +65,7 @@ func readGenAIMessages(sp *span, r *reading) {
 	if v := sp.get("gen_ai.output.messages"); v != nil {
 		r.out = sp.memo.parseMessages(v, "assistant")
 		if r.finish == "" {
-			r.finish = finishReason(v)
+			r.finish = finishReason(sp.memo.embedded(v))
 		}
 	}
 	if len(r.in) == 0 {
@@ -128,12 +128,12 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 			return []Message{{Role: role, Text: s}}, ""
 		}
 	}
-	for _, item := range indexed(sp.attrs, prefix) {
+	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
 		m := item.(map[string]any)
 		if m["content"] == "null" { // Traceloop writes a null content as the word
 			delete(m, "content")
 		}
-		if calls := indexed(m, "tool_calls"); calls != nil {
+		if calls := sp.memo.indexed(m, "tool_calls"); calls != nil {
 			m["tool_calls"] = calls
 		}
 		out = append(out, parseMessage(m, role)...)

@@ -12,7 +12,8 @@ import (
 func buildSpans(b *builder, spans []*span) {
 	b.warnAttributes(spans)
 	spans = mergeDuplicates(spans)
-	readings := make([]reading, len(spans))
+	readings := sized(b.memo.w.spans, len(spans))
+	b.memo.w.spans = readings
 	formats := make(map[string]int)
 	for i, sp := range spans {
 		sp.pos, sp.memo = i, b.memo

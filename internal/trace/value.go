@@ -2,10 +2,12 @@ package trace
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -291,40 +293,74 @@ func appendString(b []byte, s string) []byte {
 	return append(appendEscaped(append(b, '"'), s), '"')
 }
 
+// escapes has the letter by which a byte is escaped, or 0.
+var escapes = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}
+
 // appendEscaped is appendString without the quotes.
 func appendEscaped(b []byte, s string) []byte {
-	if !isASCII(s) && !utf8.ValidString(s) {
+	n := plainASCII(s)
+	b, s = append(b, s[:n]...), s[n:]
+	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // a U+FFFD for each byte
 	}
-	for {
-		n := special(s)
-		b = append(b, s[:n]...)
-		if n == len(s) {
-			return b
+	n, b = len(b), b[:cap(b)] // n bytes of b are written
+	for len(s) >= 8 {         // eight bytes are copied, of which as many count as are plain
+		if len(b)-n < 2*8 {
+			b = slices.Grow(b[:n], len(s)+len(s)/8+2*8)
+			b = b[:cap(b)]
 		}
-		switch c := s[n]; c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		x := eight(s)
+		binary.LittleEndian.PutUint64(b[n:], x)
+		hit := specials(x)
+		plain := bits.TrailingZeros64(hit) / 8
+		if n += plain; hit == 0 {
+			s = s[8:]
+			continue
 		}
-		s = s[n+1:]
+		if e := escapes[s[plain]]; e != 0 {
+			b[n], b[n+1] = '\\', e
+			n += 2
+		} else {
+			n = len(appendControl(b[:n], s[plain]))
+		}
+		s = s[plain+1:]
 	}
+	b = b[:n]
+	for i := range len(s) {
+		if c := s[i]; c == '"' || c == '\\' || c < ' ' {
+			if e := escapes[c]; e != 0 {
+				b = append(b, '\\', e)
+			} else {
+				b = appendControl(b, c)
+			}
+		} else {
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// appendControl appends the escape of a control character that has no letter.
+func appendControl(b []byte, c byte) []byte {
+	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
 // arguments returns a tool call's arguments in the form of [ToolIO.Args], and why they
 // are no JSON object, or "".
 func arguments(v any) (args, problem string) {
+	if s, ok := v.(string); !ok || s == "" {
+		return argumentsIn(v, v)
+	}
+	w := workspaces.Get().(*workspace) // what comes out is text
+	defer w.release()
+	return argumentsIn(v, w.embedded(v))
+}
+
+// argumentsIn is [arguments] for v, which holds inner.
+func argumentsIn(v, inner any) (args, problem string) {
 	if v == nil || v == "" {
 		return "", ""
 	}
-	inner := embedded(v)
 	switch inner := inner.(type) {
 	case map[string]any:
 		return canonical(inner), ""
