@@ -172,7 +172,7 @@ func (p *parser) object() (any, bool) {
 	}
 	if p.take('}') {
 		p.depth--
-		return p.w.object(0), true
+		return p.w.newObject(0), true
 	}
 	base := len(p.fields)
 	for {
@@ -212,7 +212,7 @@ func (p *parser) object() (any, bool) {
 
 // takeFields returns the fields from base on as an object. Of equal ones the last counts.
 func (p *parser) takeFields(base int) map[string]any {
-	m := p.w.object(len(p.fields) - base)
+	m := p.w.newObject(len(p.fields) - base)
 	for _, f := range p.fields[base:] {
 		m[f.key] = f.value
 	}
@@ -256,7 +256,7 @@ func (p *parser) array(share bool) (any, bool) {
 
 // takeValues returns the values from base on as an array.
 func (p *parser) takeValues(base int) []any {
-	out := p.w.array(len(p.values) - base)
+	out := p.w.newArray(len(p.values) - base)
 	copy(out, p.values[base:])
 	clear(p.values[base:])
 	p.values = p.values[:base]
@@ -392,21 +392,25 @@ const (
 // decoded reads the string that starts at start and is plain up to i.
 func (p *parser) decoded(start, i int) (string, bool) {
 	s, b, stays := p.s, p.scratch, false
-	n, from := 0, start // b[:n] is decoded, and s[from:i] is to be copied as it is
+	if len(b) < i-start+2*8 {
+		if b, stays = p.roomier(nil, start, i); b == nil {
+			return "", false
+		}
+	}
+	n := copy(b, s[start:i]) // b[:n] is decoded
 	for i < len(s) {
-		if len(b)-n < i-from+2*8 {
-			if b, stays = p.roomier(b[:n], from, i); b == nil {
+		if len(b)-n < 2*8 {
+			if b, stays = p.roomier(b[:n], i, i); b == nil {
 				return "", false
 			}
 		}
-		n += copy(b[n:], s[from:i])
 		if i+8 <= len(s) { // eight bytes are copied, of which as many count as are plain
 			x := eight(s[i:])
 			binary.LittleEndian.PutUint64(b[n:], x)
 			hit := specials(x)
 			plain := bits.TrailingZeros64(hit) / 8
 			i, n = i+plain, n+plain
-			if from = i; hit == 0 {
+			if hit == 0 {
 				continue
 			}
 		}
@@ -417,9 +421,8 @@ func (p *parser) decoded(start, i int) (string, bool) {
 			}
 			if c := unescaped[s[i+1]]; c != 0 {
 				b[n] = c
-				n++
-				i += 2
-				break
+				i, n = i+2, n+1
+				continue
 			}
 			r, past := p.unicode(i)
 			if past < 0 {
@@ -439,7 +442,6 @@ func (p *parser) decoded(start, i int) (string, bool) {
 			b[n] = c
 			i, n = i+1, n+1
 		}
-		from = i
 	}
 	return "", false
 }
@@ -447,7 +449,7 @@ func (p *parser) decoded(start, i int) (string, bool) {
 // roomier returns b with room for what stands from from to i and some more, and whether it
 // has room for all that is left of the string. It returns nil if the string has no end.
 func (p *parser) roomier(b []byte, from, i int) (more []byte, whole bool) {
-	n := min(max(minScratch, 2*(cap(b)+i-from)), len(b)+len(p.s)-from+2*8)
+	n := min(max(minScratch, 2*(len(b)+i-from)), len(b)+len(p.s)-from+2*8)
 	if n > maxScratch {
 		past, ok := quoted(p.s, i)
 		if !ok {
@@ -613,7 +615,7 @@ func (p *parser) anyValue() (v any, ok bool) {
 		if !p.take('{') {
 			return nil, false
 		}
-		m := p.w.object(0)
+		m := p.w.newObject(0)
 		if !p.take('}') {
 			if !p.field("values") {
 				return nil, false

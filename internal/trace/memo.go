@@ -237,7 +237,7 @@ func (c *memo) parseTools(v any) []Tool {
 	}
 	tools, known := c.tools[s]
 	if !known {
-		tools = parseTools(c.w.embedded(v))
+		tools = c.w.parseTools(v)
 		remember(&c.tools, s, tools)
 	}
 	return tools
@@ -248,21 +248,24 @@ func (c *memo) parseToolList(l []any) []Tool {
 	var out []Tool
 	for _, e := range l {
 		if s, ok := e.(string); !ok || !strings.HasPrefix(s, "{") {
-			return parseTools(l)
+			return c.w.parseTools(l)
 		}
 		out = append(out, c.parseTools(e)...)
 	}
 	return out
 }
 
-// parseTool is [parseTool] for a declaration of which name, description and schema are
+// parseTool is [workspace.parseTool] for a declaration of which name, description and schema are
 // texts, as attributes are.
 func (c *memo) parseTool(m map[string]any) Tool {
 	key := Tool{Name: scalar(m["name"]), Description: scalar(m["description"])}
 	for k, v := range m {
 		s, ok := v.(string)
-		if !ok || c == nil || len(m) > 3 {
-			return parseTool(m)
+		if c == nil {
+			return (*workspace)(nil).parseTool(m)
+		}
+		if !ok || len(m) > 3 {
+			return c.w.parseTool(m)
 		}
 		if k != "name" && k != "description" {
 			key.Schema = k + s
@@ -270,7 +273,7 @@ func (c *memo) parseTool(m map[string]any) Tool {
 	}
 	t, known := c.schemas[key]
 	if !known {
-		t = parseTool(m)
+		t = c.w.parseTool(m)
 		remember(&c.schemas, key, t)
 	}
 	return t

@@ -414,13 +414,13 @@ func (w *workspace) indexed(attrs map[string]any, prefix string) []any {
 			items++
 		}
 	}
-	out := w.array(items)[:0]
+	out := w.newArray(items)[:0]
 	for len(parts) > 0 {
 		n := 1
 		for n < len(parts) && parts[n].index == parts[0].index {
 			n++
 		}
-		item := w.object(n)
+		item := w.newObject(n)
 		for _, p := range parts[:n] {
 			item[p.path] = p.value
 		}

@@ -92,9 +92,12 @@ func (w *workspace) embedded(v any) any {
 }
 
 // object returns v as an object, decoding it when it is a string that holds one, or nil.
-func object(v any) map[string]any {
+func object(v any) map[string]any { return (*workspace)(nil).object(v) }
+
+// object is the function of the same name with the value in the memory of w.
+func (w *workspace) object(v any) map[string]any {
 	if s, ok := v.(string); ok {
-		v = embedded(s)
+		v = w.embedded(s)
 	}
 	m, _ := v.(map[string]any)
 	return m
@@ -241,7 +244,8 @@ func canonical(v any) string {
 	case bool, json.Number:
 		return scalar(v)
 	}
-	return string(appendCanonical(nil, v))
+	var short [512]byte
+	return string(appendCanonical(short[:0], v))
 }
 
 func appendCanonical(b []byte, v any) []byte {
@@ -266,7 +270,8 @@ func appendCanonical(b []byte, v any) []byte {
 	case attrMap:
 		return appendCanonical(b, map[string]any(v))
 	case map[string]any:
-		keys := make([]string, 0, len(v))
+		var few [8]string
+		keys := few[:0]
 		for k := range v {
 			keys = append(keys, k)
 		}
@@ -298,42 +303,42 @@ var escapes = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}
 
 // appendEscaped is appendString without the quotes.
 func appendEscaped(b []byte, s string) []byte {
-	n := plainASCII(s)
-	b, s = append(b, s[:n]...), s[n:]
+	ascii := plainASCII(s)
+	b, s = append(b, s[:ascii]...), s[ascii:]
 	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // a U+FFFD for each byte
 	}
-	n, b = len(b), b[:cap(b)] // n bytes of b are written
-	for len(s) >= 8 {         // eight bytes are copied, of which as many count as are plain
+	i, n := 0, len(b) // s[:i] is written, in b[:n]
+	b = b[:cap(b)]
+	for i+8 <= len(s) { // eight bytes are copied, of which as many count as are plain
 		if len(b)-n < 2*8 {
-			b = slices.Grow(b[:n], len(s)+len(s)/8+2*8)
+			b = slices.Grow(b[:n], len(s)-i+(len(s)-i)/8+2*8)
 			b = b[:cap(b)]
 		}
-		x := eight(s)
+		x := eight(s[i:])
 		binary.LittleEndian.PutUint64(b[n:], x)
 		hit := specials(x)
 		plain := bits.TrailingZeros64(hit) / 8
-		if n += plain; hit == 0 {
-			s = s[8:]
+		i, n = i+plain, n+plain
+		if hit == 0 {
 			continue
 		}
-		if e := escapes[s[plain]]; e != 0 {
+		if e := escapes[s[i]]; e != 0 {
 			b[n], b[n+1] = '\\', e
 			n += 2
 		} else {
-			n = len(appendControl(b[:n], s[plain]))
+			n = len(appendControl(b[:n], s[i]))
 		}
-		s = s[plain+1:]
+		i++
 	}
 	b = b[:n]
-	for i := range len(s) {
-		if c := s[i]; c == '"' || c == '\\' || c < ' ' {
-			if e := escapes[c]; e != 0 {
-				b = append(b, '\\', e)
-			} else {
-				b = appendControl(b, c)
-			}
-		} else {
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case escapes[c] != 0:
+			b = append(b, '\\', escapes[c])
+		case c < ' ':
+			b = appendControl(b, c)
+		default:
 			b = append(b, c)
 		}
 	}

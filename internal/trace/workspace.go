@@ -56,8 +56,8 @@ type objectPool struct {
 	used int
 }
 
-// object returns an empty object with room for n fields.
-func (w *workspace) object(n int) map[string]any {
+// newObject returns an empty object with room for n fields.
+func (w *workspace) newObject(n int) map[string]any {
 	class := 0
 	if n > 8 {
 		class = bits.Len(uint(n-1) / 7)
@@ -95,8 +95,8 @@ type arrayPool struct {
 	used   int
 }
 
-// array returns an array of n elements that are null.
-func (w *workspace) array(n int) []any {
+// newArray returns an array of n elements that are null.
+func (w *workspace) newArray(n int) []any {
 	if w == nil || n > arrayBlock/8 {
 		return make([]any, n)
 	}
