@@ -91,22 +91,31 @@ func Formats() []string {
 // a value of an unknown shape becomes a trace of one opaque step. The trace shares the
 // memory of payload, which must not be changed as long as the trace is used.
 func Decode(payload []byte) (*Trace, error) {
-	v, err := parseDocument(payload, true)
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	v, err := w.parseDocument(payload, true)
 	if err != nil {
 		return nil, fmt.Errorf("decode trace: %w", err)
 	}
-	return decodeValue(v, payload), nil
+	return w.decode(v, payload), nil
 }
 
 // decodeValue decodes v, whose text is source.
 func decodeValue(v any, source []byte) *Trace {
-	doc := embedded(v)
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	return w.decode(v, source)
+}
+
+// decode decodes v, whose text is source, in the memory of w.
+func (w *workspace) decode(v any, source []byte) *Trace {
+	doc := w.embedded(v)
 	if m, ok := doc.(map[string]any); ok && m["trace_payload"] != nil {
-		doc = embedded(m["trace_payload"])
+		doc = w.embedded(m["trace_payload"])
 		source = nil
 	}
 	doc = expand(doc)
-	b := newBuilder()
+	b := newBuilder(w)
 	understood := true
 	for _, d := range decoders() {
 		if !d.match(doc) {
@@ -117,7 +126,7 @@ func decodeValue(v any, source []byte) *Trace {
 		if len(b.t.Steps) > 0 || d.format == FormatOpaque {
 			break
 		}
-		b = newBuilder() // the shape was right but nothing was in it
+		b = newBuilder(w) // the shape was right but nothing was in it
 	}
 	if !understood {
 		s := &b.t.Steps[0]
