@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -144,8 +145,15 @@ func modelGone(api genai.APIError, code int) bool {
 			return true
 		}
 	}
-	return false
+	return modelEnded.MatchString(msg) && !aboutSetting.MatchString(msg)
 }
+
+// A sentence whose subject is a model that came to its end; and one about a setting, which
+// a model may not support any more.
+var (
+	modelEnded   = regexp.MustCompile(`\b(?:models?|gemini)\b.*\b(?:(?:is|are|was|has been|been|now) (?:deprecated|decommissioned|sunset|retired|disabled)|no longer (?:supported|served|offered|exists?)|end[- ]of[- ]life|reached its end|does not exist)\b`)
+	aboutSetting = regexp.MustCompile(`\b(?:parameter|field|argument|option|setting|budget|level|schema|keyword|feature|tool|mime|temperature|top_?[kp]|penalty|modality|config)s?\b`)
+)
 
 // aboutAccess recognises the 400s that are about the caller, not the request: the
 // Gemini API answers so to an invalid key, and from a country it does not serve.
