@@ -29,6 +29,7 @@ type failure struct {
 	// wait is what the service asked to wait, where hinted.
 	wait   time.Duration
 	hinted bool
+	busy   bool       // 503: the service has no room for the call
 	quota  pace.Quota // that the service named
 	gone   bool       // the model is not offered (any more): another may be
 	answer []byte     // the text that was refused, if any
@@ -104,6 +105,8 @@ func (a *Analyzer) refused(api genai.APIError, ex *exchange, sent []byte) *failu
 		f.kind = extract.KindConfig
 	case code == http.StatusTooManyRequests:
 		f.kind, f.retry, f.quota = extract.KindRateLimited, !dailyQuota(api.Details), minuteQuota(api.Details)
+	case code == http.StatusServiceUnavailable:
+		f.retry, f.busy = true, true
 	case code == http.StatusRequestTimeout, code == 499, code >= 500: // 499: the service cancelled the call
 		f.retry = true
 	default: // other 4xx, and 3xx, which the service does not send
