@@ -234,7 +234,7 @@ func (d demo) patterns(all []evalforge.Pattern) {
 	for i, p := range shown {
 		rows[i] = patternRow(p)[1:]
 	}
-	d.columns([]string{"TYPE", "SEVERITY", "CONF", "TITLE"}, rows, true)
+	d.table([]string{"TYPE", "SEVERITY", "CONF", "TITLE"}, rows)
 	if p, ok := best(all); ok {
 		d.heading("5. One pattern in full")
 		writePattern(d.terminal, p)

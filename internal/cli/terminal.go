@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/gcp/logging"
 )
 
@@ -98,13 +99,10 @@ func (w barWriter) Write(p []byte) (int, error) {
 // columnGap is what stands between the columns of a table.
 const columnGap = "  "
 
-// table writes rows under a header. On a terminal it is cut at its width; elsewhere
-// nothing is cut, so that other programs see everything.
-func (t *terminal) table(header []string, rows [][]string) { t.columns(header, rows, t.cut) }
-
-// columns writes rows under a header, columns aligned. With cut, the last column ends at
-// the terminal's width. Control characters of the cells are replaced.
-func (t *terminal) columns(header []string, rows [][]string, cut bool) {
+// table writes rows under a header, columns aligned. On a terminal the last column ends at
+// its width; elsewhere nothing is cut, so that other programs see everything. Control
+// characters of the cells are replaced.
+func (t *terminal) table(header []string, rows [][]string) {
 	widths := make([]int, len(header))
 	all := append([][]string{header}, rows...)
 	for i, row := range all {
@@ -120,7 +118,7 @@ func (t *terminal) columns(header []string, rows [][]string, cut bool) {
 		for j, cell := range row {
 			if j == len(row)-1 {
 				if t.cut {
-					cell = ellipsis(cell, max(t.width-used, 20))
+					cell = excerpt.Clip(cell, max(t.width-used, 20))
 				}
 				b.WriteString(cell)
 				break
@@ -134,15 +132,6 @@ func (t *terminal) columns(header []string, rows [][]string, cut bool) {
 		}
 		fmt.Fprintln(t.out, line)
 	}
-}
-
-// ellipsis returns s cut to at most n characters.
-func ellipsis(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	runes := []rune(s)
-	return strings.TrimRight(string(runes[:n-1]), " ") + "…"
 }
 
 // wrap breaks text into lines of at most width columns; every line starts with indent.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -62,7 +63,7 @@ func judge(c Case, ext extract.Extraction, err error) judgement {
 	j := judgement{Result: Result{ID: c.ID, Source: c.Source, Expected: c.Expected, Outcome: OutcomeAnswered}, spent: ext.Spent}
 	var p *evalforge.Pattern
 	if err != nil {
-		j.Outcome, j.Error = string(extract.KindOf(err)), shorten(err.Error())
+		j.Outcome, j.Error = string(extract.KindOf(err)), excerpt.Clip(excerpt.Line(err.Error()), maxErrorRunes)
 		if ee := (*extract.Error)(nil); errors.As(err, &ee) {
 			j.spent = ee.Spent
 		}
@@ -188,13 +189,4 @@ func (l *stepLabels) last() bool {
 	}
 	s := &l.steps[len(l.steps)-1]
 	return l.accepts(s.Index, s.ID)
-}
-
-// shorten returns s as one line of at most maxErrorRunes characters.
-func shorten(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > maxErrorRunes {
-		return string(r[:maxErrorRunes-1]) + "…"
-	}
-	return s
 }

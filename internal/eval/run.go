@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
@@ -108,7 +109,7 @@ func (s *scorer) extract(ctx context.Context, c Case) (extract.Extraction, error
 }
 
 func (s *scorer) invalid(err error) {
-	f := CaseFailure{Kind: KindInvalidCase, Error: shorten(err.Error())}
+	f := CaseFailure{Kind: KindInvalidCase, Error: excerpt.Clip(excerpt.Line(err.Error()), maxErrorRunes)}
 	if ce := (*CaseError)(nil); errors.As(err, &ce) {
 		f.ID, f.Source = ce.ID, ce.source()
 	}

@@ -32,7 +32,7 @@ type turns struct {
 	mu      sync.Mutex
 	halted  error         // why no more calls are made
 	flying  int           // calls with a reservation that is not settled, or being tried
-	settled chan struct{} // closed when one is, and when none is left
+	settled chan struct{} // closed when one is, and at the end
 }
 
 func newTurns(r *run, l *pace.Limiter) *turns {
@@ -224,9 +224,8 @@ func (t *turns) largest(b Bound) (most Amount, any bool) {
 // where it never will in this run, the run is halted.
 func (g traceGate) tryOnce(ctx context.Context, most Amount) (res *Reservation, settled <-chan struct{}, err error) {
 	g.mu.Lock()
-	settled = g.settled
+	began := g.settled
 	g.flying++
-	others := g.flying - 1
 	g.mu.Unlock()
 	now := g.run.Pipeline.Now()
 	res = &Reservation{ID: rand.Text(), At: now, Windows: g.windows(now), Most: most}
@@ -239,14 +238,15 @@ func (g traceGate) tryOnce(ctx context.Context, most Amount) (res *Reservation, 
 		return res, nil, nil
 	}
 	g.mu.Lock()
-	if g.flying--; g.flying == 0 {
-		g.wake() // two that were tried at once must not wait for one another
-	}
+	g.flying--
+	// Another call, or a reservation that was tried at the same time, may have taken the
+	// room only for now. Of those that were tried at once, the last has nothing to wait for.
+	alone := g.flying == 0 && g.settled == began
 	g.mu.Unlock()
-	if others == 0 {
+	if alone {
 		return nil, nil, g.halt(&halt{reason: overBudget(over)})
 	}
-	return nil, settled, nil
+	return nil, began, nil
 }
 
 // tryReserve makes a reservation. It returns separately that it does not fit.

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -230,7 +231,7 @@ type part int
 const (
 	noPart   part = iota
 	otlp          // OTLP JSON
-	spanList      // {"spans": […]}
+	spanList      // a list of spans, runs, observations or events
 	normal        // the normal form of a trace of any format
 )
 
@@ -244,11 +245,13 @@ func partOf(payload []byte) part {
 			return otlp
 		}
 	}
-	if _, ok := doc["spans"]; ok {
-		return spanList
-	}
 	if _, ok := doc["evalforge_trace"]; ok {
 		return normal
+	}
+	for _, key := range trace.ListFields() {
+		if _, ok := doc[key]; ok {
+			return spanList
+		}
 	}
 	return noPart
 }
@@ -265,16 +268,12 @@ func (r *run) clean(s string) string {
 // plain returns s as one bounded line of valid UTF-8.
 func (r *run) plain(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Map(func(c rune) rune {
+	return excerpt.Clip(strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '
 		}
 		return c
-	}, s)
-	if u := []rune(s); len(u) > maxTextRunes {
-		return string(u[:maxTextRunes-1]) + "…"
-	}
-	return s
+	}, s), maxTextRunes)
 }
 
 // sourceID returns the id under which a failure at name:line is recorded: fit to be part

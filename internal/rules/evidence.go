@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -69,7 +70,7 @@ func letters(s string) int {
 func (f *finding) evidence(q *quoter) evalforge.Evidence {
 	e := evalforge.Evidence{Refs: []evalforge.EvidenceRef{}}
 	for i := range f.signals {
-		if d := clip(clean(f.signals[i].Detail), evalforge.MaxItemRunes); d != "" && len(e.Signals) < evalforge.MaxItems {
+		if d := excerpt.Clip(excerpt.Line(f.signals[i].Detail), evalforge.MaxItemRunes); d != "" && len(e.Signals) < evalforge.MaxItems {
 			e.Signals = appendNew(e.Signals, d)
 		}
 	}
@@ -94,7 +95,7 @@ func (f *finding) evidence(q *quoter) evalforge.Evidence {
 		f.stepRef(&e, q, i)
 	}
 	if len(e.Refs) > 0 {
-		s := clip(e.Refs[0].Quote, evalforge.MaxExcerptRunes)
+		s := excerpt.Clip(e.Refs[0].Quote, evalforge.MaxExcerptRunes)
 		e.Excerpt = &s
 	}
 	return e

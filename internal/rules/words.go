@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/signal"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -28,20 +29,20 @@ func (f *finding) title() string {
 	}
 	switch {
 	case f.decided():
-		return clip(capital(f.condition.Label)+where, evalforge.MaxTitleRunes)
+		return excerpt.Clip(capital(f.condition.Label)+where, evalforge.MaxTitleRunes)
 	case f.failureType != evalforge.Other:
-		return clip("Possible "+typeNames[f.failureType]+": "+f.condition.Label+where, evalforge.MaxTitleRunes)
+		return excerpt.Clip("Possible "+typeNames[f.failureType]+": "+f.condition.Label+where, evalforge.MaxTitleRunes)
 	case f.lead != nil:
-		return clip(capital(f.condition.Label)+" at "+signal.Label(f.t, f.lead.Step), evalforge.MaxTitleRunes)
+		return excerpt.Clip(capital(f.condition.Label)+" at "+signal.Label(f.t, f.lead.Step), evalforge.MaxTitleRunes)
 	}
 	if f.seen != nil { // a title must not deny what stands in the summary
-		return clip("Undecided: "+f.seen.Condition+" seen at "+signal.Label(f.t, f.seen.Step), evalforge.MaxTitleRunes)
+		return excerpt.Clip("Undecided: "+f.seen.Condition+" seen at "+signal.Label(f.t, f.seen.Step), evalforge.MaxTitleRunes)
 	}
-	return clip(capital(f.condition.Label)+service(f.in.ServiceName), evalforge.MaxTitleRunes)
+	return excerpt.Clip(capital(f.condition.Label)+service(f.in.ServiceName), evalforge.MaxTitleRunes)
 }
 
 func service(name string) string {
-	if name = clean(name); name == "" {
+	if name = excerpt.Line(name); name == "" {
 		return ""
 	}
 	return " of " + name
@@ -67,7 +68,7 @@ func (f *finding) summary() string {
 	if others := f.others(3); len(others) > 0 {
 		fmt.Fprintf(&b, " Also seen: %s.", strings.Join(others, "; "))
 	}
-	return clip(b.String(), evalforge.MaxTextRunes)
+	return excerpt.Clip(b.String(), evalforge.MaxTextRunes)
 }
 
 // composition counts the steps by kind.
@@ -100,7 +101,7 @@ func (f *finding) others(n int) []string {
 		if s == f.lead || s == f.seen || s.Detail == "" || len(list) == n || f.lead != nil && s.Detail == f.lead.Detail {
 			continue
 		}
-		list = append(list, clip(clean(s.Detail), 400))
+		list = append(list, excerpt.Clip(excerpt.Line(s.Detail), 400))
 	}
 	return list
 }
@@ -115,7 +116,7 @@ func (f *finding) hypothesis() string {
 		if f.guessed && f.valid(f.cause) {
 			text += fmt.Sprintf(" If the fault is one of judgement, %s is the first place to look.", signal.Label(f.t, f.cause))
 		}
-		return clip(text, evalforge.MaxTextRunes)
+		return excerpt.Clip(text, evalforge.MaxTextRunes)
 	}
 	why := map[evalforge.FailureType]string{
 		evalforge.Hallucination:       "The step stated something that nothing in the trace supports, probably because it was not made to check its statements against the results.",
@@ -127,7 +128,7 @@ func (f *finding) hypothesis() string {
 		evalforge.InfrastructureError: "The provider, dependency or network that the step needs failed; the request itself shows no fault.",
 		evalforge.ClientError:         "The request that the application sent was refused for its size, form, rights or content; sent again unchanged it would be refused again.",
 	}[f.failureType]
-	return clip(fmt.Sprintf("Condition: %s. %s", f.condition.Label, why), evalforge.MaxTextRunes)
+	return excerpt.Clip(fmt.Sprintf("Condition: %s. %s", f.condition.Label, why), evalforge.MaxTextRunes)
 }
 
 // rationale says what the confidence rests on and what speaks against it.
@@ -171,7 +172,7 @@ func (f *finding) rationale() string {
 	if f.in.Compacted.StepsOmitted > 0 {
 		fmt.Fprintf(&b, " %d steps are left out of the compacted trace.", f.in.Compacted.StepsOmitted)
 	}
-	return clip(b.String(), evalforge.MaxTextRunes)
+	return excerpt.Clip(b.String(), evalforge.MaxTextRunes)
 }
 
 func appendNew(list []string, s string) []string {
@@ -206,8 +207,8 @@ func (f *finding) reproduction() evalforge.ReproductionContext {
 		state = append(state, "the failing provider or dependency is in the state that the error names")
 	}
 	if f.valid(f.cause) {
-		if m := clean(f.t.Steps[f.cause].Model); m != "" {
-			state = append(state, "model "+clip(m, 100))
+		if m := excerpt.Line(f.t.Steps[f.cause].Model); m != "" {
+			state = append(state, "model "+excerpt.Clip(m, 100))
 		}
 	}
 	if len(f.t.Tools) > 0 {
@@ -228,7 +229,7 @@ const maxTools = 10
 func (f *finding) tools() []string {
 	names := []string{}
 	add := func(name string) {
-		if name = clip(clean(name), 100); name != "" && len(names) < maxTools {
+		if name = excerpt.Clip(excerpt.Line(name), 100); name != "" && len(names) < maxTools {
 			names = appendNew(names, name)
 		}
 	}
@@ -246,26 +247,6 @@ func (f *finding) tools() []string {
 		}
 	}
 	return names
-}
-
-// clean makes s safe inside a sentence: valid UTF-8, one line.
-func clean(s string) string {
-	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))), " ")
-}
-
-// clip cuts s to n characters and marks the cut.
-func clip(s string, n int) string {
-	s = strings.ToValidUTF8(s, "")
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	r := []rune(s)
-	return string(r[:n-1]) + "…"
 }
 
 func capital(s string) string {

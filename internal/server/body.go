@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/server/problem"
 )
 
@@ -80,7 +81,7 @@ func jsonError(err error) error {
 		return invalid([]problem.FieldError{{Field: kind.Field, Problem: fmt.Sprintf("must be %s, not a %s", kindName(kind.Type.Kind().String()), kind.Value)}})
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return invalid([]problem.FieldError{{Field: strings.Trim(cut(name, 80), `"`), Problem: "is not known here"}})
+		return invalid([]problem.FieldError{{Field: strings.Trim(excerpt.Clip(name, 80), `"`), Problem: "is not known here"}})
 	}
 	return problem.New(problem.BadRequest, "the body is not valid JSON")
 }
@@ -97,13 +98,6 @@ func kindName(kind string) string {
 	default:
 		return "a " + kind
 	}
-}
-
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 // invalid is the answer to values that are not allowed, or nil for none.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/server/problem"
 )
@@ -43,7 +44,7 @@ func queryOf(r *http.Request, known []string) (*query, error) {
 }
 
 func (q *query) refuse(name, format string, args ...any) {
-	q.wrong = append(q.wrong, problem.FieldError{Field: cut(strings.ToValidUTF8(name, "\uFFFD"), 80), Problem: fmt.Sprintf(format, args...)})
+	q.wrong = append(q.wrong, problem.FieldError{Field: excerpt.Clip(strings.ToValidUTF8(name, "\uFFFD"), 80), Problem: fmt.Sprintf(format, args...)})
 }
 
 // page returns which page is asked for.

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -107,7 +108,7 @@ func refusedDone(v *view) (Signal, bool) {
 		}
 		return Signal{
 			Name: "refused_done", Condition: CondNeverDone, Weight: 0.7, Step: a.step, Cause: a.step, Quote: quote(a.text, at[0], at[1]),
-			Detail: fmt.Sprintf("%s reports as done what %q had %s, and no later call succeeded", v.label(a.step), clipRunes(oneLine(c.Name), 60), how),
+			Detail: fmt.Sprintf("%s reports as done what %q had %s, and no later call succeeded", v.label(a.step), excerpt.Clip(excerpt.Line(c.Name), 60), how),
 		}, true
 	}
 	return Signal{}, false
@@ -186,7 +187,7 @@ func deniedState(v *view) (Signal, bool) {
 		}
 		return Signal{
 			Name: "denied_state", Condition: CondContradiction, Weight: 0.6, Step: a.step, Cause: a.step, Quote: quote(a.text, at, at+len(word)),
-			Detail: fmt.Sprintf("%s states as happened what the member %q of a result says has not", v.label(a.step), clipRunes(oneLine(open[word]), 40)),
+			Detail: fmt.Sprintf("%s states as happened what the member %q of a result says has not", v.label(a.step), excerpt.Clip(excerpt.Line(open[word]), 40)),
 		}, true
 	}
 	return Signal{}, false

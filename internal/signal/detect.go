@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -103,27 +103,5 @@ func Label(t *trace.Trace, i int) string {
 	if name == "" {
 		return fmt.Sprintf("step %d (%s)", s.Index, s.Kind)
 	}
-	return fmt.Sprintf("step %d %q", s.Index, clipRunes(oneLine(name), 80))
-}
-
-// oneLine replaces line breaks and other control characters, so that a name is safe
-// inside a sentence.
-func oneLine(s string) string {
-	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0xfffd {
-			return ' '
-		}
-		return r
-	}, s)), " ")
-}
-
-func clipRunes(s string, n int) string {
-	i := 0
-	for pos := range s {
-		if i == n {
-			return s[:pos]
-		}
-		i++
-	}
-	return s
+	return fmt.Sprintf("step %d %q", s.Index, excerpt.Clip(excerpt.Line(name), 80))
 }

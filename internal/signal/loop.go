@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // minRepeats is how often a cycle must stand in a row to be a loop. Two is an ordinary
@@ -88,7 +89,7 @@ func callLoop(v *view) (Signal, bool) {
 	var names []string
 	for i := start; i < start+width; i++ {
 		failed = failed && callFailed(&v.calls[i])
-		names = append(names, fmt.Sprintf("%q", clipRunes(oneLine(v.calls[i].Name), 60)))
+		names = append(names, fmt.Sprintf("%q", excerpt.Clip(excerpt.Line(v.calls[i].Name), 60)))
 	}
 	s.Detail = fmt.Sprintf("the call of %s is repeated %d times in a row with equal arguments and results, from %s on",
 		strings.Join(names, ", then "), repeats, v.label(first.Step))
@@ -213,7 +214,7 @@ func sameArgs(v *view) (Signal, bool) {
 			Name: "same_arguments", FailureType: evalforge.RunawayLoop, Condition: CondSameCall, Weight: 0.4,
 			Step: first.Step, Cause: v.planner(first.Step, &v.calls[i-run+1]), Quote: head(b.Args),
 			Detail: fmt.Sprintf("%q is called at least %d times in a row with equal arguments, from %s on",
-				clipRunes(oneLine(b.Name), 60), repeats, v.label(first.Step)),
+				excerpt.Clip(excerpt.Line(b.Name), 60), repeats, v.label(first.Step)),
 		}
 		if i == len(v.calls)-1 && v.answer().step <= b.Step {
 			s.Weight = 0.6

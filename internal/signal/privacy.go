@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // placeholder matches what redaction leaves of a value: its kind and four hex digits
@@ -262,7 +263,7 @@ func (v *view) outbound() []Signal {
 			worst = []Signal{{
 				Name: "outbound", FailureType: evalforge.PIILeak, Condition: CondPIIOutbound, Weight: weight,
 				Step: c.Step, Cause: v.planner(c.Step, c), Quote: quote(c.Args, m[0], m[1]),
-				Detail: fmt.Sprintf("%s passes a value of kind %s to %q", v.label(v.planner(c.Step, c)), kind, clipRunes(oneLine(c.Name), 60)),
+				Detail: fmt.Sprintf("%s passes a value of kind %s to %q", v.label(v.planner(c.Step, c)), kind, excerpt.Clip(excerpt.Line(c.Name), 60)),
 			}}
 		}
 	}

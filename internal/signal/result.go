@@ -65,7 +65,7 @@ func readResult(result string) (trace.Failure, form) {
 	if strings.HasPrefix(text, "[{") && issues(text) {
 		return trace.Failure{Message: text}, formError
 	}
-	if resultPrefix.MatchString(clipRunes(text, 80)) {
+	if resultPrefix.MatchString(text[:boundary(text, min(len(text), 80))]) {
 		return trace.Failure{Message: text}, formError
 	}
 	if len(text) > maxReport || isExecution(text) { // a report of an execution has its own status

@@ -368,21 +368,8 @@ func oneThing(items []datedItem) bool {
 // datedItems returns the elements of the first list of objects in a JSON result that
 // all carry a date.
 func datedItems(text string) []datedItem {
-	var doc any
-	if json.Unmarshal([]byte(text), &doc) != nil {
-		return nil
-	}
-	list, _ := doc.([]any)
-	if obj, ok := doc.(map[string]any); ok {
-		for _, name := range sortedKeys(obj) {
-			if l, ok := obj[name].([]any); ok && len(l) > 1 {
-				list = l
-				break
-			}
-		}
-	}
 	var items []datedItem
-	for _, e := range list {
+	for _, e := range firstList(text) {
 		b, err := json.Marshal(e)
 		if err != nil {
 			return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -60,7 +61,7 @@ func (v *view) unknownTool(c *trace.Invocation) Signal {
 	s := Signal{
 		Name: "unknown_tool", FailureType: evalforge.WrongTool, Condition: CondUnknownTool, Weight: 0.9,
 		Step: c.Step, Cause: v.planner(c.Step, c), Quote: head(c.Name),
-		Detail: fmt.Sprintf("%s calls %q, which is not among the %d declared tools", v.label(v.planner(c.Step, c)), clipRunes(oneLine(c.Name), 60), len(v.t.Tools)),
+		Detail: fmt.Sprintf("%s calls %q, which is not among the %d declared tools", v.label(v.planner(c.Step, c)), excerpt.Clip(excerpt.Line(c.Name), 60), len(v.t.Tools)),
 	}
 	if c.HasResult && !callFailed(c) {
 		s.Weight = 0.45 // something ran it after all: the declaration may be incomplete
@@ -72,7 +73,7 @@ func (v *view) badArgs(c *trace.Invocation, condition, what string, weight float
 	s := Signal{
 		Name: "bad_arguments", FailureType: evalforge.WrongTool, Condition: condition, Weight: weight,
 		Step: c.Step, Cause: v.planner(c.Step, c), Quote: head(c.Args),
-		Detail: fmt.Sprintf("%s calls %q with arguments that do not fit: %s", v.label(v.planner(c.Step, c)), clipRunes(oneLine(c.Name), 60), what),
+		Detail: fmt.Sprintf("%s calls %q with arguments that do not fit: %s", v.label(v.planner(c.Step, c)), excerpt.Clip(excerpt.Line(c.Name), 60), what),
 	}
 	switch {
 	case c.HasResult && !callFailed(c):
@@ -238,5 +239,5 @@ func at(path string) string {
 	if path == "" {
 		return "the whole value"
 	}
-	return fmt.Sprintf("%q", clipRunes(oneLine(path), 60))
+	return fmt.Sprintf("%q", excerpt.Clip(excerpt.Line(path), 60))
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -62,7 +63,7 @@ func verdicts(v *view) []Signal {
 		}
 		s := Signal{
 			Name: "verdict", FailureType: j.failureType, Condition: j.condition, Weight: 0.85,
-			Step: -1, Detail: fmt.Sprintf("evaluator or guardrail %q judged the run bad", clipRunes(oneLine(l.Name), 60)),
+			Step: -1, Detail: fmt.Sprintf("evaluator or guardrail %q judged the run bad", excerpt.Clip(excerpt.Line(l.Name), 60)),
 		}
 		if i, ok := byID[l.StepID]; ok {
 			s.Step = i
@@ -252,7 +253,7 @@ func ingestion(v *view) []Signal {
 	}
 	s := Signal{
 		Name: ingestionName, FailureType: h.failureType, Condition: h.condition, Weight: 0.55, Step: -1, Cause: -1,
-		Detail: fmt.Sprintf("ingestion reported the trace as %q", clipRunes(oneLine(v.hint), 60)),
+		Detail: fmt.Sprintf("ingestion reported the trace as %q", excerpt.Clip(excerpt.Line(v.hint), 60)),
 	}
 	if a := v.answer(); a.step >= 0 {
 		s.Step, s.Cause, s.Quote = a.step, a.step, head(a.text)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
@@ -38,9 +39,9 @@ func (p *Pages) quarantine(r *http.Request) (view, error) {
 	page := quarantinePage{}
 	switch {
 	case v.Has("retried"):
-		page.Notice = fmt.Sprintf("Trace %s is due again: the next run takes it.", visible(p.o.Clean.Text(cut(v.Get("retried"), maxNameRunes))))
+		page.Notice = fmt.Sprintf("Trace %s is due again: the next run takes it.", visible(p.o.Clean.Text(excerpt.Clip(v.Get("retried"), maxNameRunes))))
 	case v.Has("not"):
-		page.Notice, page.Failed = fmt.Sprintf("Trace %s was not retried: it is gone, already processed, or due anyway.", visible(p.o.Clean.Text(cut(v.Get("not"), maxNameRunes)))), true
+		page.Notice, page.Failed = fmt.Sprintf("Trace %s was not retried: it is gone, already processed, or due anyway.", visible(p.o.Clean.Text(excerpt.Clip(v.Get("not"), maxNameRunes)))), true
 	}
 	for _, s := range list {
 		row := p.stuckRow(s)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -116,8 +117,8 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 	}
 	s := step{Index: *w.Index, Kind: w.Kind, Name: w.Name, Blocks: w.blocks(), Attrs: w.attrs()}
 	if full := byIndex[*w.Index]; full != nil {
-		s.Kind, s.Name, s.Agent, s.Model = string(full.Kind), cut(full.Name, maxNameRunes), cut(full.Agent, maxNameRunes), cut(full.Model, maxNameRunes)
-		s.Status, s.Depth, s.Took, s.Finish = string(full.Status), min(full.Depth, maxDepth), full.Dur, cut(full.Finish, maxNameRunes)
+		s.Kind, s.Name, s.Agent, s.Model = string(full.Kind), excerpt.Clip(full.Name, maxNameRunes), excerpt.Clip(full.Agent, maxNameRunes), excerpt.Clip(full.Model, maxNameRunes)
+		s.Status, s.Depth, s.Took, s.Finish = string(full.Status), min(full.Depth, maxDepth), full.Dur, excerpt.Clip(full.Finish, maxNameRunes)
 		if full.Tokens.In > 0 || full.Tokens.Out > 0 {
 			s.Tokens = fmt.Sprintf("%d in, %d out", max(full.Tokens.In, 0), max(full.Tokens.Out, 0))
 		}
@@ -140,21 +141,10 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 func preview(blocks []block, class string) string {
 	for _, b := range blocks {
 		if (class == "" || b.Class == class) && strings.TrimSpace(b.text) != "" {
-			return cut(strings.Join(strings.Fields(cut(b.text, 4*previewRunes)), " "), previewRunes)
+			return excerpt.Clip(strings.Join(strings.Fields(excerpt.Clip(b.text, 4*previewRunes)), " "), previewRunes)
 		}
 	}
 	return ""
-}
-
-// cut returns the first n characters of s.
-func cut(s string, n int) string {
-	for i := range s {
-		if n == 0 {
-			return s[:i] + "…"
-		}
-		n--
-	}
-	return s
 }
 
 // A spanClock places steps in the time of their trace.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -27,9 +28,46 @@ func mustExec(t testing.TB, db *DB, query string, args ...any) {
 	}
 }
 
+// newFile returns a function that writes an empty store to a path. Making its tables takes longer than what most tests
+// do with them.
+func newFile(t *testing.T) func(path string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "empty.db")
+	db, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(path string) {
+		if err := os.WriteFile(path, empty, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// openQuick opens a store that does not wait for the disk. Only after a power cut could that be seen; that stores do
+// wait is what TestPragmas holds, and what is left after a crash what TestKill does.
+func openQuick(t *testing.T, path string) *DB {
+	t.Helper()
+	db := open(t, path)
+	mustExec(t, db, "PRAGMA synchronous = OFF")
+	return db
+}
+
 func TestStore(t *testing.T) {
+	create := newFile(t)
 	storetest.Run(t, storetest.Harness{
-		Open: func(t *testing.T) extract.Store { return open(t, filepath.Join(t.TempDir(), "a b?#%41.db")) },
+		Open: func(t *testing.T) extract.Store {
+			path := filepath.Join(t.TempDir(), "a b?#%41.db")
+			create(path)
+			return openQuick(t, path)
+		},
 		Ingest: func(t *testing.T, s extract.Store, tr evalforge.RawTrace) {
 			if _, err := s.(*DB).put(t.Context(), tr, true); err != nil {
 				t.Fatal(err)
@@ -41,6 +79,6 @@ func TestStore(t *testing.T) {
 		Malform: func(t *testing.T, s extract.Store, id string) {
 			mustExec(t, s.(*DB), `UPDATE raw_traces SET doc = '{"fetched_at": 17}' WHERE trace_id = ?`, id)
 		},
-		Another: func(t *testing.T, s extract.Store) extract.Store { return open(t, s.(*DB).path) },
+		Another: func(t *testing.T, s extract.Store) extract.Store { return openQuick(t, s.(*DB).path) },
 	})
 }

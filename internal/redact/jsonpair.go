@@ -1,0 +1,108 @@
+package redact
+
+import "strings"
+
+// This file finds pairs of a name and a value that are no members of an object: elements of
+// an array, or the members "key" and "value".
+
+// maxHeaderBytes bounds the name in a pair that is written as an array.
+const maxHeaderBytes = 40
+
+// headerPair looks at the array of two strings at w.pos, ["authorization", "…"], and
+// returns what the policy says about the first of them, if the second is a secret by it.
+func (w *walk) headerPair() (keyInfo, bool) {
+	i := w.pos + 1
+	end := nameSet.run(w.in, min(i, len(w.in)), maxHeaderBytes)
+	if at(w.in, w.pos) != '"' || end == i || at(w.in, end) != '"' {
+		return keyInfo{}, false
+	}
+	k := end + 1
+	for k < len(w.in) && isSpace(w.in[k]) {
+		k++
+	}
+	if at(w.in, k) != ',' {
+		return keyInfo{}, false
+	}
+	for k++; k < len(w.in) && isSpace(w.in[k]); k++ {
+	}
+	if at(w.in, k) != '"' || classify(w.in[i:end]) == noKey {
+		return keyInfo{}, false
+	}
+	k = stringEnd(w.in, k+1) + 1
+	for k < len(w.in) && isSpace(w.in[k]) {
+		k++
+	}
+	info := w.st.r.policy.key(keyInfo{}, w.in[i:end])
+	return info, at(w.in, k) == ']' && (info.treatment == always || info.treatment == secretive)
+}
+
+// nameAfterValue looks behind a string that is the "value" of a pair for the name of
+// the pair.
+func (w *walk) nameAfterValue() (keyInfo, bool) {
+	peek := walk{st: w.st, in: w.in, pos: w.pos, level: w.level}
+	if at(peek.in, peek.pos) != '"' {
+		return keyInfo{}, false
+	}
+	if _, err := peek.quoted(); err != nil {
+		return keyInfo{}, false
+	}
+	peek.space()
+	if at(peek.in, peek.pos) != ',' {
+		return keyInfo{}, false
+	}
+	peek.pos++
+	peek.space()
+	rest := peek.in[peek.pos:]
+	if !strings.HasPrefix(rest, `"key"`) && !strings.HasPrefix(rest, `"name"`) {
+		return keyInfo{}, false
+	}
+	peek.pos += strings.IndexByte(rest[1:], '"') + 2
+	peek.space()
+	if at(peek.in, peek.pos) != ':' {
+		return keyInfo{}, false
+	}
+	peek.pos++
+	peek.space()
+	if at(peek.in, peek.pos) != '"' {
+		return keyInfo{}, false
+	}
+	name, err := peek.quoted()
+	if err != nil {
+		return keyInfo{}, false
+	}
+	return w.st.key(keyInfo{}, name, w.st.memberKey(name)), true
+}
+
+// paired returns what the policy says about a member of an object, with key and its value
+// at w.pos, when the object may be a pair.
+//
+// In a list of pairs, {"key": "user.name", "value": {"stringValue": …}} as OTLP writes
+// attributes, or {"name": "Authorization", "value": …} as HAR writes headers, the value
+// is treated as if the pair were a member.
+func (w *walk) paired(seen *members, parent, member keyInfo, key string) (keyInfo, error) {
+	switch key {
+	case "key", "name":
+		if at(w.in, w.pos) != '"' || seen.named {
+			break
+		}
+		start := w.pos
+		name, err := w.quoted()
+		if err != nil {
+			return keyInfo{}, err
+		}
+		w.pos = start
+		seen.pair, seen.named = w.st.key(keyInfo{}, name, w.st.memberKey(name)), true
+		if parent.treatment == always && member == parent && key == "key" {
+			// The name of a pair inside a value that goes: the name stays.
+			return keyInfo{}, nil
+		}
+	case "value":
+		if !seen.named {
+			seen.pair, seen.named = w.nameAfterValue()
+		}
+		if seen.named && member.treatment == scan {
+			return seen.pair, nil
+		}
+	}
+	return member, nil
+}

@@ -1,0 +1,124 @@
+package redact
+
+import (
+	"strings"
+)
+
+// codeKinds are the words that make a code one that proves who somebody is.
+var codeKinds = words(`verification security factor fa mfa time auth authentication authorization login access sms
+	passcode reset recovery backup signin otp totp`)
+
+// saidCode looks at a one-time code or a PIN, of 4 to 8 digits.
+func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
+	if word == "code" && !codeKinds[sc.wordBefore(s, i)] {
+		return span{}, false
+	}
+	if sp, ok := codeBefore(s, i); ok {
+		return sp, true
+	}
+	k, linked := skipLink(s, j)
+	if !linked && word == "pin" || word == "tan" && !linked {
+		return span{}, false
+	}
+	end := k
+	for end < len(s) && end-k < 9 && (isDigit(s[end]) || end-k == 3 && (s[end] == '-' || s[end] == ' ') && isDigit(at(s, end+1))) {
+		end++
+	}
+	next := at(s, end)
+	if n, _ := countDigits(s[k:end]); n < 4 || n > 8 || isAlnum(next) || next == '_' || (next == '-' || next == '.' || next == ',' || next == ':') && isDigit(at(s, end+1)) {
+		return span{}, false
+	}
+	return span{k, end, Secret}, true
+}
+
+// codeBefore looks at a code before its name, which starts at s[i]: "420567 is your
+// verification code".
+func codeBefore(s string, i int) (span, bool) {
+	head := s[max(0, i-40):i]
+	k := strings.LastIndex(head, " is your ")
+	if k < 0 {
+		return span{}, false
+	}
+	end := i - len(head) + k
+	start := end
+	for start > 0 && end-start < 9 && isDigit(s[start-1]) {
+		start--
+	}
+	return span{start, end, Secret}, end-start >= 4 && end-start <= 8 && !isAlnum(at(s, start-1))
+}
+
+// identifiedBy looks at IDENTIFIED BY 'x' and its variants.
+func (sc *scanner) identifiedBy(s string, i int) (span, bool) {
+	if head := s[max(0, i-80):i]; !strings.HasSuffix(head, "IDENTIFIED") && !strings.Contains(head, "user ") {
+		return span{}, false // prose
+	}
+	if !foldPrefix(s[i:], " by ") && !foldPrefix(s[i:], " with ") {
+		return span{}, false
+	}
+	k := i
+	for k < len(s) && k-i < 64 && (isAlnum(s[k]) || s[k] == ' ' || s[k] == '_') {
+		k++
+	}
+	between := strings.ToLower(s[i:k])
+	if q := at(s, k); q != '\'' && q != '"' || between != " by " && between != " by password " && !strings.HasSuffix(between, " by ") && !strings.HasSuffix(between, " as ") {
+		return span{}, false
+	}
+	end := k + 1
+	for end < len(s) && end-k < 256 && s[end] != s[k] && s[end] != '\n' {
+		end++
+	}
+	if v := s[k+1 : end]; at(s, end) != s[k] || len(v) < 3 || isTemplate(v) || isStandIn(v) {
+		return span{}, false
+	}
+	return span{k + 1, end, Secret}, true
+}
+
+// variable looks at a variable and its value, which a space separates.
+func (sc *scanner) variable(s string, i int) (span, bool) {
+	if at(s, i) != ' ' {
+		return span{}, false
+	}
+	end := nameSet.run(s, i+1, maxNameBytes)
+	if at(s, end) != ' ' || end >= len(s) {
+		return span{}, false
+	}
+	name := s[i+1 : end]
+	class := classify(name)
+	if class != passwordKey && class != secretKey {
+		return span{}, false
+	}
+	v := sc.readValue(s, end, false)
+	if v.start == v.end || !acceptable(s, class, name, v, '=', false) {
+		return span{}, false
+	}
+	return span{v.start, v.end, Secret}, true
+}
+
+// seedPhrase looks at the words from which a wallet's keys are made: 12 to 24 of them,
+// three by three.
+func (sc *scanner) seedPhrase(s string, i, j int) (span, bool) {
+	if before := sc.wordBefore(s, i); s[i]|0x20 == 'p' && before != "seed" && before != "recovery" && before != "secret" && before != "backup" && before != "mnemonic" {
+		return span{}, false
+	}
+	k, _ := skipLink(s, j)
+	n, end := 0, k
+	for p := k; n < 24; n++ {
+		w := p
+		for p < len(s) && p-w <= 8 && isLower(s[p]) {
+			p++
+		}
+		if p-w < 3 || p-w > 8 {
+			break
+		}
+		end = p
+		if at(s, p) != ' ' || p >= len(s) {
+			n++
+			break
+		}
+		p++
+	}
+	if n < 12 || n%3 != 0 {
+		return span{}, false
+	}
+	return span{k, end, Secret}, true
+}

@@ -1,0 +1,126 @@
+package firestore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/evalforge/evalforge/internal/extract"
+)
+
+// A turn is a place in the queue of traces that were tried before.
+type turn struct{ dueAt, id string }
+
+// tried takes the head of the queue of traces that were tried before, until there are n
+// candidates, or n of them if they are what is asked for.
+func (f *finder) tried(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	want := f.window(n)
+	if !req.Retries {
+		want -= out.fresh()
+	}
+	run := f.notes(req.RunID)
+	begun := run.had
+	want, err := f.triedFrom(ctx, req, want, out)
+	if err == nil && want > 0 && begun != nil {
+		// Others may have come among those that the run had.
+		run.had = nil
+		_, err = f.triedFrom(ctx, req, want, out)
+	}
+	return err
+}
+
+// triedFrom goes on from the place up to which the run had everything, and moves it. It
+// returns how many candidates are missing at the end of the queue.
+func (f *finder) triedFrom(ctx context.Context, req *extract.ClaimRequest, want int, out *found) (int, error) {
+	run := f.notes(req.RunID)
+	after, prefix := run.had, true
+	for limit := want; want > 0; limit = min(2*limit, maxForwardPage) {
+		snaps, err := f.db.query(ctx, f.db.dueStates(text(req.Now), after, limit))
+		if err != nil {
+			return want, err
+		}
+		for _, snap := range snaps {
+			s := readState(snap)
+			after = &turn{s.DueAt().String(), s.TraceID}
+			if prefix = prefix && slices.Contains(s.Runs, req.RunID); prefix {
+				run.had = after
+			}
+			if s.due(req) {
+				out.add(candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s})
+				want--
+			}
+		}
+		if len(snaps) < limit {
+			break
+		}
+	}
+	return want, nil
+}
+
+// ready takes the head of the queue.
+func (f *finder) ready(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	want := f.window(n)
+	limit, taken := want, 0
+	var after *sortKey
+	for taken < want {
+		snaps, err := f.db.query(ctx, f.db.readyStates(after, limit))
+		if err != nil {
+			return err
+		}
+		for _, snap := range snaps {
+			s := readState(snap)
+			if s.due(req) {
+				taken++
+				out.add(candidate{id: s.TraceID, fetchedAt: s.FetchedAt, s: s})
+			}
+			after = &sortKey{s.FetchedAt, s.TraceID}
+		}
+		if len(snaps) < limit {
+			return nil
+		}
+		limit = min(2*limit, maxForwardPage)
+	}
+	return nil
+}
+
+// forward takes in traces beyond the position, until enough candidates come before it.
+func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, out *found) error {
+	if out.upTo(out.pos) >= n {
+		return nil
+	}
+	// Other workers may have got further.
+	if err := f.reload(ctx, req.Now); err != nil {
+		return err
+	}
+	if f.pos.key().compare(out.pos.key()) > 0 {
+		out.pos.text, out.pos.native, out.pos.traceID = f.pos.text, f.pos.native, f.pos.traceID
+	}
+	limit := min(max(2*n, forwardPage), maxForwardPage)
+	after, stray := sortValue{out.pos.value(), out.pos.traceID}, 0
+	until := text(req.Now)
+	if out.pos.text > until { // by the clock of another worker
+		return nil
+	}
+	for out.upTo(out.pos) < n && stray < maxStray {
+		snaps, err := f.db.query(ctx, f.db.unprocessedByAge(after, until, limit))
+		if err != nil {
+			return err
+		}
+		keys := rawKeys(snaps)
+		if err := f.judge(ctx, req, keys, out); err != nil {
+			return err
+		}
+		for _, k := range keys {
+			moved := false
+			if out.pos, moved = out.pos.moved(k.value, k.id, req.Now); moved {
+				stray = 0
+			} else {
+				stray++
+			}
+			after = sortValue{k.value, k.id}
+		}
+		if len(keys) < limit {
+			return nil
+		}
+	}
+	return nil
+}
