@@ -76,7 +76,10 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 	if err != nil {
 		return r.sum, err
 	}
-	if r.check, err = loadCheckpoint(im.Checkpoint); err != nil {
+	if r.check, err = loadCheckpoint(im.Checkpoint); err == nil {
+		err = r.saveCheckpoint() // it must be possible before there is much to lose
+	}
+	if err != nil {
 		return r.sum, fmt.Errorf("%w; nothing was imported", err)
 	}
 	r.prog.FilesTotal = len(files)
@@ -104,6 +107,9 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 // cutShort is the error of an import that ends early with err, in source.
 func (r *run) cutShort(ctx context.Context, source string, err error) error {
 	at := fmt.Sprintf("%s, after %d documents", source, r.sum.Read)
+	if r.sum.Read == 1 {
+		at = source + ", after 1 document"
+	}
 	if ctx.Err() != nil {
 		return &stoppedError{at, err}
 	}
