@@ -4,8 +4,8 @@
 //
 // [Main] is the whole program apart from signals. What it touches of the outside world
 // comes in through [Env], so that tests run it in their own process. Reading order:
-// cli.go (how a command line becomes a call), settings.go (what can be set), wire.go (what
-// is built from that), then one file per command.
+// cli.go (how a command line becomes a call), settings.go (what can be set), config.go (what
+// that comes to), wire.go (what is built from it), then one file per command.
 package cli
 
 import (
