@@ -3,6 +3,8 @@ package extract
 import (
 	"context"
 	"time"
+
+	"github.com/evalforge/evalforge/internal/pace"
 )
 
 // A Gate stands before every call of a model: it waits for the call's turn within the
@@ -20,11 +22,21 @@ type Gate interface {
 // A Call is one request to a model that is to be made.
 type Call struct {
 	Model string
-	// Most bounds what the call can take, whatever it says and whichever model answers
-	// it: its money at the dearest of their prices, its tokens with thoughts and answer.
-	Most Amount
-	// Prompt bounds the tokens of the prompt among them.
+	// Most returns what bounds the call. It is asked when the call is about to be made,
+	// and again after a wait: what other calls meet meanwhile can change it.
+	Most func() Bound
+	// Prompt bounds the tokens of the prompt.
 	Prompt int64
+}
+
+// A Bound is what a call can take at most, whatever it says: its money at a price that
+// depends on which model answers, its tokens with thoughts and answer.
+type Bound struct {
+	// Any holds whichever model answers the call.
+	Any Amount
+	// Usual holds if the model that is asked answers, or one that is known to stand in for
+	// it. It is Any where no other is to be expected.
+	Usual Amount
 }
 
 // A CallEnd is how a call ended.
@@ -44,6 +56,9 @@ type CallEnd struct {
 	Refused   bool
 	Wait      time.Duration
 	Exhausted bool
+	// OverQuota says that it refused the call for a quota, and Quota which one it named.
+	OverQuota bool
+	Quota     pace.Quota
 }
 
 type gateKey struct{}

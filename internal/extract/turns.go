@@ -27,14 +27,16 @@ type turns struct {
 	limiter *pace.Limiter
 	breaker pace.Breaker
 
+	alone chan struct{} // held by the call that is to show which model answers
+
 	mu      sync.Mutex
 	halted  error         // why no more calls are made
 	flying  int           // calls with a reservation that is not settled, or being tried
-	settled chan struct{} // closed when one is, and when none is left
+	settled chan struct{} // closed when one is, and at the end
 }
 
 func newTurns(r *run, l *pace.Limiter) *turns {
-	return &turns{run: r, limiter: l, settled: make(chan struct{})}
+	return &turns{run: r, limiter: l, settled: make(chan struct{}), alone: make(chan struct{}, 1)}
 }
 
 // A halt is why a run makes no more calls.
@@ -98,11 +100,12 @@ func (g traceGate) enter(ctx context.Context, c Call) (func(CallEnd), error) {
 	if err != nil {
 		return nil, g.interrupted(ctx)
 	}
-	res, err := g.reserve(ctx, c.Most)
+	res, free, err := g.reserve(ctx, c.Most)
 	if err == nil {
 		err = g.open() // it may have come to that while we waited
 		if err != nil {
 			g.settle(ctx, res, Amount{})
+			free()
 		}
 	}
 	if err != nil {
@@ -111,12 +114,14 @@ func (g traceGate) enter(ctx context.Context, c Call) (func(CallEnd), error) {
 	}
 	began := g.run.Pipeline.Now()
 	return func(end CallEnd) {
-		turn.Leave(pace.Result{Tokens: end.Prompt, Refused: end.Refused, Wait: min(end.Wait, longestWait)})
+		turn.Leave(pace.Result{Tokens: end.Prompt, Refused: end.Refused, Wait: min(end.Wait, longestWait),
+			OverQuota: end.OverQuota, Quota: end.Quota})
 		if end.Known {
 			g.settle(ctx, res, end.Took)
 		} else {
 			g.settle(ctx, nil, Amount{}) // it stays counted at its worst case
 		}
+		free()
 		g.judge(began, end)
 	}, nil
 }
@@ -163,44 +168,85 @@ func (t *turns) windows(now time.Time) []Window {
 
 // reserve reserves the worst case of a call. When it does not fit, but calls of this run
 // are under way that will have taken less than was reserved for them, it waits for those.
-// The result is nil where there is no budget.
-func (g traceGate) reserve(ctx context.Context, most Amount) (*Reservation, error) {
+// The result is nil where there is no budget. free is called when the call has ended.
+//
+// A budget that has no room for the call at the price of any model, even when nothing is
+// spent, would allow none at all. There the usual price is reserved, and the call is alone
+// until it has shown which model answers.
+func (g traceGate) reserve(ctx context.Context, bound func() Bound) (res *Reservation, free func(), err error) {
+	free = func() {}
 	if g.run.o.Budgets.none() {
-		return nil, nil
+		return nil, free, nil
 	}
-	for {
+	defer func() {
+		if err != nil {
+			free()
+		}
+	}()
+	for alone := false; ; {
 		if err := g.open(); err != nil {
-			return nil, err
+			return nil, free, err
 		}
-		g.mu.Lock()
-		settled := g.settled
-		g.flying++
-		others := g.flying - 1
-		g.mu.Unlock()
-		now := g.run.Pipeline.Now()
-		res := Reservation{ID: rand.Text(), At: now, Windows: g.windows(now), Most: most}
-		over, err := g.tryReserve(ctx, res)
-		switch {
-		case err != nil:
-			g.landed()
-			return nil, g.halt(&halt{"the store failed", fmt.Errorf("reserving what a call may cost: %w", err)})
-		case over == nil:
-			return &res, nil
+		most, sure := g.largest(bound())
+		if !sure && !alone {
+			select {
+			case g.alone <- struct{}{}:
+				alone, free = true, func() { <-g.alone }
+			case <-ctx.Done():
+				return nil, free, g.interrupted(ctx)
+			}
+			continue // who held it may have shown that
 		}
-		g.mu.Lock()
-		if g.flying--; g.flying == 0 {
-			g.wake() // two that were tried at once must not wait for one another
-		}
-		g.mu.Unlock()
-		if others == 0 {
-			return nil, g.halt(&halt{reason: overBudget(over)})
+		res, settled, err := g.tryOnce(ctx, most)
+		if err != nil || res != nil {
+			return res, free, err
 		}
 		select {
 		case <-settled:
 		case <-ctx.Done():
-			return nil, g.interrupted(ctx)
+			return nil, free, g.interrupted(ctx)
 		}
 	}
+}
+
+// largest returns what is to be reserved for a call, and whether that holds whichever model
+// answers.
+func (t *turns) largest(b Bound) (most Amount, any bool) {
+	for _, l := range []Amount{t.run.o.Budgets.Run, t.run.o.Budgets.Day} {
+		if b.Any != b.Usual && b.Any.Over(l) {
+			return b.Usual, false
+		}
+	}
+	return b.Any, true
+}
+
+// tryOnce makes a reservation. Where it does not fit yet, it returns what to wait for;
+// where it never will in this run, the run is halted.
+func (g traceGate) tryOnce(ctx context.Context, most Amount) (res *Reservation, settled <-chan struct{}, err error) {
+	g.mu.Lock()
+	began := g.settled
+	g.flying++
+	g.mu.Unlock()
+	now := g.run.Pipeline.Now()
+	res = &Reservation{ID: rand.Text(), At: now, Windows: g.windows(now), Most: most}
+	over, err := g.tryReserve(ctx, *res)
+	switch {
+	case err != nil:
+		g.landed()
+		return nil, nil, g.halt(&halt{"the store failed", fmt.Errorf("reserving what a call may cost: %w", err)})
+	case over == nil:
+		return res, nil, nil
+	}
+	g.mu.Lock()
+	g.flying--
+	// Another call, or a reservation that was tried at the same time, may have taken the
+	// room only for now. Of those that were tried at once, the last has nothing to wait for.
+	alone := g.flying == 0 && g.settled == began
+	g.mu.Unlock()
+	if alone {
+		return nil, nil, g.halt(&halt{reason: overBudget(over)})
+	}
+	return nil, began, nil
 }
 
 // tryReserve makes a reservation. It returns separately that it does not fit.

@@ -18,7 +18,7 @@ import (
 // two seconds. then, if not nil, says how a call ends instead.
 func paying(calls *atomic.Int64, then func(n int64) (extract.CallEnd, error)) *scripted {
 	return &scripted{answer: func(ctx context.Context, _ *extract.Input) (*extract.Answer, error) {
-		leave, err := extract.Enter(ctx, extract.Call{Model: "m", Most: extract.Amount{NanoUSD: 10, Tokens: 10}, Prompt: 5})
+		leave, err := extract.Enter(ctx, extract.Call{Model: "m", Most: exactly(extract.Amount{NanoUSD: 10, Tokens: 10}), Prompt: 5})
 		if err != nil {
 			return nil, err
 		}
@@ -34,6 +34,11 @@ func paying(calls *atomic.Int64, then func(n int64) (extract.CallEnd, error)) *s
 		leave(end)
 		return good(), nil
 	}}
+}
+
+// exactly is the bound of a call whose price is known.
+func exactly(most extract.Amount) func() extract.Bound {
+	return func() extract.Bound { return extract.Bound{Any: most, Usual: most} }
 }
 
 func budgetEngine(t *testing.T, s extract.Store, a extract.Analyzer, workers int, b extract.Budgets) *extract.Engine {
@@ -133,7 +138,7 @@ func TestPoisonIsNotAnOutage(t *testing.T) {
 		s := memory.New()
 		put(t, s, 6)
 		a := &scripted{answer: func(ctx context.Context, in *extract.Input) (*extract.Answer, error) {
-			leave, err := extract.Enter(ctx, extract.Call{Prompt: 1})
+			leave, err := extract.Enter(ctx, extract.Call{Prompt: 1, Most: exactly(extract.Amount{})})
 			if err != nil {
 				return nil, err
 			}

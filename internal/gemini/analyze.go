@@ -151,6 +151,9 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 	}
 	c.modelVersion = bareModel(resp.ModelVersion)
 	a.noteRouting(ctx, c.model, c.modelVersion)
+	if c.modelVersion != "" { // else it is no proof of anything
+		a.lineup.answered(c.model, a.now(), a.isDearer(c.modelVersion, c.model))
+	}
 	c.count(resp.UsageMetadata)
 	leave(ex, nil, nil)
 	an, raw, f := a.read(resp)
@@ -291,6 +294,14 @@ func (a *Analyzer) noteRouting(ctx context.Context, asked, answered string) {
 	price, known := a.price(answered)
 	a.log.WarnContext(ctx, "the service answers with another model than the one that is asked: set GEMINI_MODEL to choose one that is offered",
 		"model", asked, "answered", answered, "usd_per_million_in", price.Input, "usd_per_million_out", price.Output, "price_known", known)
+}
+
+// isDearer reports whether the model that answered costs more than the one that was asked.
+// One without a known price is billed as that one.
+func (a *Analyzer) isDearer(answered, asked string) bool {
+	price, known := a.price(answered)
+	own, _ := a.price(asked)
+	return known && (price.Input > own.Input || price.Cached > own.Cached || price.Output > own.Output)
 }
 
 func noModel(f *failure) *failure {

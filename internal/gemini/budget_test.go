@@ -1,6 +1,7 @@
 package gemini_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,14 +47,16 @@ func (b *bill) total() (took extract.Amount, calls int) {
 }
 
 // dear answers with the most that a request can cost, as every byte a token and an
-// answer as long as allowed can make it; the answer comes, does not, or breaks off.
-func dear(bills []*bill, how int) geminitest.Reply {
+// answer as long as allowed can make it; the answer comes, does not, or breaks off. With a
+// model it is that one which answers, whichever is asked.
+func dear(bills []*bill, how int, model string) geminitest.Reply {
 	return func(w http.ResponseWriter, r *geminitest.Request) {
+		model := cmp.Or(model, r.Model)
 		limit, _ := r.Config["maxOutputTokens"].(float64)
 		schema, _ := json.Marshal(r.Config["responseJsonSchema"])
 		prompt, output := int64(len(r.Instruction)+len(r.Message)+len(schema)), int64(limit)
 		for _, b := range bills {
-			b.charge(r.Model, prompt, output)
+			b.charge(model, prompt, output)
 		}
 		switch how {
 		case 0:
@@ -73,7 +76,7 @@ func dear(bills []*bill, how int) geminitest.Reply {
 				"candidates": []any{map[string]any{"finishReason": "STOP",
 					"content": map[string]any{"role": "model", "parts": []any{map[string]any{"text": text}}}}},
 				"usageMetadata": map[string]any{"promptTokenCount": prompt, "candidatesTokenCount": output / 3, "thoughtsTokenCount": output - output/3},
-				"modelVersion":  r.Model,
+				"modelVersion":  model,
 			})(w, r)
 		}
 	}
@@ -159,6 +162,7 @@ func TestSpendNeverExceedsTheBudget(t *testing.T) {
 		t.Fatal(err)
 	}
 	const processes, workers, traces = 4, 2, 8
+	const dearestCall = 120_000_000 // of the requests here
 	var spentMost, capMost float64
 	var calls int
 	var ended atomic.Int64
@@ -177,6 +181,15 @@ func TestSpendNeverExceedsTheBudget(t *testing.T) {
 		// A worst case is about 5 cents: the budgets have room for a few calls.
 		day := extract.Amount{NanoUSD: rapid.SampledFrom([]int64{0, 50_000_000, 300_000_000, 600_000_000, 2_000_000_000}).Draw(rt, "day USD"), Tokens: rapid.SampledFrom([]int64{0, 0, 100_000, 1_000_000}).Draw(rt, "day tokens")}
 		one := extract.Amount{NanoUSD: rapid.SampledFrom([]int64{0, 100_000_000, 300_000_000, 400_000_001}).Draw(rt, "run USD"), Tokens: rapid.SampledFrom([]int64{0, 0, 50_000, 200_000}).Draw(rt, "run tokens")}
+		answers := rapid.SampledFrom([]string{"", "", "gemini-3.5-flash", "gemini-3.1-pro"}).Draw(rt, "model that answers")
+		// A budget that is too small for one call of the dearest model is held to for the
+		// usual ones: each process may find out at the price of one.
+		slack := func(limit extract.Amount, n int64) extract.Amount {
+			if limit.NanoUSD > 0 && limit.NanoUSD < dearestCall && answers != "" {
+				limit.NanoUSD += n * dearestCall
+			}
+			return limit
+		}
 		today := extract.DayWindow(time.Now())
 		all := new(bill)
 		var wg sync.WaitGroup
@@ -193,7 +206,7 @@ func TestSpendNeverExceedsTheBudget(t *testing.T) {
 				case 12:
 					replies = append(replies, geminitest.ModelGone())
 				default:
-					replies = append(replies, dear([]*bill{mine, all}, s))
+					replies = append(replies, dear([]*bill{mine, all}, s, answers))
 				}
 			}
 			srv := geminitest.NewServer(t, replies...)
@@ -216,7 +229,7 @@ func TestSpendNeverExceedsTheBudget(t *testing.T) {
 				if strings.Contains(run.ThrottleReason, "budget of the") {
 					ended.Add(1)
 				}
-				if got, _ := mine.total(); got.Over(one) {
+				if got, _ := mine.total(); got.Over(slack(one, 1)) {
 					t.Errorf("a run was charged %s, over its budget of %s", got, one)
 				}
 				if err := run.Check(); err != nil {
@@ -226,10 +239,10 @@ func TestSpendNeverExceedsTheBudget(t *testing.T) {
 		}
 		wg.Wait()
 		got, n := all.total()
-		if got.Over(day) {
+		if got.Over(slack(day, processes)) {
 			rt.Errorf("the day was charged %s, over its budget of %s", got, day)
 		}
-		if day == (extract.Amount{}) || today != extract.DayWindow(time.Now()) {
+		if day == (extract.Amount{}) || day != slack(day, 1) || one != slack(one, 1) || today != extract.DayWindow(time.Now()) {
 			return
 		}
 		counted, err := store.Spend(t.Context(), today)
@@ -268,6 +281,53 @@ func TestUsageWithoutPromptIsTheWorstCase(t *testing.T) {
 		if err != nil || run.StoredCount != 1 || spend.Counted.NanoUSD < 20_000_000 || spend.Counted.Tokens < 10_000 {
 			t.Errorf("usage %v: counted %s, %v; want the worst case", usage, spend.Counted, err)
 		}
+	}
+}
+
+// A service that answers with a dearer model from the first call on, for all workers at
+// once, is paid at most what the budget allows, and so is one that changes between models.
+func TestDearerModelsStayWithinTheBudget(t *testing.T) {
+	const prompt, output = 12_000, 8192
+	for _, tt := range []struct {
+		name     string
+		versions []string
+		limit    int64 // in NanoUSD
+		over     int64 // by which it may be exceeded
+		alone    bool  // no two calls at once
+	}{
+		{"dearer", []string{"gemini-3.1-pro"}, 600_000_000, 0, false},
+		{"changing", []string{"gemini-3.1-pro", gemini.DefaultModel}, 600_000_000, 0, false},
+		{"no room for one", []string{"gemini-3.1-pro"}, 100_000_000, 30_000_000, true},
+		{"no room for one, as itself", []string{gemini.DefaultModel}, 80_000_000, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := new(bill)
+			var calls, flying, most atomic.Int64
+			r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+				if n := flying.Add(1); n > most.Load() {
+					most.Store(n)
+				}
+				defer flying.Add(-1)
+				time.Sleep(10 * time.Millisecond) // so that others start
+				version := tt.versions[int(calls.Add(1)-1)%len(tt.versions)]
+				b.charge(version, prompt, output)
+				answering(map[string]any{"promptTokenCount": prompt, "candidatesTokenCount": output}, version)(w, q)
+			})
+			limit := extract.Amount{NanoUSD: tt.limit}
+			r.engine.Options.Budgets.Run = limit
+			for i := range 12 {
+				r.put(storm(fmt.Sprintf("t%02d", i), i, 400+i))
+			}
+			run := r.run(extract.RunRequest{})
+			took, n := b.total()
+			limit.NanoUSD += tt.over
+			if took.Over(limit) || n == 0 || !run.Throttled {
+				t.Errorf("%d calls were charged %s, the budget is %s; throttled %v", n, took, limit, run.Throttled)
+			}
+			if tt.alone && most.Load() > 1 {
+				t.Errorf("%d calls at once before it was known what they cost", most.Load())
+			}
+		})
 	}
 }
 

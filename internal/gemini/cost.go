@@ -38,26 +38,47 @@ func (a *Analyzer) promptTokens(message string) int64 {
 	return a.fixed + int64(len(message)) + extraTokens
 }
 
-// next returns the request that is about to be made, with its worst case: every byte of
-// the prompt a token, the answer as long as it may be, and the price that of the dearest
-// model that could answer in the place of the one that is asked, or did, at the standard tier.
+// next returns the request that is about to be made.
 func (c *call) next() extract.Call {
+	model, wider := c.model, c.wider
+	return extract.Call{Model: model, Prompt: c.a.promptTokens(c.message),
+		Most: func() extract.Bound { return c.bound(model, wider) }}
+}
+
+// bound returns the worst case of a request: every byte of the prompt a token, the answer
+// as long as it may be, at the standard tier. The usual price is that of the dearest model
+// that could take over, or was found to answer. Until the model that is asked has answered
+// at its own price, any could: the service tells only with the answer.
+func (c *call) bound(model string, wider bool) extract.Bound {
 	a := c.a
 	prompt := a.promptTokens(c.message)
-	output := int64(a.outputCap(familyOf(c.model), c.wider))
-	price, _ := a.price(c.model) // another call may have retired it just now
-	most := price.Cost(prompt, 0, output)
+	output := int64(a.outputCap(familyOf(model), wider))
+	cost := func(p Price) extract.Amount {
+		return extract.Amount{NanoUSD: extract.NanoUSD(p.Cost(prompt, 0, output)), Tokens: prompt + output}
+	}
+	price, _ := a.price(model) // another call may have retired it just now
+	usual := cost(price)
 	for _, m := range a.lineup.all() {
 		price, _ := a.price(m)
-		most = max(most, price.Cost(prompt, 0, output))
+		usual = dearer(usual, cost(price))
 	}
 	for _, m := range a.lineup.others() {
 		if price, known := a.price(m); known { // else it is billed as the one that was asked
-			most = max(most, price.Cost(prompt, 0, output))
+			usual = dearer(usual, cost(price))
 		}
 	}
-	return extract.Call{Model: c.model, Prompt: prompt,
-		Most: extract.Amount{NanoUSD: extract.NanoUSD(most), Tokens: prompt + output}}
+	if a.lineup.proven(model, a.now()) {
+		return extract.Bound{Any: usual, Usual: usual}
+	}
+	return extract.Bound{Any: dearer(usual, cost(a.opt.Prices.Dearest())), Usual: usual}
+}
+
+// dearer returns the amount with more money.
+func dearer(a, b extract.Amount) extract.Amount {
+	if a.NanoUSD > b.NanoUSD {
+		return a
+	}
+	return b
 }
 
 // enter passes the gate of the run, and returns what is to be called with the result.
@@ -69,7 +90,7 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 	if err != nil {
 		return nil, &failure{kind: extract.KindOf(err), err: err}
 	}
-	before := c.spent
+	before, most := c.spent, next.Most().Any
 	return func(ex *exchange, f *failure, err error) {
 		tokens, usd := c.spent.Tokens, c.spent.CostUSD-before.CostUSD
 		prompt := tokens.Prompt - before.Tokens.Prompt
@@ -82,12 +103,13 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 		if !e.Known {
 			c.spent.Unsure.Calls++
 			c.spent.Unsure.Tokens.Prompt += next.Prompt
-			c.spent.Unsure.Tokens.Output += next.Most.Tokens - next.Prompt
-			c.spent.Unsure.CostUSD += next.Most.USD()
+			c.spent.Unsure.Tokens.Output += most.Tokens - next.Prompt
+			c.spent.Unsure.CostUSD += most.USD()
 		}
 		if f != nil && err != nil && modelsFault(f.kind) {
 			e.Failed = f.err
 			e.Refused = f.kind == extract.KindRateLimited || ex.status == http.StatusServiceUnavailable
+			e.OverQuota, e.Quota = f.kind == extract.KindRateLimited, f.quota
 			e.Exhausted = f.kind == extract.KindRateLimited && !f.retry
 			if e.Refused {
 				e.Wait = max(f.wait, c.backoff())
@@ -129,7 +151,7 @@ func (a *Analyzer) Estimate(in *extract.Input) extract.Estimate {
 	}
 	return extract.Estimate{
 		Likely: extract.Amount{NanoUSD: extract.NanoUSD(price.Cost(prompt, 0, likelyAnswer)), Tokens: prompt + likelyAnswer},
-		Most:   c.next().Most,
+		Most:   c.bound(c.model, false).Usual,
 	}
 }
 

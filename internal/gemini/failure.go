@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -15,6 +17,7 @@ import (
 	"google.golang.org/genai"
 
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/pace"
 )
 
 // A failure is why one attempt brought no analysis, and what that means for the next.
@@ -25,8 +28,9 @@ type failure struct {
 	// wait is what the service asked to wait, where hinted.
 	wait   time.Duration
 	hinted bool
-	gone   bool   // the model is not offered (any more): another may be
-	answer []byte // the text that was refused, if any
+	quota  pace.Quota // that the service named
+	gone   bool       // the model is not offered (any more): another may be
+	answer []byte     // the text that was refused, if any
 }
 
 func failed(kind extract.Kind, format string, args ...any) *failure {
@@ -98,7 +102,7 @@ func (a *Analyzer) refused(api genai.APIError, ex *exchange, sent []byte) *failu
 	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
 		f.kind = extract.KindConfig
 	case code == http.StatusTooManyRequests:
-		f.kind, f.retry = extract.KindRateLimited, !dailyQuota(api.Details)
+		f.kind, f.retry, f.quota = extract.KindRateLimited, !dailyQuota(api.Details), minuteQuota(api.Details)
 	case code == http.StatusRequestTimeout, code == 499, code >= 500: // 499: the service cancelled the call
 		f.retry = true
 	default: // other 4xx, and 3xx, which the service does not send
@@ -171,16 +175,55 @@ func retryInfo(details []map[string]any) (time.Duration, bool) {
 
 // dailyQuota recognises a quota that no backoff outlasts.
 func dailyQuota(details []map[string]any) bool {
-	for _, d := range details {
-		violations, _ := d["violations"].([]any)
-		for _, v := range violations {
-			m, _ := v.(map[string]any)
-			if id, _ := m["quotaId"].(string); strings.Contains(id, "PerDay") {
-				return true
-			}
+	for id := range violations(details) {
+		if strings.Contains(id, "PerDay") {
+			return true
 		}
 	}
 	return false
+}
+
+// minuteQuota returns the quotas of a minute that a refusal names, such as 15 for
+// GenerateRequestsPerMinutePerProjectPerModel-FreeTier. Of two the smaller one counts.
+func minuteQuota(details []map[string]any) (q pace.Quota) {
+	for id, value := range violations(details) {
+		n, err := strconv.Atoi(value)
+		if err != nil || n <= 0 || !strings.Contains(id, "PerMinute") {
+			continue
+		}
+		part := &q.Requests
+		switch {
+		case strings.Contains(id, "Token"):
+			part = &q.Tokens
+		case !strings.Contains(id, "Request"):
+			continue
+		}
+		if *part == 0 || n < *part {
+			*part = n
+		}
+	}
+	return q
+}
+
+// violations yields the ids of the quotas that a google.rpc.QuotaFailure says are used up,
+// with their values, which not every service says.
+func violations(details []map[string]any) iter.Seq2[string, string] {
+	return func(yield func(id, value string) bool) {
+		for _, d := range details {
+			list, _ := d["violations"].([]any)
+			for _, v := range list {
+				m, _ := v.(map[string]any)
+				id, _ := m["quotaId"].(string)
+				value, ok := m["quotaValue"].(string) // a 64-bit integer, in JSON a string
+				if n, isNumber := m["quotaValue"].(float64); !ok && isNumber && n < 1e9 {
+					value = strconv.Itoa(int(n))
+				}
+				if !yield(id, value) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // service names what is asked, for messages.

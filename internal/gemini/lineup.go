@@ -3,6 +3,7 @@ package gemini
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // A lineup is the model that is asked for, and those that take over when it is gone.
@@ -14,11 +15,18 @@ type lineup struct {
 	models []string        // never empty; the first is in use
 	routed map[string]bool // models whose requests another one answered, as was said
 	other  []string        // those that answered
+	proof  map[string]time.Time
+	dearer map[string]bool // models that a dearer one answered for, ever
 }
+
+// proofFor is how long an answer of a model at its own price tells who answers. Steady
+// calls renew it; after a pause, as between two runs, a service may have been changed.
+const proofFor = 10 * time.Minute
 
 // newLineup returns the models in the order in which they are asked, each once.
 func newLineup(model string, successors []string) *lineup {
-	l := &lineup{configured: model, models: []string{model}, routed: map[string]bool{}}
+	l := &lineup{configured: model, models: []string{model}, routed: map[string]bool{},
+		proof: map[string]time.Time{}, dearer: map[string]bool{}}
 	for _, s := range successors {
 		if !slices.ContainsFunc(l.models, func(m string) bool { return bareModel(m) == bareModel(s) }) {
 			l.models = append(l.models, s)
@@ -74,4 +82,24 @@ func (l *lineup) others() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.other)
+}
+
+// answered notes that a request for a model was answered, and whether at a higher price
+// than that model's own.
+func (l *lineup) answered(asked string, at time.Time, dearer bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.proof[asked] = at
+	if dearer {
+		l.dearer[asked] = true
+	}
+}
+
+// proven reports whether requests for a model are known to be answered at its price: the
+// last answers were, and no other ever.
+func (l *lineup) proven(asked string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.proof[asked]
+	return ok && !l.dearer[asked] && now.Sub(at) < proofFor
 }

@@ -162,5 +162,12 @@ func (p *Prices) Of(model string, at time.Time) (Price, bool) {
 	return best.Price, true
 }
 
+// Dearest returns the highest rates of the table, which are the price of a model that is
+// not in it.
+func (p *Prices) Dearest() Price {
+	price, _ := p.Of("", time.Time{})
+	return price
+}
+
 // PriceOf returns the price of a model in the built-in table, as [Prices.Of] does.
 func PriceOf(model string, at time.Time) (Price, bool) { return DefaultPrices().Of(model, at) }

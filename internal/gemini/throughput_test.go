@@ -29,7 +29,8 @@ import (
 // refuses, with a hint, what is over so many requests or tokens in any minute. It is
 // asked through the real SDK, in the time of a synctest bubble.
 type quota struct {
-	requests, tokens int // per minute; 0: no limit
+	requests, tokens int  // per minute; 0: no limit
+	names            bool // its refusals name the quota
 	latency          time.Duration
 	down             func() bool // nil: never
 
@@ -58,7 +59,7 @@ func (q *quota) RoundTrip(req *http.Request) (*http.Response, error) {
 	if wait, ok := q.admit(tokens); !ok {
 		time.Sleep(20 * time.Millisecond)
 		return respond(req, http.StatusTooManyRequests, map[string]any{"error": map[string]any{"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "scripted",
-			"details": []any{map[string]any{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": fmt.Sprintf("%.3fs", wait.Seconds())}}}}), nil
+			"details": q.details(wait)}}), nil
 	}
 	select {
 	case <-time.After(q.latency):
@@ -74,6 +75,20 @@ func (q *quota) RoundTrip(req *http.Request) (*http.Response, error) {
 		"usageMetadata": map[string]any{"promptTokenCount": tokens, "candidatesTokenCount": 700},
 		"modelVersion":  "gemini-2.5-flash",
 	}), nil
+}
+
+// details returns what a refusal says beside its text.
+func (q *quota) details(wait time.Duration) []any {
+	list := []any{map[string]any{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": fmt.Sprintf("%.3fs", wait.Seconds())}}
+	if q.names {
+		id, n := "GenerateRequestsPerMinutePerProjectPerModel", q.requests
+		if n == 0 {
+			id, n = "GenerateContentInputTokensPerModelPerMinute", q.tokens
+		}
+		list = append(list, map[string]any{"@type": "type.googleapis.com/google.rpc.QuotaFailure",
+			"violations": []any{map[string]any{"quotaId": id, "quotaValue": fmt.Sprint(n)}}})
+	}
+	return list
 }
 
 func (q *quota) admit(tokens int) (wait time.Duration, ok bool) {
@@ -192,15 +207,31 @@ func TestThroughput(t *testing.T) {
 	}
 }
 
-// A quota that the settings do not name costs refusals, but no trace and no attempt.
+// A quota that the settings do not name is learned: it costs a few refusals, but no trace
+// and no attempt.
 func TestThroughputUnknownQuota(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		used, refused := throughput(t, &quota{requests: 60, latency: 2 * time.Second}, pace.Limits{Concurrency: 16}, 300)
-		t.Logf("%.1f %% of the ideal rate, %.2f %% of the calls refused", 100*used, 100*refused)
-		if used < 0.8 {
-			t.Errorf("%.1f %% of the ideal rate, want 80 %%", 100*used)
-		}
-	})
+	for _, tt := range []struct {
+		name             string
+		requests, tokens int
+		names            bool
+		n                int
+	}{
+		{"60 requests a minute", 60, 0, false, 300},
+		{"60 requests a minute, which it names", 60, 0, true, 300},
+		{"400,000 tokens a minute", 0, 400_000, false, 500},
+		{"400,000 tokens a minute, which it names", 0, 400_000, true, 500},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := &quota{requests: tt.requests, tokens: tt.tokens, names: tt.names, latency: 2 * time.Second}
+				used, refused := throughput(t, q, pace.Limits{Concurrency: 16}, tt.n)
+				t.Logf("%.1f %% of the ideal rate, %.2f %% of the calls refused", 100*used, 100*refused)
+				if used < 0.95 || refused > 0.02 {
+					t.Errorf("%.1f %% of the ideal rate and %.2f %% refused; want at least 95 %% and at most 2 %%", 100*used, 100*refused)
+				}
+			})
+		})
+	}
 }
 
 // When the model goes down, the run ends soon, says so, and no trace lost an attempt.

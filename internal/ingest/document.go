@@ -231,7 +231,7 @@ type part int
 const (
 	noPart   part = iota
 	otlp          // OTLP JSON
-	spanList      // {"spans": […]}
+	spanList      // a list of spans, runs, observations or events
 	normal        // the normal form of a trace of any format
 )
 
@@ -245,11 +245,13 @@ func partOf(payload []byte) part {
 			return otlp
 		}
 	}
-	if _, ok := doc["spans"]; ok {
-		return spanList
-	}
 	if _, ok := doc["evalforge_trace"]; ok {
 		return normal
+	}
+	for _, key := range trace.ListFields() {
+		if _, ok := doc[key]; ok {
+			return spanList
+		}
 	}
 	return noPart
 }

@@ -65,3 +65,13 @@ func (w *lastMinute) fits(now time.Time, tokens float64, quotaRequests int, quot
 	}
 	return at
 }
+
+// since returns what was taken from a time on.
+func (w *lastMinute) since(from time.Time) (requests int, tokens float64) {
+	for _, u := range w.calls {
+		if u.at.After(from) {
+			requests, tokens = requests+u.requests, tokens+u.tokens
+		}
+	}
+	return requests, tokens
+}

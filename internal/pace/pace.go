@@ -10,6 +10,8 @@
 //   - When the service refuses a call for load, everybody waits for as long as it asked
 //     to, and from then on half as many calls may be under way at once; each answer adds
 //     a little until all may again (additive increase, multiplicative decrease, as TCP).
+//   - A quota that nobody told is learned from what the last minute took when the service
+//     refused a call for quota, or from the quota that it named (learn.go).
 package pace
 
 import (
@@ -35,37 +37,43 @@ const (
 	// firstRatio is how much of the most tokens that a prompt can have it is taken to
 	// have, until answers have said: text has about four bytes per token.
 	firstRatio = 0.25
-	// learn is the weight of one answer in that ratio.
-	learn = 0.2
+	// weight is that of one answer in that ratio.
+	weight = 0.2
+	// stagger is how far apart the first calls start, firstWithin in how much time all of
+	// them do: if there is no room for them, the first refusal stops the others.
+	stagger, firstWithin = 50 * time.Millisecond, time.Second
 )
 
 // A Limiter gives turns. It is used by many goroutines at once.
 type Limiter struct {
-	limits           Limits
-	requests, tokens float64 // per second; 0: no limit
-	most             float64 // calls at once
+	most    float64       // calls at once
+	stagger time.Duration // of first calls
 
 	turn chan struct{} // held by the caller that is next; waiters get it in order
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed when what the next one waits for may have changed
-	at       time.Time     // when the next request fits into the quota
-	tokensAt time.Time     // when the next tokens do
 	hold     time.Time     // nobody calls before
+	startAt  time.Time     // nor before, while the first calls start
 	window   float64       // calls that may be under way
 	minute   lastMinute
 	flying   int
 	cutAt    time.Time // when the window was cut last
 	ratio    float64
+	starts   int       // how many of the first calls began
+	lastAt   time.Time // when the last turn was given
+	busy     time.Time // since when there were calls, without a long pause
+	requests *rate
+	tokens   *rate
+	learning learning
 }
 
 // NewLimiter returns a limiter.
 func NewLimiter(l Limits) *Limiter {
 	most := float64(max(1, l.Concurrency))
 	return &Limiter{
-		limits:   l,
-		requests: share * float64(l.RequestsPerMinute) / 60, tokens: share * float64(l.TokensPerMinute) / 60,
-		most: most, window: most, ratio: firstRatio,
+		most: most, window: most, ratio: firstRatio, stagger: min(stagger, firstWithin/time.Duration(most)),
+		requests: newRate(l.RequestsPerMinute, 1), tokens: newRate(l.TokensPerMinute, tokenShare),
 		turn: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
@@ -118,28 +126,25 @@ func (l *Limiter) try(mostTokens int64) (time.Duration, <-chan struct{}, *Turn) 
 	}
 	tokens := l.ratio * float64(mostTokens)
 	l.minute.expire(now)
-	ready := latest(l.at, l.tokensAt, l.hold,
-		l.minute.fits(now, tokens, l.limits.RequestsPerMinute, tokenShare*float64(l.limits.TokensPerMinute)))
-	if wait := ready.Sub(now); wait > 0 {
+	l.raise(now)
+	quota := latest(l.requests.at, l.tokens.at, l.minute.fits(now, tokens, int(l.requests.used()), l.tokens.used()))
+	l.learning.short = l.learning.short || quota.After(now)
+	if wait := latest(quota, l.hold, l.startAt).Sub(now); wait > 0 {
 		return wait, l.changed, nil
 	}
+	if now.Sub(l.lastAt) > idle {
+		l.busy = now
+	}
+	l.lastAt = now
 	t := &Turn{l: l, began: now, most: mostTokens, used: l.minute.add(now, tokens)}
 	l.flying++
-	if l.requests > 0 {
-		l.at = advance(l.at, now, 1/l.requests)
+	if l.starts < int(l.most) {
+		l.starts++
+		l.startAt = now.Add(l.stagger)
 	}
-	if l.tokens > 0 {
-		l.tokensAt = advance(l.tokensAt, now, tokens/l.tokens)
-	}
+	l.requests.take(now, 1)
+	l.tokens.take(now, tokens)
 	return 0, nil, t
-}
-
-// slack is for how long a share of the quota that was not used can be used later: turns
-// are taken a little late, and one quota waits for the other. It is the longest burst.
-const slack = time.Second
-
-func advance(at, now time.Time, seconds float64) time.Time {
-	return latest(at, now.Add(-slack)).Add(time.Duration(seconds * float64(time.Second)))
 }
 
 func latest(times ...time.Time) time.Time {
@@ -160,6 +165,10 @@ type Result struct {
 	// the service over its load. Wait is how long it, or prudence, asks to wait.
 	Refused bool
 	Wait    time.Duration
+	// OverQuota says that it refused the call for a quota and not for its load. Quota is
+	// the quota that it named, zero where it did not.
+	OverQuota bool
+	Quota     Quota
 	// Unmade says that no call was made after all. The turn's share of the quota goes to
 	// the next one.
 	Unmade bool
@@ -179,18 +188,26 @@ func (t *Turn) Leave(r Result) {
 		if h := now.Add(r.Wait); h.After(l.hold) {
 			l.hold = h
 		}
-		// Calls that began before the last cut say nothing about the time since.
-		if t.began.After(l.cutAt) {
-			l.window, l.cutAt = max(1, l.window/2), now
-		}
+		took := *t.used
 		l.correct(t.used, 0, 0) // what is refused counts for nothing
+		// Calls that began before the last cut say nothing about the time since.
+		first := t.began.After(l.cutAt)
+		if first {
+			l.cutAt = now
+		}
+		if r.OverQuota && l.learn(t, took, r, now, first) {
+			break // the rate is what was too high
+		}
+		if first {
+			l.window = max(1, l.window/2)
+		}
 	default:
 		if l.window < l.most {
 			l.window = min(l.most, l.window+1/l.window)
 		}
 		if r.Tokens > 0 && t.most > 0 {
 			l.correct(t.used, 1, float64(r.Tokens))
-			l.ratio += learn * (float64(r.Tokens)/float64(t.most) - l.ratio)
+			l.ratio += weight * (float64(r.Tokens)/float64(t.most) - l.ratio)
 		}
 	}
 	close(l.changed)
@@ -199,12 +216,8 @@ func (t *Turn) Leave(r Result) {
 
 // correct changes what a call took of the quota, once that is known.
 func (l *Limiter) correct(u *used, requests int, tokens float64) {
-	if l.requests > 0 {
-		l.at = l.at.Add(time.Duration(float64(requests-u.requests) / l.requests * float64(time.Second)))
-	}
-	if l.tokens > 0 {
-		l.tokensAt = l.tokensAt.Add(time.Duration((tokens - u.tokens) / l.tokens * float64(time.Second)))
-	}
+	l.requests.give(float64(u.requests - requests))
+	l.tokens.give(u.tokens - tokens)
 	l.minute.correct(u, requests, tokens)
 }
 

@@ -122,7 +122,7 @@ func (b *builder) warn(format string, args ...any) {
 // unknownTokens is the count of a step that states none.
 var unknownTokens = Tokens{In: -1, Out: -1, Cached: -1}
 
-func sortedKeys(m map[string]any) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

@@ -225,8 +225,8 @@ func (d *chatDecoder) toolEntry(s *Step, msgs []Message) {
 	s.Kind = KindTool
 	for i := range msgs {
 		c := d.resolve(msgs[i])
-		if i > 0 || msgs[i].Role != "tool" {
-			continue
+		if msgs[i].Role != "tool" || s.Tool != nil && (s.Tool.IsErr || !msgs[i].IsErr) {
+			continue // of several results the first stands for the entry, or the first error
 		}
 		m := msgs[i]
 		s.Tool = &ToolIO{CallID: m.ToolID, Name: m.Name, Result: m.Text, HasResult: true, IsErr: m.IsErr}

@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -8,7 +10,9 @@ import (
 // stream-json output: https://docs.claude.com/en/docs/claude-code/sdk
 //
 // An answer is written in one line per block of its content, with the same message id and
-// usage on each. A tool's result is a user entry; toolUseResult repeats it.
+// usage on each. Results of tools are user entries, of which each makes a step;
+// toolUseResult repeats the result. What agents do that a tool started stands in side
+// chains, in files of their own with the same session id, or within progress entries.
 
 // claudeSession returns the session that an entry belongs to; ok tells whether m is an
 // entry. A line of a known session may lack its id; so may one that comes before it is
@@ -22,6 +26,8 @@ func claudeSession(m map[string]any, last string) (session string, ok bool) {
 	switch {
 	case session != "" && first(m, "uuid", "message", "subtype", "operation") != nil:
 		return session, true
+	case session != "" && claudeBookkeeping(kind):
+		return session, true
 	case session != "":
 		return "", false
 	case m["leafUuid"] != nil, m["messageId"] != nil && m["snapshot"] != nil: // these stand before the first entry, too
@@ -32,6 +38,18 @@ func claudeSession(m map[string]any, last string) (session string, ok bool) {
 		return last, true
 	}
 	return "", false
+}
+
+// claudeBookkeeping reports whether entries of that type are about the program, not the
+// conversation.
+func claudeBookkeeping(kind string) bool {
+	switch kind {
+	case "file-history-snapshot", "queue-operation", "progress", "attachment", "permission-mode", "mode", "last-prompt", "custom-title", "ai-title",
+		"agent-name", "agent-setting", "agent-color", "tag", "pr-link", "worktree-state", "content-replacement", "attribution-snapshot", "speculation-accept",
+		"stream_event", "rate_limit_event", "control_request", "control_response", "keep_alive", "tool_progress", "auth_status", "marble-origami-commit", "bridge-session":
+		return true
+	}
+	return false
 }
 
 func isClaudeCode(doc any) bool {
@@ -63,7 +81,10 @@ func decodeClaudeCode(b *builder, doc any) {
 		base = "/messages"
 		b.t.ID = traceID(m)
 	}
-	d := claudeDecoder{b: b, calls: make(map[string]Call), counted: make(map[string]bool)}
+	d := claudeDecoder{
+		b: b, calls: make(map[string]Call), counted: make(map[string]bool),
+		seen: make(map[string]bool), since: make(map[string][]int),
+	}
 	for i, e := range claudeEntries(doc) {
 		m := object(e)
 		if m == nil {
@@ -71,18 +92,7 @@ func decodeClaudeCode(b *builder, doc any) {
 			continue
 		}
 		fill(&b.t.Session, firstText(m, "sessionId", "session_id"))
-		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i), Start: instant(m["timestamp"]), ID: scalar(m["uuid"])}
-		if truth(m["isSidechain"]) {
-			s.Agent = anyOf(scalar(m["agentId"]), "sidechain")
-		}
-		if !d.entry(&s, m) {
-			d.skipped++
-			continue
-		}
-		b.t.Steps = append(b.t.Steps, s)
-		if b.t.Start.IsZero() {
-			b.t.Start = s.Start
-		}
+		d.line(m, i, pointer(base, i))
 	}
 	fill(&b.t.ID, b.t.Session)
 	b.t.Service = "claude-code"
@@ -93,21 +103,66 @@ func decodeClaudeCode(b *builder, doc any) {
 
 type claudeDecoder struct {
 	b       *builder
-	since   []int           // messages since the model's last turn
-	calls   map[string]Call // by id
-	counted map[string]bool // message ids whose usage was counted
+	since   map[string][]int // messages since the model's last turn, by agent
+	calls   map[string]Call  // by id
+	counted map[string]bool  // message ids whose usage was counted
+	seen    map[string]bool  // ids of entries: a session that goes on elsewhere has them again
 	declare []int
 	skipped int
 }
 
-// entry reads one entry into s; it reports false when there is nothing to read.
-func (d *claudeDecoder) entry(s *Step, m map[string]any) bool {
+// line reads the ith entry, which is at source.
+func (d *claudeDecoder) line(m map[string]any, i int, source string) {
+	agent := ""
+	if data := object(m["data"]); scalar(m["type"]) == "progress" && object(data["message"]) != nil { // an agent's own entry
+		agent = anyOf(scalar(data["agentId"]), "sidechain")
+		m, source = object(data["message"]), source+"/data/message"
+	}
+	if claudeBookkeeping(scalar(m["type"])) {
+		return
+	}
+	id := scalar(m["uuid"])
+	if d.seen[id] && id != "" {
+		return
+	}
+	d.seen[id] = true
+	s := Step{Index: i, Tokens: unknownTokens, Source: source, Start: instant(m["timestamp"]), ID: id, Agent: agent}
+	if caller := scalar(m["parent_tool_use_id"]); caller != "" {
+		s.Agent = anyOf(scalar(object(d.calls[caller].Args)["subagent_type"]), "sidechain")
+	}
+	if truth(m["isSidechain"]) {
+		s.Agent = anyOf(scalar(m["agentId"]), "sidechain")
+	}
+	steps := d.entry(s, m)
+	if steps == nil {
+		d.skipped++
+	}
+	t := d.b.t
+	for _, s := range steps {
+		if n := len(t.Steps); n > 0 {
+			s.Index = max(s.Index, t.Steps[n-1].Index+1)
+		}
+		t.Steps = append(t.Steps, s)
+		if t.Start.IsZero() {
+			t.Start = s.Start
+		}
+	}
+}
+
+// entry returns the steps that an entry makes, each like s: several for several results,
+// none when there is nothing to read.
+func (d *claudeDecoder) entry(s Step, m map[string]any) []Step {
 	message := object(m["message"])
 	switch kind := scalar(m["type"]); kind {
 	case "assistant":
-		return message != nil && d.assistant(s, m, message)
+		if message == nil || !d.assistant(&s, m, message) {
+			return nil
+		}
 	case "user":
-		return message != nil && d.user(s, m, message)
+		if message == nil {
+			return nil
+		}
+		return d.user(s, m, message)
 	case "summary":
 		s.Kind, s.Name, s.Output = KindChain, "summary", scalar(m["summary"])
 	case "system":
@@ -132,9 +187,9 @@ func (d *claudeDecoder) entry(s *Step, m map[string]any) bool {
 			d.b.label(Label{Name: "permission_denied", Value: name, Source: "permission_denials", StepID: s.ID})
 		}
 	default:
-		return false
+		return nil
 	}
-	return true
+	return []Step{s}
 }
 
 func (d *claudeDecoder) assistant(s *Step, m, message map[string]any) bool {
@@ -148,8 +203,8 @@ func (d *claudeDecoder) assistant(s *Step, m, message map[string]any) bool {
 	for _, c := range msgs[0].Calls {
 		d.calls[c.ID] = c
 	}
-	s.In, s.Declared = d.since, d.declare
-	d.since = append([]int(nil), s.Out...)
+	s.In, s.Declared = d.since[s.Agent], d.declare
+	d.since[s.Agent] = slices.Clone(s.Out)
 	if id := scalar(message["id"]); id == "" || !d.counted[id] {
 		d.counted[id] = true
 		if u := object(message["usage"]); u != nil {
@@ -167,47 +222,71 @@ func (d *claudeDecoder) assistant(s *Step, m, message map[string]any) bool {
 	return true
 }
 
-func (d *claudeDecoder) user(s *Step, m, message map[string]any) bool {
-	msgs := parseMessage(message, "user")
-	var results []Message
-	for _, r := range msgs {
-		if r.Role == "tool" {
-			results = append(results, r)
+// user reads what the user said, or the results of tools.
+func (d *claudeDecoder) user(s Step, m, message map[string]any) []Step {
+	var results, said []Message
+	for _, msg := range parseMessage(message, "user") {
+		if msg.Role == "tool" {
+			results = append(results, msg)
+		} else {
+			said = append(said, msg)
 		}
 	}
-	if results == nil {
-		if s.Out = d.b.pool(msgs); len(s.Out) == 0 {
-			return false
+	var steps []Step
+	for i, r := range results {
+		if len(results) == 1 {
+			readToolUseResult(&r, m["toolUseResult"])
 		}
-		s.Kind, s.Name = KindInput, "user"
-		d.since = append(d.since, s.Out...)
-		return true
-	}
-	for i := range results {
-		r := &results[i]
-		if inner, ok := strings.CutPrefix(r.Text, "<tool_use_error>"); ok {
-			r.Text, r.IsErr = strings.TrimSuffix(inner, "</tool_use_error>"), true
+		if i > 0 {
+			s.ID = fmt.Sprint(scalar(m["uuid"]), "/", i)
 		}
+		steps = append(steps, d.result(s, r))
 	}
-	call := d.calls[results[0].ToolID]
+	out := d.b.pool(said)
+	d.since[s.Agent] = append(d.since[s.Agent], out...)
+	switch {
+	case len(out) == 0:
+	case steps != nil:
+		last := &steps[len(steps)-1]
+		last.Out = append(last.Out, out...)
+	default:
+		s.Kind, s.Name, s.Out = KindInput, "user", out
+		if truth(m["isCompactSummary"]) {
+			s.Name = "compact summary"
+		}
+		steps = []Step{s}
+	}
+	return steps
+}
+
+// result makes s the execution of the tool whose result r is.
+func (d *claudeDecoder) result(s Step, r Message) Step {
+	if inner, ok := strings.CutPrefix(r.Text, "<tool_use_error>"); ok {
+		r.Text, r.IsErr = strings.TrimSuffix(inner, "</tool_use_error>"), true
+	}
+	call := d.calls[r.ToolID]
 	s.Kind, s.Name = KindTool, anyOf(call.Name, "tool")
 	s.Tool = &ToolIO{
-		CallID: results[0].ToolID, Name: call.Name, Args: call.Args, ArgsErr: call.ArgsErr,
-		Result: results[0].Text, HasResult: true, IsErr: results[0].IsErr,
+		CallID: r.ToolID, Name: call.Name, Args: call.Args, ArgsErr: call.ArgsErr,
+		Result: r.Text, HasResult: true, IsErr: r.IsErr,
 	}
-	if results[0].IsErr {
+	if r.IsErr {
 		s.Status = Error
 	}
-	for i, msg := range msgs { // in the order of the entry, with the errors marked
-		if msg.Role == "tool" {
-			for _, r := range results {
-				if r.ToolID == msg.ToolID {
-					msgs[i] = r
-				}
-			}
-		}
+	s.Out = d.b.pool([]Message{r})
+	d.since[s.Agent] = append(d.since[s.Agent], s.Out...)
+	return s
+}
+
+// readToolUseResult takes from an entry's toolUseResult what its message leaves out: that
+// the text is an error's, or the text itself.
+func readToolUseResult(r *Message, v any) {
+	if s, ok := v.(string); ok {
+		r.IsErr = r.IsErr || strings.HasPrefix(s, "Error: ")
+		fill(&r.Text, s)
+		return
 	}
-	s.Out = d.b.pool(msgs)
-	d.since = append(d.since, s.Out...)
-	return true
+	if m := object(v); r.Text == "" {
+		r.Text = join(scalar(m["stdout"]), scalar(m["stderr"]))
+	}
 }

@@ -13,12 +13,12 @@ import (
 // error_type:X. error_type is the provider's own, "tokens" for OpenAI's rate limit.
 
 func isDatadogIntake(doc any) bool {
-	spans, _ := datadogSpans(doc)
+	spans, _, _ := datadogSpans(doc)
 	return spans != nil && object(spans[0]["meta"]) != nil
 }
 
 func isDatadogExport(doc any) bool {
-	spans, _ := datadogSpans(doc)
+	spans, _, _ := datadogSpans(doc)
 	return spans != nil && object(spans[0]["meta"]) == nil
 }
 
@@ -40,24 +40,38 @@ func datadogKind(meta map[string]any) string {
 	return scalar(object(meta["span"])["kind"])
 }
 
-// datadogSpans returns the spans in doc, with their JSON pointers, or nil.
-func datadogSpans(doc any) (spans []map[string]any, sources []string) {
+// datadogSpans returns the spans in doc, with their JSON pointers, or nil. Strays counts
+// what else stands in their lists.
+func datadogSpans(doc any) (spans []map[string]any, sources []string, strays int) {
 	var collect func(v any, base string, depth int)
+	var request map[string]any // around the spans, with what they have in common
 	collect = func(v any, base string, depth int) {
 		switch v := v.(type) {
 		case []any:
 			for i, e := range v {
+				before := len(spans)
 				if m := object(e); m != nil {
 					collect(m, pointer(base, i), depth+1)
+				}
+				if len(spans) == before {
+					strays++
 				}
 			}
 		case map[string]any:
 			if isDatadogObject(v) {
+				for _, k := range [...]string{"ml_app", "session_id"} {
+					if request[k] != nil && v[k] == nil {
+						v = with(v, k, request[k])
+					}
+				}
 				spans, sources = append(spans, v), append(sources, base)
 				return
 			}
 			if depth > 3 {
 				return
+			}
+			if v["ml_app"] != nil {
+				request = v
 			}
 			for _, k := range [...]string{"data", "attributes", "spans"} {
 				switch inner := v[k].(type) {
@@ -68,11 +82,39 @@ func datadogSpans(doc any) (spans []map[string]any, sources []string) {
 		}
 	}
 	collect(doc, "", 0)
-	return spans, sources
+	return spans, sources, strays
+}
+
+// datadogLists are where documents have their spans: requests, pages of an export.
+func datadogLists() []string { return []string{"spans", "data"} }
+
+// datadogParts takes requests and pages apart: SDKs send the spans of a long trace in
+// several, and the export has at most 5,000 on a page.
+func datadogParts(m map[string]any) (parts []fragment, skipped int) {
+	if isDatadogObject(m) { // a span in a line of its own
+		return nil, 0
+	}
+	spans, sources, strays := datadogSpans(m)
+	for i, sp := range spans {
+		id := scalar(sp["trace_id"])
+		if id == "" {
+			return nil, 0
+		}
+		p := fragment{trace: id, list: "spans", item: sp}
+		if wrapped, ok := strings.CutSuffix(sources[i], "/attributes"); ok && strings.HasPrefix(wrapped, "/data/") {
+			p.list, p.item = "data", map[string]any{"type": "span", "attributes": sp}
+			if scalar(sp["span_id"]) != "" {
+				p.item["id"] = sp["span_id"]
+			}
+		}
+		parts = append(parts, p)
+	}
+	return parts, strays
 }
 
 func decodeDatadog(b *builder, doc any) {
-	objects, sources := datadogSpans(doc)
+	objects, sources, strays := datadogSpans(doc)
+	b.warnItems(strays)
 	spans := make([]*span, len(objects))
 	for i, m := range objects {
 		spans[i] = datadogSpan(b, m, sources[i])

@@ -24,6 +24,21 @@ type decoder struct {
 	item func(m map[string]any) bool
 	// whole is set when what matches is a trace, even if it looks like a span of one.
 	whole bool
+	// parts takes a document apart that may hold parts of several traces, or some of one
+	// only: an SDK's batch, a page of an export. Skipped counts items that are no part of a
+	// trace. For any other document there are no parts. Optional.
+	parts func(m map[string]any) (parts []fragment, skipped int)
+	// lists are the fields of a document that hold its trace in items, each with an id, so
+	// that documents of one trace can be put together; see [Merge]. Optional.
+	lists []string
+}
+
+// A fragment is one item of a trace, and the list that it goes into when the document of
+// that trace is put together.
+type fragment struct {
+	trace string // id, never ""
+	list  string
+	item  map[string]any
 }
 
 // decoders returns the decoders in the order in which they are asked: the first that
@@ -36,13 +51,13 @@ func decoders() []decoder {
 		{format: FormatSample, match: isSample, decode: decodeSample},
 		{format: FormatFewShot, match: isFewShot, decode: decodeFewShot},
 		{format: FormatLiveTest, match: isLiveTest, decode: decodeLiveTest},
-		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans},
-		{format: FormatLangfuse, match: isLangfuse, decode: decodeLangfuse, family: FormatSpans, item: isLangfuseItem},
-		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun},
-		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans},
-		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans},
+		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans, lists: spanListKeys[:]},
+		{format: FormatLangfuse, match: isLangfuse, decode: decodeLangfuse, family: FormatSpans, item: isLangfuseItem, parts: langfuseParts, lists: langfuseLists()},
+		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun, parts: langSmithParts, lists: langSmithLists()},
+		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
+		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
-		{format: FormatSpans, match: isSpanList, decode: decodeSpanList},
+		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen},
 		{format: FormatOpenAI, match: isChat, decode: decodeChat},

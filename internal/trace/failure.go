@@ -24,7 +24,13 @@ func failureFrom(v any) *Failure {
 	case string:
 		f.Message = v
 	case map[string]any:
-		if inner := object(v["error"]); inner != nil {
+		http := -1
+		for range maxEmbedded { // a client's error around the provider's answer around its error
+			inner := object(v["error"])
+			if inner == nil {
+				break
+			}
+			http = max(http, count(v, "status", "status_code", "statusCode", "http_status"))
 			v = inner
 		}
 		f = Failure{
@@ -39,7 +45,7 @@ func failureFrom(v any) *Failure {
 				f.Message = canonical(v)
 			}
 		}
-		if s := count(v, "status", "status_code", "statusCode", "http_status"); s >= 400 && s < 600 {
+		if s := max(http, count(v, "status", "status_code", "statusCode", "http_status")); s >= 400 && s < 600 {
 			f.HTTP = s
 		}
 	case []any:

@@ -36,7 +36,7 @@ type gatherings struct {
 type gathering struct {
 	key      string
 	session  string
-	lists    map[string][]json.RawMessage // "resourceSpans", "resourceLogs", "spans", "messages"
+	lists    map[string][]json.RawMessage // by field of the document: "resourceSpans", "spans", "messages", …
 	line     int
 	bytes    int
 	warnings []string
@@ -93,7 +93,7 @@ func (s *splitter) part(p piece) {
 // to puts g into sp.
 func (g *gathering) to(sp *spill) error {
 	p := piece{key: g.key, session: g.session, line: g.line, warnings: g.warnings}
-	for _, list := range gatheredLists {
+	for _, list := range sortedKeys(g.lists) {
 		for _, e := range g.lists[list] {
 			p.list, p.element = list, e
 			if err := sp.add(p); err != nil {
@@ -177,9 +177,6 @@ func (s *splitter) unspill(sp *spill) {
 	s.spilled(sp.close())
 }
 
-// gatheredLists are the lists that a payload put together from pieces may have.
-var gatheredLists = [...]string{"resourceSpans", "resourceLogs", "spans", "messages"}
-
 // payload puts the parts together.
 func (g *gathering) payload() []byte {
 	b := []byte{'{'}
@@ -188,11 +185,8 @@ func (g *gathering) payload() []byte {
 		b = appendString(b, g.session)
 		b = append(b, ',')
 	}
-	for _, key := range gatheredLists {
+	for _, key := range sortedKeys(g.lists) {
 		parts := g.lists[key]
-		if parts == nil {
-			continue
-		}
 		b = appendString(b, key)
 		b = append(b, ':', '[')
 		for i, p := range parts {
@@ -281,6 +275,48 @@ func spanTrace(m map[string]any) string {
 	return normalID(id, 16)
 }
 
+// takeApart takes in the parts of traces that m holds, if it is a document of such parts:
+// those of one trace may go on in others.
+func (s *splitter) takeApart(m map[string]any, line int, warnings []string) bool {
+	for _, d := range decoders() {
+		if d.parts == nil {
+			continue
+		}
+		parts, skipped := d.parts(m)
+		if parts == nil {
+			continue
+		}
+		if skipped > 0 {
+			warnings = append(slices.Clip(warnings), strayItems(skipped))
+		}
+		for _, p := range parts {
+			s.part(piece{key: d.format + " " + p.trace, list: p.list, line: line, element: []byte(canonical(p.item)), warnings: warnings})
+			warnings = nil // once is enough
+		}
+		return true
+	}
+	return false
+}
+
+// notObjects counts the elements of l that are no objects.
+func notObjects(l []any) int {
+	n := 0
+	for _, e := range l {
+		if object(e) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// strayItems is the warning of n items of a list that could not be read.
+func strayItems(n int) string {
+	if n == 1 {
+		return "1 item of a list is no part of a trace and was skipped"
+	}
+	return fmt.Sprintf("%d items of lists are no parts of a trace and were skipped", n)
+}
+
 // splitSpans takes a list of spans apart that belong to several traces. It reports
 // false, having done nothing, when they belong to one.
 func (s *splitter) splitSpans(m map[string]any, line int, warnings []string) bool {
@@ -295,17 +331,38 @@ func (s *splitter) splitSpans(m map[string]any, line int, warnings []string) boo
 				traces[spanTrace(o)] = true
 			}
 		}
-		if len(traces) < 2 {
+		if len(traces) < 2 && !isPage(m, key, traces) {
 			return false
+		}
+		if n := notObjects(l); n > 0 {
+			warnings = append(slices.Clip(warnings), strayItems(n))
 		}
 		for _, e := range l {
 			if o := object(e); o != nil {
 				s.part(piece{key: "spans " + spanTrace(o), list: "spans", line: line, element: []byte(canonical(o)), warnings: warnings})
+				warnings = nil // once is enough
 			}
 		}
 		return true
 	}
 	return false
+}
+
+// isPage reports whether m, which holds spans of one trace under key, is a page of an
+// export, so that further spans of that trace may stand in the next one: it says nothing
+// beside its list but where that is, and the spans name their trace.
+func isPage(m map[string]any, key string, traces map[string]bool) bool {
+	if key == "spans" || traces[""] {
+		return false // "spans" is how a whole trace is written
+	}
+	for k := range m {
+		switch k {
+		case key, "meta", "links", "cursors", "cursor", "next_cursor", "nextCursor", "next", "next_page", "page", "pagination", "total", "limit", "object":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // gatherOTLP takes in one export: its spans and log records go to their traces.

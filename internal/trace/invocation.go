@@ -205,8 +205,7 @@ func (j *joiner) execution(i int, s *Step) {
 
 // match returns the invocation that asked for io and has no execution yet, or -1: by id,
 // else by name and arguments, else by name, for a call whose arguments are unknown or
-// written otherwise than the model did, as a Python object or one alone: the latter only
-// where a single call is open.
+// written otherwise than the model did.
 func (j *joiner) match(io *ToolIO) int {
 	if io.CallID != "" {
 		for _, n := range j.open(j.byID[io.CallID]) {
@@ -215,8 +214,8 @@ func (j *joiner) match(io *ToolIO) int {
 			}
 		}
 	}
-	byName, last, open := -1, -1, 0
-	foreign := io.CallID == "" && io.Args != "" && !strings.HasPrefix(io.Args, `{"`) && io.Args != "{}"
+	byName := -1
+	var open []int
 	for _, n := range j.open(j.byName[io.Name]) {
 		if j.executed[n] || io.CallID != "" && j.out[n].CallID != "" {
 			continue
@@ -224,15 +223,55 @@ func (j *joiner) match(io *ToolIO) int {
 		if j.out[n].Args == io.Args {
 			return n
 		}
-		last, open = n, open+1
+		open = append(open, n)
 		if byName < 0 && (io.Args == "" || j.out[n].Args == "") {
 			byName = n
 		}
 	}
-	if byName < 0 && foreign && open == 1 {
-		return last
+	if byName < 0 && io.CallID == "" && io.Args != "" && !strings.HasPrefix(io.Args, `{"`) && io.Args != "{}" {
+		return j.foreign(io.Args, open)
 	}
 	return byName
+}
+
+// foreign returns which of the open calls of one tool has arguments that an execution wrote
+// as args, otherwise than the model did: as Python prints them, or the only one by itself.
+// Where that tells nothing, calls that one turn made are carried out in their order.
+func (j *joiner) foreign(args string, open []int) int {
+	const most = 64
+	if len(open) == 0 {
+		return -1
+	}
+	open = open[max(0, len(open)-most):]
+	want := ""
+	if v, ok := pythonValue(args); ok {
+		want = canonical(v)
+	}
+	inOrder := open[len(open)-1]
+	for i, n := range slices.Backward(open) {
+		if i < len(open)-1 && j.out[n].Caller != j.out[inOrder].Caller {
+			break
+		}
+		inOrder = n
+	}
+	for _, n := range open {
+		if a := j.out[n].Args; a == want || soleValue(a) == args {
+			return n
+		}
+	}
+	return inOrder
+}
+
+// soleValue returns the text of the only argument in args, or "".
+func soleValue(args string) string {
+	m := object(args)
+	if len(m) != 1 {
+		return ""
+	}
+	for _, v := range m {
+		return text(v)
+	}
+	return "" // unreachable
 }
 
 // planned adds the call that a step of another kind records, unless its own messages

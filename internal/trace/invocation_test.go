@@ -62,6 +62,22 @@ func TestInvocations(t *testing.T) {
 			Messages: []Message{call("1", "f", `{"a"`), call("1", "f", "{}"), result("1", "", "ok")},
 			Steps:    []Step{{Kind: KindLLM, Out: []int{0}}, {Kind: KindLLM, In: []int{1, 2}}},
 		}, []string{`0<-0 f({"a")=ok`}},
+		{"parallel calls whose arguments Python printed", Trace{
+			Messages: []Message{{Role: "assistant", Calls: []Call{{Name: "f", Args: `{"a":1}`}, {Name: "f", Args: `{"a":2}`}, {Name: "f", Args: `{"a":3}`}}}},
+			Steps: []Step{
+				{Kind: KindLLM, Out: []int{0}},
+				{ID: "x", Kind: KindTool, Tool: &ToolIO{Name: "f", Args: "{'a': 2}", Result: "two", HasResult: true}},
+				{ID: "y", Kind: KindTool, Tool: &ToolIO{Name: "f", Args: "<Query 1>", Result: "one", HasResult: true}},
+				{ID: "z", Kind: KindTool, Tool: &ToolIO{Name: "f", Args: "3", Result: "three", HasResult: true}},
+			},
+		}, []string{`2<-0 f({"a":1})=one`, `1<-0 f({"a":2})=two`, `3<-0 f({"a":3})=three`}},
+		{"a call that was never carried out", Trace{
+			Messages: []Message{{Role: "assistant", Calls: []Call{{Name: "f", Args: `{"a":1}`}}}, {Role: "assistant", Calls: []Call{{Name: "f", Args: `{"a":2}`}}}},
+			Steps: []Step{
+				{Kind: KindLLM, Out: []int{0}}, {Kind: KindLLM, Out: []int{1}},
+				{ID: "x", Kind: KindTool, Tool: &ToolIO{Name: "f", Args: "<Query>", Result: "two", HasResult: true}},
+			},
+		}, []string{`0<-0 f({"a":1})=`, `2<-1 f({"a":2})=two`}},
 		{"the span around a call repeats it", Trace{
 			Messages: []Message{call("1", "f", "{}")},
 			Steps:    []Step{{ID: "a", Kind: KindAgent, Out: []int{0}}, {ID: "b", Parent: "a", Kind: KindLLM, Out: []int{0}}},

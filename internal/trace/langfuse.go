@@ -2,6 +2,7 @@ package trace
 
 import (
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +46,9 @@ func langfuseObservations(doc any) (observations []map[string]any, base string, 
 		if len(out)*2 < len(l) {
 			return nil
 		}
+		if len(l) == 0 && isLangfuseTrace(trace) {
+			return []map[string]any{}
+		}
 		return out
 	}
 	switch doc := doc.(type) {
@@ -73,6 +77,11 @@ func langfuseObservations(doc any) (observations []map[string]any, base string, 
 	return nil, "", nil
 }
 
+// isLangfuseTrace recognises a trace, which need not have observations.
+func isLangfuseTrace(m map[string]any) bool {
+	return m["id"] != nil && m["timestamp"] != nil && (m["input"] != nil || m["output"] != nil)
+}
+
 // langfuseKeys returns m with the names of fields as the API has them: exports to files
 // write them in snake_case.
 func langfuseKeys(m map[string]any) map[string]any {
@@ -92,19 +101,99 @@ func langfuseKeys(m map[string]any) map[string]any {
 	return out
 }
 
+// langfuseLists are where documents have their observations, or the events that make them.
+func langfuseLists() []string { return []string{"observations", "batch", "spans", "data"} }
+
+// isLangfuseEvent recognises an event of an SDK's batch.
+func isLangfuseEvent(m map[string]any) bool {
+	what, action, ok := strings.Cut(scalar(m["type"]), "-")
+	if !ok || action != "create" && action != "update" || object(m["body"]) == nil {
+		return false
+	}
+	switch what {
+	case "trace", "observation", "span", "generation", "event", "score",
+		"agent", "tool", "chain", "retriever", "embedding", "evaluator", "guardrail":
+		return true
+	}
+	return false
+}
+
+// langfuseParts takes batches apart: an SDK sends what has happened since the last one, of
+// whatever trace. An update need not repeat the trace of what it updates.
+func langfuseParts(m map[string]any) (parts []fragment, skipped int) {
+	events := list(m["batch"])
+	if isLangfuseEvent(m) { // an event in a line of its own
+		events = []any{m}
+	}
+	byObservation := make(map[string]string)
+	var traces []string
+	for _, e := range events {
+		event := object(e)
+		if id := langfuseEventTrace(event); id != "" {
+			byObservation[scalar(object(event["body"])["id"])] = id
+			if !slices.Contains(traces[max(0, len(traces)-1):], id) {
+				traces = append(traces, id)
+			}
+		}
+	}
+	for _, e := range events {
+		event := object(e)
+		if !isLangfuseEvent(event) {
+			if event == nil || event["body"] == nil {
+				skipped++ // not what SDKs log of themselves
+			}
+			continue
+		}
+		id := anyOf(langfuseEventTrace(event), byObservation[scalar(object(event["body"])["id"])])
+		if id == "" && len(traces) == 1 {
+			id = traces[0]
+		}
+		if id == "" {
+			skipped++
+			continue
+		}
+		parts = append(parts, fragment{trace: id, list: "batch", item: event})
+	}
+	return parts, skipped
+}
+
+// langfuseEventTrace returns the trace that an event names, or "".
+func langfuseEventTrace(event map[string]any) string {
+	if !isLangfuseEvent(event) {
+		return ""
+	}
+	body := langfuseKeys(object(event["body"]))
+	if strings.HasPrefix(scalar(event["type"]), "trace-") {
+		return scalar(body["id"])
+	}
+	return scalar(body["traceId"])
+}
+
+// inEventOrder returns the events of a batch by their time, if all of them have one.
+func inEventOrder(events []any) []any {
+	for _, e := range events {
+		if instant(object(e)["timestamp"]).IsZero() {
+			return events
+		}
+	}
+	return slices.SortedStableFunc(slices.Values(events), func(a, b any) int {
+		return instant(object(a)["timestamp"]).Compare(instant(object(b)["timestamp"]))
+	})
+}
+
 // langfuseBatch puts the events of an SDK's batch together: what creates and then updates
 // observations, the trace, and scores.
 func langfuseBatch(events []any) (observations []map[string]any, base string, trace map[string]any) {
 	byID := make(map[string]map[string]any)
 	trace = make(map[string]any)
 	var scores []any
-	for _, e := range events {
+	for _, e := range inEventOrder(events) {
 		event := object(e)
-		body := langfuseKeys(object(event["body"]))
-		what, action, ok := strings.Cut(scalar(event["type"]), "-")
-		if body == nil || !ok || action != "create" && action != "update" {
+		if !isLangfuseEvent(event) {
 			continue
 		}
+		body := langfuseKeys(object(event["body"]))
+		what, _, _ := strings.Cut(scalar(event["type"]), "-")
 		switch what {
 		case "trace":
 			maps.Copy(trace, body)
@@ -112,6 +201,9 @@ func langfuseBatch(events []any) (observations []map[string]any, base string, tr
 		case "score":
 			scores = append(scores, body)
 			continue
+		}
+		if id := body["traceId"]; id != nil && trace["id"] == nil {
+			trace["id"] = id
 		}
 		o := byID[scalar(body["id"])]
 		if o == nil {
@@ -128,15 +220,27 @@ func langfuseBatch(events []any) (observations []map[string]any, base string, tr
 			}
 		}
 	}
-	if len(observations) == 0 {
+	if len(observations) == 0 && trace["id"] == nil {
 		return nil, "", nil
 	}
-	trace["scores"] = scores
+	if scores != nil {
+		trace["scores"] = scores
+	}
+	if observations == nil {
+		observations = []map[string]any{}
+	}
 	return observations, "/batch", trace
 }
 
 func decodeLangfuse(b *builder, doc any) {
 	observations, base, trace := langfuseObservations(doc)
+	b.warnItems(langfuseStrays(doc, base, len(observations)))
+	if len(observations) == 0 && isLangfuseTrace(trace) { // all that is known is what went in and what came out
+		observations = []map[string]any{{
+			"id": trace["id"], "traceId": trace["id"], "type": "SPAN", "name": trace["name"], "startTime": trace["timestamp"],
+			"input": trace["input"], "output": trace["output"],
+		}}
+	}
 	spans := make([]*span, len(observations))
 	for i, m := range observations {
 		spans[i] = langfuseSpan(b, m, pointer(base, i))
@@ -149,6 +253,23 @@ func decodeLangfuse(b *builder, doc any) {
 		fillRoot(spans, map[string]any{"input": trace["input"], "output": trace["output"]})
 	}
 	buildSpans(b, spans)
+}
+
+// langfuseStrays counts what stands beside the observations that were read from the list at
+// base, or beside the events.
+func langfuseStrays(doc any, base string, read int) int {
+	m, _ := doc.(map[string]any)
+	switch base {
+	case "":
+		l, _ := doc.([]any)
+		return len(l) - read
+	case "/batch":
+		_, skipped := langfuseParts(m)
+		return skipped
+	case "/trace/observations":
+		return len(list(object(m["trace"])["observations"])) - read
+	}
+	return len(list(m[base[1:]])) - read
 }
 
 func readLangfuseScores(b *builder, scores any, step string) {

@@ -10,7 +10,7 @@ import (
 // created in post, completed in patch.
 
 func isLangSmith(doc any) bool {
-	runs, _ := langSmithRuns(doc)
+	runs, _, _ := langSmithRuns(doc)
 	return runs != nil
 }
 
@@ -20,7 +20,8 @@ func isLangSmithRun(m map[string]any) bool {
 }
 
 // langSmithRuns returns the runs in doc, each once, with their JSON pointers, or nil.
-func langSmithRuns(doc any) (runs []map[string]any, sources []string) {
+// Strays counts what else stands in their lists.
+func langSmithRuns(doc any) (runs []map[string]any, sources []string, strays int) {
 	byID := make(map[string]int)
 	var add func(m map[string]any, source string)
 	add = func(m map[string]any, source string) {
@@ -40,15 +41,19 @@ func langSmithRuns(doc any) (runs []map[string]any, sources []string) {
 		for i, c := range list(m["child_runs"]) {
 			if c := object(c); c != nil {
 				add(c, pointer(source, "child_runs", i))
+			} else if scalar(c) == "" { // not the id of a run that stands elsewhere
+				strays++
 			}
 		}
 	}
 	found := false
 	each := func(l []any, base string) {
 		for i, e := range l {
-			if m := object(e); m != nil && (isLangSmithRun(m) || found && m["id"] != nil) {
+			if m := object(e); m != nil && (isLangSmithRun(m) || (found || m["dotted_order"] != nil) && m["id"] != nil) {
 				found = true
 				add(m, pointer(base, i))
+			} else {
+				strays++
 			}
 		}
 	}
@@ -68,11 +73,42 @@ func langSmithRuns(doc any) (runs []map[string]any, sources []string) {
 			}
 		}
 	}
-	return runs, sources
+	return runs, sources, strays
+}
+
+// langSmithLists are where documents have their runs: exports, and the SDKs' batches.
+func langSmithLists() []string { return []string{"runs", "post", "patch", "spans"} }
+
+// langSmithParts takes a batch apart: an SDK sends the runs that began or ended since the
+// last one, of whatever trace.
+func langSmithParts(m map[string]any) (parts []fragment, skipped int) {
+	for _, k := range [...]string{"post", "patch"} {
+		for _, e := range list(m[k]) {
+			run := object(e)
+			id := langSmithTrace(run)
+			if id == "" {
+				skipped++
+				continue
+			}
+			parts = append(parts, fragment{trace: id, list: k, item: run})
+		}
+	}
+	return parts, skipped
+}
+
+// langSmithTrace returns the id of a run's trace, which is that of its first run, or "".
+func langSmithTrace(run map[string]any) string {
+	if id := scalar(run["trace_id"]); id != "" {
+		return id
+	}
+	root, _, _ := strings.Cut(scalar(run["dotted_order"]), ".")
+	_, id, _ := strings.Cut(root, "Z")
+	return id
 }
 
 func decodeLangSmith(b *builder, doc any) {
-	runs, sources := langSmithRuns(doc)
+	runs, sources, strays := langSmithRuns(doc)
+	b.warnItems(strays)
 	spans := make([]*span, len(runs))
 	for i, m := range runs {
 		spans[i] = langSmithSpan(b, m, sources[i])

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // Merge returns the payload that holds the parts a and b of one trace, of which b is the
-// newer: OTLP exports (spans, log records or both) or lists of spans. A span that both
-// have is taken from b; an equal log record is kept once; nothing else is dropped.
+// newer: OTLP exports (spans, log records or both), or the lists of spans, runs,
+// observations or events of a format that has them. A span that both have is taken from b;
+// an equal log record is kept once; nothing else is dropped.
 // Merging a payload with itself, or with a part of itself, changes nothing but white
 // space and the order of keys.
 func Merge(a, b json.RawMessage) (json.RawMessage, error) {
@@ -29,10 +32,48 @@ func Merge(a, b json.RawMessage) (json.RawMessage, error) {
 		return nil, errors.New("merge: both parts must be JSON objects")
 	case isOTLP(ma) && isOTLP(mb):
 		return json.RawMessage(canonical(mergeOTLP(ma, mb))), nil
-	case isSpanList(ma) && isSpanList(mb) && list(ma["spans"]) != nil && list(mb["spans"]) != nil:
-		return json.RawMessage(canonical(mergeSpanLists(ma, mb))), nil
 	}
-	return nil, errors.New("merge: only OTLP exports and lists of spans come in parts")
+	if lists := listsOf(ma, mb); lists != nil {
+		return json.RawMessage(canonical(mergeLists(ma, mb, lists))), nil
+	}
+	return nil, errors.New("merge: only OTLP exports and lists of spans, runs, observations or events come in parts")
+}
+
+// ListFields returns the fields under which documents other than OTLP exports hold traces
+// that come in parts. A document with such a field need not be one of those that [Merge]
+// takes.
+func ListFields() []string {
+	var fields []string
+	for _, d := range decoders() {
+		fields = append(fields, d.lists...)
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
+// listsOf returns the lists in which documents like a and b hold their trace, or nil when
+// they are not of one format that does. Documents of parts may have different ones: what
+// began is in one, what ended in the other.
+func listsOf(a, b map[string]any) []string {
+	for _, d := range decoders() {
+		if d.lists == nil || !d.match(a) || !d.match(b) {
+			continue
+		}
+		for _, k := range d.lists {
+			if list(a[k]) != nil && list(b[k]) != nil {
+				return d.lists
+			}
+		}
+		if d.parts != nil && holdsParts(d, a) && holdsParts(d, b) {
+			return d.lists
+		}
+	}
+	return nil
+}
+
+func holdsParts(d decoder, m map[string]any) bool {
+	parts, _ := d.parts(m)
+	return parts != nil
 }
 
 func mergeOTLP(a, b map[string]any) map[string]any {
@@ -131,31 +172,42 @@ func mapItems(resource map[string]any, signal otlpSignal, do func(any) (any, boo
 	return with(resource, scopeKey, kept)
 }
 
-func mergeSpanLists(a, b map[string]any) map[string]any {
-	newer := make(map[string]any)
-	for _, sp := range list(b["spans"]) {
-		newer[spanIdentity(sp)] = sp
-	}
-	known := make(map[string]bool)
-	var spans []any
-	for _, sp := range list(a["spans"]) {
-		id := spanIdentity(sp)
-		known[id] = true
-		if n, ok := newer[id]; ok {
-			sp = n
-		}
-		spans = append(spans, sp)
-	}
-	for _, sp := range list(b["spans"]) {
-		if id := spanIdentity(sp); !known[id] {
-			known[id] = true
-			spans = append(spans, sp)
-		}
-	}
-	out := with(a, "spans", spans)
+// mergeLists returns a with the items under lists replaced by their newer versions in b,
+// the others of b appended, and what else b has and a has not.
+func mergeLists(a, b map[string]any, lists []string) map[string]any {
+	out := maps.Clone(a)
 	for k, v := range b {
 		if _, ok := out[k]; !ok {
 			out[k] = v
+		}
+	}
+	for _, k := range lists {
+		if la, lb := list(a[k]), list(b[k]); la != nil && lb != nil {
+			out[k] = mergeItems(la, lb)
+		}
+	}
+	return out
+}
+
+func mergeItems(a, b []any) []any {
+	newer := make(map[string]any)
+	for _, item := range b {
+		newer[spanIdentity(item)] = item
+	}
+	known := make(map[string]bool)
+	out := make([]any, 0, len(a)+len(b))
+	for _, item := range a {
+		id := spanIdentity(item)
+		known[id] = true
+		if n, ok := newer[id]; ok {
+			item = n
+		}
+		out = append(out, item)
+	}
+	for _, item := range b {
+		if id := spanIdentity(item); !known[id] {
+			known[id] = true
+			out = append(out, item)
 		}
 	}
 	return out

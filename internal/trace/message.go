@@ -341,7 +341,7 @@ func readPart(m *Message, said *lines, results []Message, part map[string]any) [
 		results = append(results, toolResult(part))
 	case "refusal":
 		m.Refusal = join(m.Refusal, firstText(part, "refusal", "content", "text"))
-	case "image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "video":
+	case "image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "video", "redacted_thinking":
 		said.add("[" + kind + "]")
 	default:
 		v := first(part, "text", "content", "thinking", "reasoning", "value")

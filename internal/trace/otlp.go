@@ -18,8 +18,12 @@ func isOTLP(doc any) bool {
 }
 
 func decodeOTLP(b *builder, doc any) {
-	spans := otlpSpans(doc, "")
-	records := otlpLogs(doc)
+	spans, strays := otlpSpans(doc, "")
+	records, strayRecords, bad := otlpLogs(doc)
+	b.warnItems(strays + strayRecords)
+	if bad > 0 {
+		b.warn("attributes of log records without a key or a value: %d were skipped", bad)
+	}
 	byID := make(map[string]*span, len(spans))
 	for _, sp := range spans {
 		byID[sp.id] = sp
@@ -43,19 +47,17 @@ func decodeOTLP(b *builder, doc any) {
 	buildSpans(b, spans)
 }
 
-// otlpSpans returns the spans of an export or a list of exports.
-func otlpSpans(doc any, base string) []*span {
+// otlpSpans returns the spans of an export or a list of exports, and how many items are
+// none.
+func otlpSpans(doc any, base string) (spans []*span, strays int) {
 	if l, ok := doc.([]any); ok {
-		var spans []*span
 		for i, e := range l {
-			if m := object(e); m != nil {
-				spans = append(spans, otlpSpans(m, pointer(base, i))...)
-			}
+			inner, n := otlpSpans(object(e), pointer(base, i))
+			spans, strays = append(spans, inner...), strays+n
 		}
-		return spans
+		return spans, strays + notObjects(l)
 	}
 	m, _ := doc.(map[string]any)
-	var spans []*span
 	resources, key := listUnder(m, "resourceSpans", "resource_spans")
 	for i, rs := range resources {
 		rs := object(rs)
@@ -66,6 +68,7 @@ func otlpSpans(doc any, base string) []*span {
 			for k, e := range inner {
 				o := object(e)
 				if o == nil {
+					strays++
 					continue
 				}
 				sp := spanFrom(o, pointer(base, key, i, scopeKey, j, "spans", k))
@@ -77,7 +80,7 @@ func otlpSpans(doc any, base string) []*span {
 			}
 		}
 	}
-	return spans
+	return spans, strays
 }
 
 // A record is one log record, with the span it belongs to.
@@ -86,18 +89,17 @@ type record struct {
 	event                event
 }
 
-func otlpLogs(doc any) []record {
+// otlpLogs returns the log records of an export or a list of exports, how many items are
+// none, and how many of their attributes could not be read.
+func otlpLogs(doc any) (out []record, strays, bad int) {
 	if l, ok := doc.([]any); ok {
-		var out []record
 		for _, e := range l {
-			if m := object(e); m != nil {
-				out = append(out, otlpLogs(m)...)
-			}
+			inner, n, attrs := otlpLogs(object(e))
+			out, strays, bad = append(out, inner...), strays+n, bad+attrs
 		}
-		return out
+		return out, strays, bad
 	}
 	m, _ := doc.(map[string]any)
-	var out []record
 	resources, _ := listUnder(m, "resourceLogs", "resource_logs")
 	for _, rl := range resources {
 		rl := object(rl)
@@ -108,18 +110,21 @@ func otlpLogs(doc any) []record {
 			for _, e := range records {
 				o := object(e)
 				if o == nil {
+					strays++
 					continue
 				}
+				e, n := eventFrom(o)
+				bad += n
 				out = append(out, record{
 					trace:   normalID(firstText(o, "traceId", "trace_id"), 16),
 					span:    normalID(firstText(o, "spanId", "span_id"), 8),
 					service: service,
-					event:   eventFrom(o),
+					event:   e,
 				})
 			}
 		}
 	}
-	return out
+	return out, strays, bad
 }
 
 // listUnder returns the first array of m under keys, and its key.

@@ -7,7 +7,7 @@ import "strings"
 // https://arize.com/docs/phoenix/sdk-api-reference
 
 func isPhoenix(doc any) bool {
-	spans, _ := phoenixSpans(doc)
+	spans, _, _ := phoenixSpans(doc)
 	return spans != nil
 }
 
@@ -26,7 +26,9 @@ func isPhoenixSpan(m map[string]any) bool {
 	return parent && (m["span_kind"] != nil || m["status_code"] != nil || m["attributes"] != nil)
 }
 
-func phoenixSpans(doc any) (spans []map[string]any, sources []string) {
+// phoenixSpans returns the spans in doc, with their JSON pointers, or nil. Strays counts
+// what else stands in their list.
+func phoenixSpans(doc any) (spans []map[string]any, sources []string, strays int) {
 	take := func(l []any, base string) {
 		for i, e := range l {
 			if m := object(e); m != nil && isPhoenixSpan(m) {
@@ -36,13 +38,14 @@ func phoenixSpans(doc any) (spans []map[string]any, sources []string) {
 		if len(spans)*2 < len(l) {
 			spans, sources = nil, nil
 		}
+		strays = len(l) - len(spans)
 	}
 	switch doc := doc.(type) {
 	case []any:
 		take(doc, "")
 	case map[string]any:
 		if isPhoenixSpan(doc) {
-			return []map[string]any{doc}, []string{""}
+			return []map[string]any{doc}, []string{""}, 0
 		}
 		for _, k := range [...]string{"spans", "data"} {
 			if l, ok := doc[k].([]any); ok && spans == nil {
@@ -50,11 +53,12 @@ func phoenixSpans(doc any) (spans []map[string]any, sources []string) {
 			}
 		}
 	}
-	return spans, sources
+	return spans, sources, strays
 }
 
 func decodePhoenix(b *builder, doc any) {
-	objects, sources := phoenixSpans(doc)
+	objects, sources, strays := phoenixSpans(doc)
+	b.warnItems(strays)
 	spans := make([]*span, len(objects))
 	for i, m := range objects {
 		spans[i] = phoenixSpan(b, m, sources[i])
@@ -70,8 +74,8 @@ func phoenixSpan(b *builder, m map[string]any, source string) *span {
 		parent: normalID(scalar(m["parent_id"]), 8), name: scalar(m["name"]), kind: scalar(m["span_kind"]), source: source,
 		start: instant(m["start_time"]), end: instant(m["end_time"]),
 		status: statusOf(m["status_code"]), statusText: scalar(m["status_message"]),
-		attrs: attributes(m["attributes"]),
 	}
+	sp.attrs, sp.bad = readAttributes(m["attributes"])
 	sp.dur = duration(m, sp.start, sp.end)
 	for k, v := range m {
 		if rest, ok := strings.CutPrefix(k, "attributes."); ok && v != nil {
@@ -85,9 +89,13 @@ func phoenixSpan(b *builder, m map[string]any, source string) *span {
 		sp.attrs["openinference.span.kind"] = sp.kind
 	}
 	for _, e := range list(m["events"]) {
-		if o := object(e); o != nil {
-			sp.events = append(sp.events, eventFrom(o))
+		o := object(e)
+		if o == nil {
+			sp.bad++
+			continue
 		}
+		ev, bad := eventFrom(o)
+		sp.events, sp.bad = append(sp.events, ev), sp.bad+bad
 	}
 	for _, k := range [...]string{"annotations", "span_annotations"} {
 		for _, e := range list(m[k]) {

@@ -24,6 +24,7 @@ type span struct {
 	input, output     any // fields of the span itself, beside its attributes
 	err               any
 	dropped           int
+	bad               int // attributes that could not be read
 	service, source   string
 	pos               int      // in the source
 	order             string   // sorts siblings before their times do, or ""
@@ -67,7 +68,7 @@ func spanFrom(m map[string]any, source string) *span {
 	sp.end = instant(first(m, "endTimeUnixNano", "end_time_unix_nano", "end_time_unix_ns", "end_time_ns", "end_ns",
 		"end_time", "endTime", "ended_at", "end"))
 	sp.dur = duration(m, sp.start, sp.end)
-	sp.attrs = attributes(first(m, "attributes", "attrs"))
+	sp.attrs, sp.bad = readAttributes(first(m, "attributes", "attrs"))
 	if meta != nil {
 		flatten(sp.attrs, "", meta, 0)
 		for k, v := range maps.All(meta) {
@@ -106,9 +107,13 @@ func spanFrom(m map[string]any, source string) *span {
 	}
 	readTags(sp, list(m["tags"]))
 	for i, e := range list(first(m, "events", "logs")) {
-		if o := object(e); o != nil {
-			sp.events = append(sp.events, eventFrom(o))
+		o := object(e)
+		if o == nil {
+			sp.bad++
+			continue
 		}
+		ev, bad := eventFrom(o)
+		sp.events, sp.bad = append(sp.events, ev), sp.bad+bad
 		if i > 10_000 {
 			break
 		}
@@ -117,17 +122,19 @@ func spanFrom(m map[string]any, source string) *span {
 	return sp
 }
 
-func eventFrom(m map[string]any) event {
-	e := event{
-		name:  firstText(m, "name", "eventName", "event_name"),
-		at:    instant(first(m, "timeUnixNano", "time_unix_nano", "timestamp_unix_ns", "timestamp", "time", "observedTimeUnixNano", "observed_time_unix_nano")),
-		attrs: attributes(first(m, "attributes", "attrs", "fields")),
-		body:  plain(m["body"]),
+// eventFrom reads an event or a log record, and counts its attributes that could not be
+// read.
+func eventFrom(m map[string]any) (e event, bad int) {
+	e = event{
+		name: firstText(m, "name", "eventName", "event_name"),
+		at:   instant(first(m, "timeUnixNano", "time_unix_nano", "timestamp_unix_ns", "timestamp", "time", "observedTimeUnixNano", "observed_time_unix_nano")),
+		body: plain(m["body"]),
 	}
+	e.attrs, bad = readAttributes(first(m, "attributes", "attrs", "fields"))
 	if n := scalar(e.attrs["event.name"]); n != "" {
 		e.name = n
 	}
-	return e
+	return e, bad
 }
 
 // readStatus reads the outcome of a span.
@@ -237,6 +244,31 @@ func milliseconds(f float64) time.Duration {
 		return 0
 	}
 	return time.Duration(f * float64(time.Millisecond))
+}
+
+// readAttributes is attributes, without those of an OTLP list that have no key or no
+// value, which it counts.
+func readAttributes(v any) (attrs map[string]any, bad int) {
+	v = embedded(v)
+	attrs = attributes(v)
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			if m, _ := e.(map[string]any); firstText(m, "key", "Key") == "" || first(m, "value", "Value") == nil {
+				bad++
+			}
+		}
+	case attrMap:
+		for _, value := range v {
+			if value == nil {
+				bad++
+			}
+		}
+	}
+	if bad > 0 {
+		maps.DeleteFunc(attrs, func(_ string, value any) bool { return value == nil })
+	}
+	return attrs, bad
 }
 
 // attributes returns attributes by dotted key: from OTLP's list of keys and values, or

@@ -6,16 +6,18 @@ package trace
 // spanListKeys are the fields under which documents keep their spans.
 var spanListKeys = [...]string{"spans", "observations", "runs", "data"}
 
-// spanListOf returns the spans in doc, as objects with their JSON pointers, or nil.
-func spanListOf(doc any) ([]map[string]any, []string) {
+// spanListOf returns the spans in doc, as objects with their JSON pointers, or nil. Strays
+// counts what else stands in their list.
+func spanListOf(doc any) (spans []map[string]any, sources []string, strays int) {
 	switch doc := doc.(type) {
 	case []any:
-		return spanObjects(doc, "")
+		spans, sources = spanObjects(doc, "")
+		return spans, sources, notObjects(doc)
 	case map[string]any:
 		for _, k := range spanListKeys {
 			if l := list(doc[k]); l != nil {
 				if spans, sources := spanObjects(l, pointer("", k)); spans != nil {
-					return spans, sources
+					return spans, sources, notObjects(l)
 				}
 			}
 		}
@@ -23,16 +25,16 @@ func spanListOf(doc any) ([]map[string]any, []string) {
 			for _, k := range spanListKeys {
 				if l := list(inner[k]); l != nil {
 					if spans, sources := spanObjects(l, pointer("", "trace", k)); spans != nil {
-						return spans, sources
+						return spans, sources, notObjects(l)
 					}
 				}
 			}
 		}
 		if isSpan(doc) {
-			return []map[string]any{doc}, []string{""}
+			return []map[string]any{doc}, []string{""}, 0
 		}
 	}
-	return nil, nil
+	return nil, nil, 0
 }
 
 // spanObjects returns the spans of l when most of its elements are spans.
@@ -86,12 +88,13 @@ func isSpan(m map[string]any) bool {
 }
 
 func isSpanList(doc any) bool {
-	spans, _ := spanListOf(doc)
+	spans, _, _ := spanListOf(doc)
 	return spans != nil
 }
 
 func decodeSpanList(b *builder, doc any) {
-	objects, sources := spanListOf(doc)
+	objects, sources, strays := spanListOf(doc)
+	b.warnItems(strays)
 	spans := make([]*span, len(objects))
 	for i, m := range objects {
 		spans[i] = spanFrom(m, sources[i])

@@ -385,6 +385,9 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 		s.elements(l, nil, line, warnings, depth)
 		return
 	}
+	if s.takeApart(m, line, warnings) {
+		return
+	}
 	if s.gather(m, raw, line, warnings) {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 // buildSpans turns spans into the steps of b's trace: in pre-order of their tree,
 // siblings by start time. Spans whose parent is not there are roots.
 func buildSpans(b *builder, spans []*span) {
+	b.warnAttributes(spans)
 	spans = mergeDuplicates(spans)
 	readings := make([]reading, len(spans))
 	formats := make(map[string]int)
@@ -35,6 +36,24 @@ func buildSpans(b *builder, spans []*span) {
 	recoverOutputs(t)
 	if t.Format == FormatOTLP {
 		t.Format = dominant(formats, t.Format)
+	}
+}
+
+// warnAttributes says how many attributes and events of spans could not be read.
+func (b *builder) warnAttributes(spans []*span) {
+	bad := 0
+	for _, sp := range spans {
+		bad += sp.bad
+	}
+	if bad > 0 {
+		b.warn("attributes or events of spans without a key or a value: %d were skipped", bad)
+	}
+}
+
+// warnItems says how many items of lists are no parts of the trace.
+func (b *builder) warnItems(n int) {
+	if n > 0 {
+		b.warn("%s", strayItems(n))
 	}
 }
 

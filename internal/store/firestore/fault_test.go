@@ -214,8 +214,8 @@ func result(t *testing.T, db *DB) map[string]any {
 	return without(dump(t, db), "mark", "raw_version", "lease_token", "ended")
 }
 
-// TestFaultsInTurn lets every single call of the story fail in every way. The callers
-// notice nothing, and the documents are the same in the end.
+// TestFaultsInTurn lets every single call of the story fail in every way, and every third
+// hang. The callers notice nothing, and the documents are the same in the end.
 func TestFaultsInTurn(t *testing.T) {
 	var calls atomic.Int64
 	clean := open(t, emulator.Project(), injecting(func(string) fault { calls.Add(1); return none })...)
@@ -234,7 +234,12 @@ func TestFaultsInTurn(t *testing.T) {
 	}
 	var jobs []job
 	for _, f := range []fault{lostAck, unavailable, aborted, deadline, hang, hangAck} {
-		for n := int64(1); n <= calls.Load(); n += step {
+		first, step := int64(1), step
+		if f == hang || f == hangAck { // which take their time: others in each test run
+			step *= 3
+			first += rand.Int64N(step)
+		}
+		for n := first; n <= calls.Load(); n += step {
 			jobs = append(jobs, job{n, f})
 		}
 	}

@@ -115,6 +115,28 @@ func TestSpoiltPosition(t *testing.T) {
 	}
 }
 
+// TestLookGoesRound: where a look behind the position ended with the very last document,
+// the next one begins anew, and finds what came in late.
+func TestLookGoesRound(t *testing.T) {
+	project := emulator.Project()
+	db := open(t, project)
+	list := make([]evalforge.RawTrace, 2*smallBacklog+sweepPage)
+	for i := range list {
+		list[i] = raw(fmt.Sprintf("stuck-%03d", i), 100+i)
+		list[i].Payload = []byte(`{}`)
+	}
+	ingestMany(t, db, list)
+	run(t, engine(t, db, &script{}, extract.Options{Concurrency: 8}), len(list))
+	_, err := db.meta("scan").Update(t.Context(), []firestore.Update{{Path: "sweep_id", Value: list[len(list)-1-sweepPage].TraceID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingest(t, db, raw("stuck-010-late", 0))
+	if r := run(t, engine(t, open(t, project), &script{}, extract.Options{}), 10); r.StoredCount != 1 {
+		t.Errorf("stored %d, want the late trace", r.StoredCount)
+	}
+}
+
 // TestPayloadsStayUnread: a search reads payloads of what it claims, and of nothing else:
 // also where states say that traces are done which ingestion has written anew since.
 func TestPayloadsStayUnread(t *testing.T) {

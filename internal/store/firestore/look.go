@@ -22,9 +22,14 @@ func (f *finder) lookBehind(ctx context.Context, req *extract.ClaimRequest, n in
 	return err
 }
 
-// sweep takes the next documents in order of id, and reports how many there were.
+// sweep takes the next documents in order of id, and reports how many there were: none
+// only if there are none at all.
 func (f *finder) sweep(ctx context.Context, req *extract.ClaimRequest, limit int, out *found) (int, error) {
 	keys, err := f.keysByID(ctx, out.pos.sweepID, limit)
+	if err == nil && len(keys) == 0 && out.pos.sweepID != "" { // the last page was full to the end
+		out.pos.sweepID = ""
+		keys, err = f.keysByID(ctx, "", limit)
+	}
 	if err != nil {
 		return 0, err
 	}

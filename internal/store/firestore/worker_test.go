@@ -110,77 +110,72 @@ func TestKilledWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seeds, traces := 2, 400
+	traces := 400
 	if testing.Short() {
-		seeds, traces = 1, 100
+		traces = 100
 	}
-	for range seeds {
-		seed := rand.Uint64()
-		rng := rand.New(rand.NewPCG(seed, 0))
-		db := open(t, emulator.Project())
-		all := make([]evalforge.RawTrace, traces)
-		for i := range all {
-			all[i] = raw(fmt.Sprintf("trace-%03d", i), i/7)
-		}
-		ingestMany(t, db, all)
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	db := open(t, emulator.Project())
+	all := make([]evalforge.RawTrace, traces)
+	for i := range all {
+		all[i] = raw(fmt.Sprintf("trace-%03d", i), i/7)
+	}
+	ingestMany(t, db, all)
 
-		var mu sync.Mutex
-		calls := map[string]int{}
-		var killed atomic.Int64
-		// The others start when the two have got as far as they shall: on a busy machine
-		// they could be done before.
-		var wg, reached sync.WaitGroup
-		reached.Add(2)
-		for w := range workers {
-			after := -1 // calls of the model after which it is killed, and how long after that
+	var mu sync.Mutex
+	calls := map[string]int{}
+	var killed atomic.Int64
+	// The others start when the two have got as far as they shall: on a busy machine
+	// they could be done before.
+	var wg, reached sync.WaitGroup
+	reached.Add(2)
+	for w := range workers {
+		after := -1 // calls of the model after which it is killed, and how long after that
+		if w < 2 {
+			after = 1 + rng.IntN(traces/workers/2)
+		}
+		then := time.Duration(rng.IntN(30_000)) * time.Microsecond
+		if w == 2 {
+			reached.Wait()
+		}
+		wg.Go(func() {
+			there := sync.OnceFunc(reached.Done)
 			if w < 2 {
-				after = 1 + rng.IntN(traces/workers/2)
+				defer there()
 			}
-			then := time.Duration(rng.IntN(30_000)) * time.Microsecond
-			if w == 2 {
-				reached.Wait()
-			}
-			wg.Go(func() {
-				there := sync.OnceFunc(reached.Done)
-				if w < 2 {
-					defer there()
+			n := 0
+			dead, err := runWorker(self, fmt.Sprint(host, " ", db.project, " ", w), after, then, func(id string) {
+				if n++; n == after {
+					there()
 				}
-				n := 0
-				dead, err := runWorker(self, fmt.Sprint(host, " ", db.project, " ", w), after, then, func(id string) {
-					if n++; n == after {
-						there()
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					calls[id]++
-				})
-				if err != nil {
-					t.Errorf("seed %d: worker %d: %v", seed, w, err)
-				}
-				if dead {
-					killed.Add(1)
-				}
+				mu.Lock()
+				defer mu.Unlock()
+				calls[id]++
 			})
-		}
-		start := time.Now()
-		wg.Wait()
-		total, twice := 0, 0
-		for _, n := range calls {
-			total += n
-			twice += n - 1
-		}
-		t.Logf("seed %d: %d calls for %d traces, %d repeated, %d workers killed, %v", seed, total, traces, twice, killed.Load(), time.Since(start).Round(time.Millisecond))
-		if killed.Load() != 2 {
-			t.Errorf("seed %d: %d workers were killed, want 2", seed, killed.Load())
-		}
-		if limit := traces + 2*workerConcurrency; total > limit || len(calls) != traces {
-			t.Errorf("seed %d: the model was called %d times about %d traces, want at most %d about %d", seed, total, len(calls), limit, traces)
-		}
-		wantAllProcessed(t, db, traces)
-		if t.Failed() {
-			return
-		}
+			if err != nil {
+				t.Errorf("seed %d: worker %d: %v", seed, w, err)
+			}
+			if dead {
+				killed.Add(1)
+			}
+		})
 	}
+	start := time.Now()
+	wg.Wait()
+	total, twice := 0, 0
+	for _, n := range calls {
+		total += n
+		twice += n - 1
+	}
+	t.Logf("seed %d: %d calls for %d traces, %d repeated, %d workers killed, %v", seed, total, traces, twice, killed.Load(), time.Since(start).Round(time.Millisecond))
+	if killed.Load() != 2 {
+		t.Errorf("seed %d: %d workers were killed, want 2", seed, killed.Load())
+	}
+	if limit := traces + 2*workerConcurrency; total > limit || len(calls) != traces {
+		t.Errorf("seed %d: the model was called %d times about %d traces, want at most %d about %d", seed, total, len(calls), limit, traces)
+	}
+	wantAllProcessed(t, db, traces)
 }
 
 // runWorker runs a worker to its end, or kills it a moment after so many calls of the model.

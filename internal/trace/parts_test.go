@@ -1,0 +1,157 @@
+package trace
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// What belongs to one trace is put together, and what does not is kept apart, however it
+// is distributed over the documents of a file.
+func TestSplitParts(t *testing.T) {
+	event := func(typ, id, body string) string {
+		return fmt.Sprintf(`{"id":"%s-%s","type":%q,"timestamp":"2026-01-01T00:00:00Z","body":{"id":%q%s}}`, typ, id, typ, id, body)
+	}
+	batch := func(events ...string) string { return `{"batch":[` + strings.Join(events, ",") + `],"metadata":{}}` }
+	observation := func(id, trace string) string {
+		return event("span-create", id, `,"traceId":"`+trace+`","name":"`+id+`","startTime":"2026-01-01T00:00:00Z"`)
+	}
+	exported := func(trace, span string) string {
+		return fmt.Sprintf(`{"type":"span","id":%[2]q,"attributes":{"trace_id":%[1]q,"span_id":%[2]q,"name":%[2]q,"span_kind":"tool","ml_app":"app","start_ns":1772600000000000000}}`, trace, span)
+	}
+	page := func(spans ...string) string {
+		return `{"data":[` + strings.Join(spans, ",") + `],"links":{"next":"https://api/next"},"meta":{"page":{"after":"x"}}}`
+	}
+	sent := func(trace, span string) string {
+		return fmt.Sprintf(`{"trace_id":%q,"span_id":%[2]q,"parent_id":"undefined","name":%[2]q,"start_ns":1772600000000000000,"duration":5,"meta":{"kind":"tool"}}`, trace, span)
+	}
+	run := func(trace, id string) string {
+		return fmt.Sprintf(`{"id":%[2]q,"trace_id":%[1]q,"name":%[2]q,"run_type":"tool","dotted_order":"20260101T000000000000Z%[2]s","start_time":"2026-01-01T00:00:00Z","inputs":{"q":1}}`, trace, id)
+	}
+	ended := func(trace, id string) string {
+		return fmt.Sprintf(`{"id":%q,"trace_id":%q,"end_time":"2026-01-01T00:00:01Z","outputs":{"a":2}}`, id, trace)
+	}
+	for _, tc := range []struct {
+		name  string
+		input []string // lines
+		want  []string
+	}{
+		{"langfuse batch of two traces", []string{batch(
+			event("trace-create", "t", `,"name":"job"`), observation("a", "t"), event("trace-create", "u", ""), observation("b", "u"), observation("c", "t"),
+		)}, []string{"1 langfuse t 2", "1 langfuse u 1"}},
+		{"langfuse batches of one trace", []string{batch(observation("a", "t"), observation("b", "u")), batch(observation("c", "t"))},
+			[]string{"1 langfuse t 2", "1 langfuse u 1"}},
+		{"langfuse events, one in a line", []string{event("trace-create", "t", ""), observation("a", "t"), observation("b", "u"), observation("c", "t")},
+			[]string{"1 langfuse t 2", "3 langfuse u 1"}},
+		{"langfuse update that names no trace", []string{batch(observation("a", "t"), observation("b", "u"), event("span-update", "b", `,"level":"ERROR"`))},
+			[]string{"1 langfuse t 1", "1 langfuse u 1"}},
+		{"langfuse events that cannot be placed", []string{batch(observation("a", "t"), observation("b", "u"), event("span-update", "z", ""), "7", `{"type":"sdk-log","body":{}}`)},
+			[]string{"1 langfuse t 1 (2 items of lists are no parts of a trace and were skipped)", "1 langfuse u 1"}},
+		{"langfuse trace without observations", []string{batch(event("trace-create", "t", `,"timestamp":"2026-01-01T00:00:00Z","input":"q"`))}, []string{"1 langfuse t 1"}},
+		{"datadog export over pages", []string{page(exported("t", "a"), exported("u", "b")), page(exported("t", "c"), "null")},
+			[]string{"1 datadog-export t 2 (1 item of a list is no part of a trace and was skipped)", "1 datadog-export u 1"}},
+		{"datadog requests", []string{`{"spans":[` + sent("t", "a") + `]}`, `{"data":{"type":"span","attributes":{"ml_app":"app","spans":[` + sent("t", "b") + "," + sent("u", "c") + `]}}}`},
+			[]string{"1 datadog t 2", "2 datadog u 1"}},
+		{"datadog requests in a list", []string{`[{"_dd.stage":"raw","spans":[` + sent("t", "a") + `]},{"_dd.stage":"raw","spans":[` + sent("t", "b") + `]}]`},
+			[]string{"1 datadog t 2"}},
+		{"langsmith batches", []string{`{"post":[` + run("t", "a") + "," + run("u", "b") + `]}`, `{"patch":[` + ended("t", "a") + `]}`, `{"post":[` + run("t", "c") + `],"patch":[` + ended("u", "b") + `]}`},
+			[]string{"1 langsmith t 2", "1 langsmith u 1"}},
+		{"langsmith pages", []string{`{"runs":[` + run("t", "a") + `],"cursors":{"next":"x"}}`, `{"runs":[` + run("t", "b") + `],"cursors":{"next":null}}`},
+			[]string{"1 langsmith t 2"}},
+		{"pages of any spans", []string{`{"data":[{"trace_id":"t","span_id":"a","name":"x"}],"next_cursor":"c"}`, `{"data":[{"trace_id":"t","span_id":"b","name":"y"}]}`},
+			[]string{"1 spans t 2"}},
+		{"whole traces of any spans", []string{`{"spans":[{"trace_id":"t","span_id":"a","name":"x"}]}`, `{"spans":[{"trace_id":"u","span_id":"b","name":"y"}]}`},
+			[]string{"1 spans t 1", "2 spans u 1"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got := split(t, strings.NewReader(strings.Join(tc.input, "\n")), SplitOptions{})
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			spilled := split(t, strings.NewReader(strings.Join(tc.input, "\n")), SplitOptions{MaxHeld: 1, TempDir: t.TempDir()})
+			if len(spilled) != len(got) {
+				t.Errorf("%d documents by way of the disk, want %d: %q", len(spilled), len(got), spilled)
+			}
+		})
+	}
+}
+
+// Parts of a trace that come in several files are put together in any format that has
+// parts, and the newer version of an item stands.
+func TestMergeLists(t *testing.T) {
+	for _, tc := range []struct {
+		name, a, b string
+		want       []string // names of the steps
+	}{
+		{"langfuse batches", `{"batch":[{"id":"1","type":"span-create","body":{"id":"a","traceId":"t","name":"a"}}]}`, `{"batch":[{"id":"2","type":"span-create","body":{"id":"b","traceId":"t","name":"b"}}]}`, []string{"a", "b"}},
+		{"langfuse observations", `{"trace":{"id":"t"},"observations":[{"id":"a","type":"SPAN","traceId":"t","name":"a"}]}`, `{"trace":{"id":"t"},"observations":[{"id":"b","type":"SPAN","traceId":"t","name":"b"},{"id":"a","type":"SPAN","traceId":"t","name":"newer"}]}`, []string{"newer", "b"}},
+		{"datadog pages", `{"data":[{"id":"a","type":"span","attributes":{"trace_id":"t","span_id":"a","span_kind":"tool","ml_app":"x","name":"a"}}]}`, `{"data":[{"id":"b","type":"span","attributes":{"trace_id":"t","span_id":"b","span_kind":"tool","ml_app":"x","name":"b"}}]}`, []string{"a", "b"}},
+		{"langsmith begin and end", `{"post":[{"id":"a","trace_id":"t","dotted_order":"1Zt","run_type":"tool","name":"a","inputs":{"q":1}}]}`, `{"patch":[{"id":"a","trace_id":"t","dotted_order":"1Zt","outputs":{"a":2}}]}`, []string{"a"}},
+		{"langsmith runs", `{"runs":[{"id":"a","trace_id":"t","run_type":"tool","name":"a"}]}`, `{"runs":[{"id":"b","trace_id":"t","run_type":"tool","name":"b"}]}`, []string{"a", "b"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := Merge(json.RawMessage(tc.a), json.RawMessage(tc.b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tr, err := Decode(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, s := range tr.Steps {
+				names = append(names, s.Name)
+			}
+			if diff := cmp.Diff(tc.want, names); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			again, err := Merge(got, json.RawMessage(tc.b))
+			if err != nil || string(again) != string(got) {
+				t.Errorf("merged again: %s, %v; want no change", again, err)
+			}
+		})
+	}
+	for _, tc := range [][2]string{
+		{`{"runs":[{"id":"a","trace_id":"t","run_type":"tool"}]}`, `{"batch":[{"id":"1","type":"span-create","body":{"id":"a","traceId":"t"}}]}`},
+		{`{"messages":[{"role":"user","content":"a"}]}`, `{"messages":[{"role":"user","content":"b"}]}`},
+	} {
+		if got, err := Merge(json.RawMessage(tc[0]), json.RawMessage(tc[1])); err == nil {
+			t.Errorf("Merge(%s, %s) = %s, want an error", tc[0], tc[1], got)
+		}
+	}
+}
+
+// What a list holds beside spans is skipped, and counted.
+func TestStrayItemsAreCounted(t *testing.T) {
+	const attributes = `"attributes":[{"key":"a"},{"value":{"stringValue":"b"}},{"key":"c","value":{"stringValue":"d"}},5]`
+	for _, tc := range []struct{ name, payload, want string }{
+		{"otlp attributes", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"t","spanId":"s","name":"n",` + attributes + `}]}]}]}`,
+			"attributes or events of spans without a key or a value: 3 were skipped"},
+		{"otlp attributes without a value", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"t","spanId":"s","name":"n","attributes":[{"key":"a"}]}]}]}]}`,
+			"attributes or events of spans without a key or a value: 1 were skipped"},
+		{"otlp events", `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"t","spanId":"s","name":"n","events":[null,{"name":"e",` + attributes + `}]}]}]}]}`,
+			"attributes or events of spans without a key or a value: 4 were skipped"},
+		{"otlp logs", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"traceId":"t","spanId":"s","eventName":"gen_ai.user.message","body":{"content":"x"},` + attributes + `}]}]}]}`,
+			"attributes of log records without a key or a value: 3 were skipped"},
+		{"otlp items", `[{"resourceSpans":[{"scopeSpans":[{"spans":[null,{"traceId":"t","spanId":"s","name":"n"}]}]}]},7]`, "2 items of lists are no parts of a trace and were skipped"},
+		{"langfuse", `{"trace":{"id":"t"},"observations":[null,{"id":"a","type":"SPAN","traceId":"t"},{"id":"b","type":"SPAN","traceId":"t"}]}`, "1 item of a list is no part of a trace and was skipped"},
+		{"langsmith", `{"runs":[{"id":"a","trace_id":"t","run_type":"tool"},null,"x"]}`, "2 items of lists are no parts of a trace and were skipped"},
+		{"datadog", `{"spans":[{"span_id":"a","trace_id":"t","meta":{"kind":"tool"}},null,{}]}`, "2 items of lists are no parts of a trace and were skipped"},
+		{"datadog export", `{"data":[{"attributes":{"span_id":"a","trace_id":"t","span_kind":"tool","ml_app":"x"}},null]}`, "1 item of a list is no part of a trace and was skipped"},
+		{"phoenix", `[{"context":{"span_id":"a","trace_id":"t"},"parent_id":null,"span_kind":"TOOL","name":"x"},5]`, "1 item of a list is no part of a trace and was skipped"},
+		{"any spans", `{"spans":[{"span_id":"a","trace_id":"t","name":"x"},null]}`, "1 item of a list is no part of a trace and was skipped"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tr, err := Decode([]byte(tc.payload))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{tc.want}, tr.Warnings); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tr.Format, diff)
+			}
+		})
+	}
+}
