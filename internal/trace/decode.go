@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,9 @@ type decoder struct {
 	// last is the session of the entry before it in the file, or "". A session of "" is that
 	// of the next entry. Optional.
 	line func(m map[string]any, last string) (session string, ok bool)
+	// entry recognises an entry of a conversation that stands in a line of its own; open
+	// tells whether others did before it. Optional.
+	entry func(m map[string]any, open bool) bool
 	// item recognises a part of a trace that names itself otherwise than spans do, for files
 	// with one in each line. Optional.
 	item func(m map[string]any) bool
@@ -57,10 +61,11 @@ func decoders() []decoder {
 		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
+		{format: FormatOpenAI, match: isExchange, decode: decodeExchange},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
-		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen},
-		{format: FormatOpenAI, match: isChat, decode: decodeChat},
+		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
+		{format: FormatOpenAI, match: isChat, decode: decodeChat, entry: isChatEntry},
 		{format: FormatOpaque, match: func(any) bool { return true }, decode: decodeOpaque},
 	}
 }
@@ -70,7 +75,9 @@ func decoders() []decoder {
 func Formats() []string {
 	var names []string
 	for _, d := range decoders() {
-		names = append(names, d.format)
+		if !slices.Contains(names, d.format) {
+			names = append(names, d.format)
+		}
 		if d.format == FormatOTLP {
 			for _, d := range dialects() {
 				names = append(names, d.format)
