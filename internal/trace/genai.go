@@ -76,7 +76,7 @@ func readGenAIMessages(sp *span, r *reading) {
 		r.out, finish = legacyMessages(sp, "gen_ai.completion", "assistant")
 		fill(&r.finish, finish)
 	}
-	in, out, finish := eventMessages(append(sp.events, pydanticEvents(sp)...))
+	in, out, finish := eventMessages(sp.memo, append(sp.events, pydanticEvents(sp)...))
 	if len(r.in) == 0 {
 		r.in = in
 	}
@@ -145,13 +145,13 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 }
 
 // eventMessages reads the messages among a span's events and log records.
-func eventMessages(events []event) (in, out []Message, finish string) {
+func eventMessages(c *memo, events []event) (in, out []Message, finish string) {
 	for _, e := range events {
 		kind, ok := strings.CutPrefix(e.name, "gen_ai.")
 		if !ok {
 			continue
 		}
-		body := eventBody(e)
+		body := eventBody(c, e)
 		switch kind {
 		case "system.message", "user.message", "assistant.message", "tool.message":
 			role, _, _ := strings.Cut(kind, ".")
@@ -197,9 +197,9 @@ func promptMessages(v any, role string) []Message {
 }
 
 // eventBody returns what an event says: its body, else its attributes.
-func eventBody(e event) any {
+func eventBody(c *memo, e event) any {
 	if e.body != nil {
-		return embedded(e.body)
+		return c.embedded(e.body)
 	}
 	if v := first(e.attrs, "body", "gen_ai.event.content", "message"); v != nil {
 		if m := object(v); m != nil {

@@ -244,8 +244,11 @@ func canonical(v any) string {
 	case bool, json.Number:
 		return scalar(v)
 	}
-	var short [512]byte
-	return string(appendCanonical(short[:0], v))
+	w := workspaces.Get().(*workspace)
+	w.text = appendCanonical(w.text[:0], v)
+	s := string(w.text)
+	w.release()
+	return s
 }
 
 func appendCanonical(b []byte, v any) []byte {
@@ -270,20 +273,20 @@ func appendCanonical(b []byte, v any) []byte {
 	case attrMap:
 		return appendCanonical(b, map[string]any(v))
 	case map[string]any:
-		var few [8]string
-		keys := few[:0]
-		for k := range v {
-			keys = append(keys, k)
+		var few [8]field
+		fields := few[:0]
+		for k, e := range v {
+			fields = append(fields, field{k, e})
 		}
-		slices.Sort(keys)
+		slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.key, b.key) })
 		b = append(b, '{')
-		for i, k := range keys {
+		for i, f := range fields {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(b, k)
+			b = appendString(b, f.key)
 			b = append(b, ':')
-			b = appendCanonical(b, v[k])
+			b = appendCanonical(b, f.value)
 		}
 		return append(b, '}')
 	}

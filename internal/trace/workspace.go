@@ -19,6 +19,7 @@ type workspace struct {
 	parts   []indexedPart // of the list that is put together
 	spans   []reading     // of the spans
 	formats []decoder     // that there are
+	text    []byte        // that is put together
 }
 
 // workspaces are those that nobody works in.
@@ -43,6 +44,9 @@ func (w *workspace) release() {
 	w.builder.reset()
 	w.memo.reset()
 	w.parts, w.spans = cleared(w.parts, keptEntries), cleared(w.spans, keptEntries)
+	if cap(w.text) > maxScratch {
+		w.text = nil
+	}
 	workspaces.Put(w)
 }
 
