@@ -172,7 +172,7 @@ func (d *chatDecoder) agentEntry(s *Step, msgs []Message, role, name string) {
 	switch {
 	case msgs[0].Role == "tool":
 		d.toolEntry(s, msgs)
-	case exitCode.MatchString(said):
+	case strings.HasPrefix(said, "exitcode: ") && exitCode.MatchString(said): // the first spares most texts the expression
 		s.Kind, s.Name, s.Agent = KindTool, speaker, speaker
 		msgs[0].Role = "tool"
 		s.Tool = &ToolIO{Name: speaker, Args: d.lastCode(), Result: said, HasResult: true, IsErr: exitCode.FindStringSubmatch(said)[1] != "0"}

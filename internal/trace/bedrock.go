@@ -20,12 +20,12 @@ func bedrockPart(m *Message, results []Message, part map[string]any) ([]Message,
 }
 
 // bedrockParts returns the list of such parts that v, a string, holds, else v.
-func bedrockParts(v any) any {
+func (c *memo) bedrockParts(v any) any {
 	s, ok := v.(string)
 	if !ok {
 		return v
 	}
-	l, _ := embedded(s).([]any)
+	l := c.array(s)
 	for _, e := range l {
 		m, _ := e.(map[string]any)
 		if len(m) != 1 || first(m, "text", "toolUse", "toolResult", "reasoningContent") == nil {

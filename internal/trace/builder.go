@@ -26,7 +26,7 @@ func newBuilder(w *workspace) *builder {
 	w.builder.reset()
 	w.memo.reset()
 	b := &w.builder
-	b.t, b.memo = &Trace{}, &w.memo
+	b.t, b.memo = &Trace{Steps: w.steps[:0], Messages: w.messages[:0]}, &w.memo
 	b.memo.w = w
 	if b.messages == nil {
 		b.messages = make(map[uint64]int)
@@ -52,7 +52,8 @@ func (b *builder) expect(n int) {
 	if len(b.t.Messages) > 0 {
 		return
 	}
-	b.t.Messages = make([]Message, 0, n)
+	const beside = 2 // a system prompt, a question
+	b.t.Messages = make([]Message, 0, n+beside)
 }
 
 // message returns the position of m in the pool.

@@ -151,7 +151,7 @@ func (d *chatDecoder) decode(l []any, base string) {
 func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 	role := scalar(m["role"])
 	if msg, ok := plainMessage(m); ok {
-		d.messageEntry(s, []Message{msg}, role, "")
+		d.messageEntry(s, []Message{msg}, role, msg.Name)
 		return true
 	}
 	if d.agents {

@@ -48,8 +48,12 @@ func Compact(t *Trace, budget int) Compacted {
 	defer p.release()
 	view := view{budget: budget}
 	// Where the messages alone are over the budget, the cut below gives what this would if
-	// it did fit, unless a name is cut.
-	if p.messages <= budget || p.longestName > nameCap {
+	// it did fit, unless a name is cut; it also does where that can only be guessed.
+	switch {
+	case p.longestName <= nameCap && p.messages > budget:
+	case p.longestName <= nameCap && p.likely > budget:
+		view.untried = true
+	default:
 		if c, ok := p.render(view); ok {
 			return c
 		}
@@ -58,6 +62,7 @@ func Compact(t *Trace, budget int) Compacted {
 	if c, ok := p.widen(view); ok {
 		return c
 	}
+	view.untried = false
 	if p.longestList > minItems {
 		view.items = minItems
 		if p.fits(view) {

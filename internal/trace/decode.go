@@ -47,8 +47,13 @@ type fragment struct {
 
 // decoders returns the decoders in the order in which they are asked: the first that
 // matches decodes, and opaque matches everything.
-func decoders() []decoder {
-	return []decoder{
+func decoders() []decoder { return registered }
+
+// registered is set once, by init, because decoders look for parts of other formats.
+var registered []decoder
+
+func init() {
+	registered = []decoder{
 		{format: FormatNormal, match: isNormal, decode: decodeNormal},
 		{format: FormatOTLP, match: isOTLP, decode: decodeOTLP},
 		{format: FormatDatadogSpan, match: isDatadogSpan, decode: decodeDatadogSpan, whole: true},
@@ -117,10 +122,7 @@ func (w *workspace) decode(v any, source []byte) *Trace {
 	doc = expand(doc)
 	b := newBuilder(w)
 	understood := true
-	if w.formats == nil {
-		w.formats = decoders()
-	}
-	for _, d := range w.formats {
+	for _, d := range decoders() {
 		if !d.match(doc) {
 			continue
 		}
@@ -139,6 +141,7 @@ func (w *workspace) decode(v any, source []byte) *Trace {
 			s.Input = text(doc)
 		}
 	}
+	w.settle(b.t)
 	return b.t
 }
 

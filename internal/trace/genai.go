@@ -102,7 +102,7 @@ func readToolEvents(sp *span, r *reading) bool {
 			io.Args, io.ArgsErr = arguments(e.attrs["content"])
 		case "gen_ai.choice":
 			var m Message
-			results := readContent(&m, nil, bedrockParts(e.attrs["message"]))
+			results := readContent(&m, nil, sp.memo.bedrockParts(e.attrs["message"]))
 			for _, r := range results {
 				m.Text, m.IsErr = join(m.Text, r.Text), m.IsErr || r.IsErr
 			}
@@ -156,8 +156,8 @@ func eventMessages(c *memo, events []event) (in, out []Message, finish string) {
 		case "system.message", "user.message", "assistant.message", "tool.message":
 			role, _, _ := strings.Cut(kind, ".")
 			if m := object(body); m != nil {
-				if c := bedrockParts(m["content"]); c != nil {
-					m = with(m, "content", c)
+				if parts := c.bedrockParts(m["content"]); parts != nil {
+					m = with(m, "content", parts)
 				}
 				in = append(in, parseMessage(m, role)...)
 			} else if s := scalar(body); s != "" {
@@ -174,7 +174,7 @@ func eventMessages(c *memo, events []event) (in, out []Message, finish string) {
 			if inner := object(m["message"]); inner != nil {
 				m = inner
 			} else if m["message"] != nil && m["content"] == nil { // only what it says
-				m = with(m, "content", bedrockParts(m["message"]))
+				m = with(m, "content", c.bedrockParts(m["message"]))
 			}
 			out = append(out, parseMessage(m, "assistant")...)
 		case "content.prompt":

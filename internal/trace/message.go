@@ -154,9 +154,16 @@ func normalRole(role string) string {
 	return role
 }
 
-// plainMessage reads a message that is a role and a text, and no more: most are.
+// plainMessage reads a message that is a role, a text and perhaps a name, and no more:
+// most are.
 func plainMessage(m map[string]any) (msg Message, ok bool) {
-	if len(m) != 2 {
+	switch len(m) {
+	case 2:
+	case 3:
+		if msg.Name, ok = m["name"].(string); !ok {
+			return msg, false
+		}
+	default:
 		return msg, false
 	}
 	role, _ := m["role"].(string)

@@ -32,8 +32,10 @@ type plan struct {
 	longestName int
 	messages    int         // bytes of all messages
 	lengths     map[int]int // how many texts that can be referred to have a length
-	size        int         // of a rendering without cuts, estimated, in bytes
+	size        int         // of a rendering without cuts, at most by estimate, in bytes
+	likely      int         // the same, as it mostly is
 	scratch     scratch
+	cutTexts    []waterText
 	shapes      []int    // by step: as [plan.shape] returns it
 	keys        []uint64 // by step: as [plan.stepKeys] returns them
 	seen        []bool   // by message: it is in a key
@@ -66,7 +68,7 @@ func (p *plan) release() {
 	s.clear()
 	*p = plan{
 		byID: p.byID, weight: p.weight, failingTool: p.failingTool, lengths: p.lengths, scratch: *s,
-		parent: p.parent[:0], fold: p.fold[:0], shapes: p.shapes[:0], keys: p.keys[:0], seen: p.seen[:0],
+		parent: p.parent[:0], fold: p.fold[:0], cutTexts: cleared(p.cutTexts, keptEntries), shapes: p.shapes[:0], keys: p.keys[:0], seen: p.seen[:0],
 	}
 	plans.Put(p)
 }
@@ -116,10 +118,14 @@ func (p *plan) measure() {
 	// What keys, numbers and names take, by step and message, in bytes.
 	const perStep, perMessage = 128, 64
 	p.size = perStep*len(t.Steps) + perMessage*(len(t.Messages)+len(t.Labels)+len(t.Tools))
+	// What they mostly take, without names.
+	const likelyStep, likelyMessage, likelyName, likelyTool = 40, 20, 10, 45
+	p.likely = likelyStep*len(t.Steps) + likelyMessage*len(t.Messages)
 	text := func(ss ...string) {
 		for _, s := range ss {
 			p.longestText = max(p.longestText, len(s))
 			p.size += len(s)
+			p.likely += len(s)
 			if len(s) >= shareable {
 				p.lengths[len(s)]++
 			}
@@ -142,6 +148,9 @@ func (p *plan) measure() {
 			name(c.Name, c.ID)
 		}
 		name(m.Role, m.Name, m.ToolID)
+		if n := len(m.Name); n > 0 {
+			p.likely += n + likelyName
+		}
 		list(len(m.Calls))
 		p.messages += len(m.Text)
 	}
@@ -149,8 +158,12 @@ func (p *plan) measure() {
 		s := &t.Steps[i]
 		text(s.Input, s.Output)
 		name(s.Name, s.Agent, s.Model, s.Finish)
+		if i > 0 && s.Agent != t.Steps[i-1].Agent {
+			p.likely += len(s.Agent) + likelyName
+		}
 		if s.Tool != nil {
 			text(s.Tool.Args, s.Tool.Result)
+			p.likely += likelyTool - p.repeated(s)
 			name(s.Tool.Name, s.Tool.CallID)
 		}
 		if s.Err != nil {
@@ -175,6 +188,21 @@ func (p *plan) measure() {
 	list(len(t.Labels))
 	list(len(t.Tools))
 	list(len(t.Warnings))
+}
+
+// repeated returns about how many bytes of a step's tool are written elsewhere: the call of
+// the model, and the message with the result.
+func (p *plan) repeated(s *Step) int {
+	n := 0
+	if s.Tool.CallID != "" {
+		n = len(s.Tool.Args)
+	}
+	if len(s.Out) == 1 {
+		if m := p.t.message(s.Out[0]); m != nil && len(m.Text) == len(s.Tool.Result) {
+			n += len(m.Text)
+		}
+	}
+	return n
 }
 
 // weigh finds the texts of errors and of the last output, and the tools of failing

@@ -14,6 +14,8 @@ type view struct {
 	names  int    // bytes of each name or id; 0: all
 	items  int    // entries of each list, from both ends; 0: all
 	keep   []bool // by step position; nil: all
+	// untried is set when it is not known that the view does not fit without a cap.
+	untried bool
 }
 
 // A renderer writes one view of a trace. Rendering stops early once it is over budget.

@@ -285,6 +285,7 @@ func (r *renderer) opaque(s string) {
 	}
 	if r.water != nil {
 		r.water.add(tailOf(s, opaqueKeep), 1)
+		r.water.tails = true
 	}
 	kept := tailOf(s, n)
 	r.cut += len(s) - len(kept)

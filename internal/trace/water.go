@@ -1,33 +1,65 @@
 package trace
 
-import "unicode/utf8"
+import (
+	"math/bits"
+	"unicode/utf8"
+)
 
 // This file finds the cap of the water-filling cut.
 
 // A water has the texts that a rendering with the lowest cap cuts: what can be filled.
-type water struct{ texts []waterText }
+type water struct {
+	texts []waterText
+	// tails is set when one of the texts is cut in another way than in its middle.
+	tails bool
+}
 
-type waterText struct{ size, encoded, weight int } // bytes, and bytes as JSON
+type waterText struct {
+	s                     string
+	size, encoded, weight int // bytes, and bytes as JSON
+}
 
 func (w *water) add(s string, weight int) {
-	w.texts = append(w.texts, waterText{len(s), encodedLen(s), weight})
+	w.texts = append(w.texts, waterText{s, len(s), encodedLen(s), weight})
+}
+
+// measure returns what the texts take under a cap, in bytes as JSON, and how many bytes of
+// them are cut.
+func (w *water) measure(cap int) (size, cut int) {
+	for _, t := range w.texts {
+		if limit := cap * t.weight; !cuttable(t.s, limit) {
+			size += t.encoded
+		} else {
+			head, tail, missing := ends(t.s, limit)
+			size += encodedLen(head) + markerLen(missing) + encodedLen(tail)
+			cut += missing
+		}
+	}
+	return size, cut
 }
 
 // encodedLen returns what appendEscaped makes of s, in bytes.
 func encodedLen(s string) int {
-	n, rest := len(s), s
+	n, rest, all := len(s), s, uint64(0)
 	for len(rest) >= 8 {
-		word := rest[:8]
-		if rest = rest[8:]; specials(eight(word)) != 0 {
-			n += escapesIn(word)
+		x := eight(rest)
+		all |= x
+		if zeros(x&(ones*0xe0)) != 0 { // control characters: all below 0x20
+			n += escapesIn(rest[:8])
+		} else {
+			n += bits.OnesCount64(zeros(x^(ones*'"')) | zeros(x^(ones*'\\')))
 		}
+		rest = rest[8:]
 	}
 	n += escapesIn(rest)
-	if !utf8.ValidString(s) {
+	if (all&highs != 0 || plainASCII(rest) < len(rest)) && !utf8.ValidString(s) {
 		n += (len("\uFFFD") - 1) * invalidBytes(s)
 	}
 	return n
 }
+
+// zeros returns a word with the highest bit set of each byte of x that is zero.
+func zeros(x uint64) uint64 { return ^((x&^highs + ^uint64(highs)) | x) & highs }
 
 // escapesIn returns how many bytes the escapes in s add.
 func escapesIn(s string) int {
@@ -69,16 +101,25 @@ const (
 // How the size grows with the cap is known but for where in a text its escapes are, so
 // the cap is computed, and corrected a few times by what the rendering then measures.
 func (p *plan) widen(v view) (Compacted, bool) {
-	var w water
+	w := water{texts: p.cutTexts[:0]}
 	r := p.write(v, &w)
+	p.cutTexts = w.texts
 	if r.over() {
 		return Compacted{}, false
 	}
+	size, cut := len(r.buf), r.cut // of the rendering at hand, which may not have been written
+	sizeBeside, cutBeside := w.measure(v.cap)
+	sizeBeside, cutBeside = size-sizeBeside, cut-cutBeside
 	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
-	target := v.budget - (len(r.buf) - w.bytes(lo))
-	atLo := true // r is the rendering with the cap lo
+	if v.untried && sizeBeside+w.bytes(hi) <= v.budget {
+		v.cap = hi // nothing is cut
+		r = p.write(v, nil)
+		return r.take(), true
+	}
+	target := v.budget - (size - w.bytes(lo))
+	written, atLo := lo, true // the cap that r has; the rendering at hand has the cap lo
 	for try := 0; try < maxTries && lo < hi; try++ {
-		if atLo && (r.cut == 0 || v.budget-len(r.buf) <= v.budget/enough) {
+		if atLo && (cut == 0 || v.budget-size <= v.budget/enough) {
 			break
 		}
 		at := v
@@ -86,16 +127,24 @@ func (p *plan) widen(v view) (Compacted, bool) {
 		if at.cap == lo {
 			at.cap = lo + (hi-lo+1)/2
 		}
-		r = p.write(at, nil)
-		if atLo = !r.over(); atLo {
+		if w.tails {
+			r = p.write(at, nil)
+			written, size, cut = at.cap, len(r.buf), r.cut
+			atLo = !r.over()
+		} else {
+			size, cut = w.measure(at.cap)
+			size, cut = size+sizeBeside, cut+cutBeside
+			atLo = size <= v.budget
+		}
+		if atLo {
 			lo = at.cap
-			target += v.budget - len(r.buf)
+			target += v.budget - size
 		} else {
 			hi = at.cap - 1
 			target -= max(v.budget/enough, (w.bytes(at.cap)-w.bytes(lo))/8)
 		}
 	}
-	if !atLo {
+	if written != lo {
 		v.cap = lo
 		r = p.write(v, nil)
 	}

@@ -18,8 +18,11 @@ type workspace struct {
 	memo    memo
 	parts   []indexedPart // of the list that is put together
 	spans   []reading     // of the spans
-	formats []decoder     // that there are
 	text    []byte        // that is put together
+	// steps and messages are where a trace's are collected, as far as their number is not
+	// known before.
+	steps    []Step
+	messages []Message
 }
 
 // workspaces are those that nobody works in.
@@ -48,6 +51,24 @@ func (w *workspace) release() {
 		w.text = nil
 	}
 	workspaces.Put(w)
+}
+
+// settle gives t its steps and messages in memory of their size.
+func (w *workspace) settle(t *Trace) {
+	t.Steps, w.steps = settled(t.Steps, w.steps)
+	t.Messages, w.messages = settled(t.Messages, w.messages)
+}
+
+// settled returns what was collected, as a rule from kept on, in memory of its size, and the
+// memory that the next trace is collected in.
+func settled[T any](s, kept []T) (own, free []T) {
+	if there := cap(s) > 0 && cap(kept) > 0 && &s[:1][0] == &kept[:1][0]; !there && cap(s) == len(s) {
+		return s, kept
+	}
+	if len(s) > 0 {
+		own = append(make([]T, 0, len(s)), s...)
+	}
+	return own, cleared(s, keptEntries)
 }
 
 // objectClasses is the number of sizes of objects that are kept: of up to 8 fields, which
