@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 	"unicode"
@@ -139,7 +140,7 @@ func decodeAutoGen(b *builder, doc any) {
 	d := chatDecoder{b: b, agents: true}
 	m, _ := doc.(map[string]any)
 	if m != nil {
-		d.prompts = object(m["system_prompt"])
+		d.prompts = maps.Clone(object(m["system_prompt"]))
 		d.tools = b.declare(parseTools(first(m, "tools", "functions")))
 		d.header(m)
 	}

@@ -106,28 +106,73 @@ func decodeValue(v any, source []byte) *Trace {
 		source = nil
 	}
 	doc = expand(doc)
-	b := newBuilder()
-	understood := true
-	for _, d := range decoders() {
-		if !d.match(doc) {
-			continue
-		}
-		b.t.Format, understood = d.format, d.format != FormatOpaque
-		d.decode(b, doc)
-		if len(b.t.Steps) > 0 || d.format == FormatOpaque {
-			break
-		}
-		b = newBuilder() // the shape was right but nothing was in it
+	if t := understood(doc); t != nil {
+		return t
 	}
-	if !understood {
-		s := &b.t.Steps[0]
-		if source != nil {
-			s.Input = strings.TrimSpace(string(source))
-		} else {
-			s.Input = text(doc)
+	if key, inner := enveloped(doc, maxNested); inner != nil {
+		for i := range inner.Steps {
+			inner.Steps[i].Source = pointer("", key) + inner.Steps[i].Source
 		}
+		return inner
+	}
+	b := newBuilder()
+	b.t.Format = FormatOpaque
+	decodeOpaque(b, doc)
+	if s := &b.t.Steps[0]; source != nil {
+		s.Input = strings.TrimSpace(string(source))
+	} else {
+		s.Input = text(doc)
 	}
 	return b.t
+}
+
+// understood decodes doc by the first decoder that recognises it and finds something in
+// it, or returns nil.
+func understood(doc any) *Trace {
+	for _, d := range decoders() {
+		if d.format == FormatOpaque || !d.match(doc) {
+			continue
+		}
+		b := newBuilder()
+		b.t.Format = d.format
+		if d.decode(b, doc); len(b.t.Steps) > 0 {
+			return b.t
+		} // else the shape was right but nothing was in it
+	}
+	return nil
+}
+
+// enveloped decodes what m, which no decoder recognises, has around it: {"data": …}, and
+// the like. It returns the field that a trace was found in, the largest where there are
+// several, or nil.
+func enveloped(doc any, depth int) (key string, t *Trace) {
+	const most = 16 // fields
+	m, ok := doc.(map[string]any)
+	if !ok || len(m) > most || depth == 0 {
+		return "", nil
+	}
+	for _, k := range sortedKeys(m) {
+		inner := embedded(m[k])
+		switch inner.(type) {
+		case map[string]any, []any:
+		default:
+			continue
+		}
+		inner = expand(inner)
+		found := understood(inner)
+		if found == nil {
+			var at string
+			if at, found = enveloped(inner, depth-1); found != nil {
+				for i := range found.Steps {
+					found.Steps[i].Source = pointer("", at) + found.Steps[i].Source
+				}
+			}
+		}
+		if found != nil && (t == nil || len(found.Steps) > len(t.Steps)) {
+			key, t = k, found
+		}
+	}
+	return key, t
 }
 
 // expand returns doc with the lists that it holds as JSON strings decoded, so that this

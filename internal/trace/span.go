@@ -324,10 +324,13 @@ func plain(v any) any {
 
 // anyValue decodes an OTLP AnyValue, in camelCase or snake_case.
 func anyValue(m map[string]any) (any, bool) {
-	if len(m) > 1 {
+	if len(m) > 1 && !soleField(m) {
 		return nil, false
 	}
 	for k, v := range m {
+		if v == nil && len(m) > 1 {
+			continue // one of the kinds of value that it is not
+		}
 		switch k {
 		case "stringValue", "string_value", "intValue", "int_value", "doubleValue", "double_value", "boolValue", "bool_value", "bytesValue", "bytes_value":
 			return v, true
@@ -349,6 +352,17 @@ func anyValue(m map[string]any) (any, bool) {
 		}
 	}
 	return nil, false
+}
+
+// soleField reports whether only one field of m is not null.
+func soleField(m map[string]any) bool {
+	n := 0
+	for _, v := range m {
+		if v != nil {
+			n++
+		}
+	}
+	return n == 1
 }
 
 func anyOf(ss ...string) string {

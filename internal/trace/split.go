@@ -382,7 +382,7 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 		s.gatherOTLP(m, line, warnings)
 		return
 	}
-	if l := list(m["traces"]); len(l) > 0 && object(l[0]) != nil && depth < maxNested {
+	if l := list(m["traces"]); len(l) > 0 && (object(l[0]) != nil || list(l[0]) != nil) && depth < maxNested {
 		s.elements(l, nil, line, warnings, depth)
 		return
 	}
@@ -398,6 +398,13 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 	if id := scalar(m["trace_id"]); id != "" && (m["failure_type"] != nil || m["fetched_at"] != nil) && decodeValue(m, raw).Format == FormatOpaque {
 		s.rawTrace(m, raw, line, warnings)
 		return
+	}
+	if depth < maxNested && understood(expand(m)) == nil {
+		if key, inner := enveloped(m, maxNested-depth); inner != nil {
+			inner := embedded(m[key])
+			s.value(inner, []byte(canonical(inner)), line, warnings, depth+1)
+			return
+		}
 	}
 	if depth == 0 && s.log != "" && decodeValue(m, raw).Format == FormatOpaque && s.stray(line) {
 		return

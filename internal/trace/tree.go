@@ -127,7 +127,10 @@ func preorder(spans []*span, readings []reading) (order, parents, depths []int) 
 		if a.order != "" && b.order != "" {
 			return cmp.Compare(a.order, b.order)
 		}
-		return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), cmp.Compare(rank(readings[i].kind), rank(readings[j].kind)))
+		if c := cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end)); c != 0 || a.end.IsZero() && !a.start.IsZero() {
+			return c // without ends their order in the source, which is that of their ends
+		}
+		return cmp.Compare(rank(readings[i].kind), rank(readings[j].kind))
 	})
 	children := make(map[int][]int)
 	var roots []int
