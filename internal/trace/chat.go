@@ -112,7 +112,7 @@ func (d *chatDecoder) footer(m map[string]any, n int) {
 				Finish: finishReason(r), Declared: d.tools, Source: "/response"})
 		}
 	}
-	if f := failureFrom(first(m, "error", "error_message", "exception")); f != nil && len(t.Steps) > 0 {
+	if f := failureFrom(first(m, "error", "error_message", "exception", "error_str")); f != nil && len(t.Steps) > 0 {
 		last := &t.Steps[len(t.Steps)-1]
 		if last.Kind == KindInput {
 			t.Steps = append(t.Steps, Step{Index: last.Index + 1, Kind: KindLLM, Name: "error", Tokens: unknownTokens, Declared: d.tools})

@@ -26,6 +26,9 @@ type decoder struct {
 	// item recognises a part of a trace that names itself otherwise than spans do, for files
 	// with one in each line. Optional.
 	item func(m map[string]any) bool
+	// trace returns the trace of an item that names it otherwise than spans do, or "".
+	// Optional.
+	trace func(m map[string]any) string
 	// whole is set when what matches is a trace, even if it looks like a span of one.
 	whole bool
 	// parts takes a document apart that may hold parts of several traces, or some of one
@@ -57,11 +60,11 @@ func decoders() []decoder {
 		{format: FormatLiveTest, match: isLiveTest, decode: decodeLiveTest},
 		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans, lists: spanListKeys[:]},
 		{format: FormatLangfuse, match: isLangfuse, decode: decodeLangfuse, family: FormatSpans, item: isLangfuseItem, parts: langfuseParts, lists: langfuseLists()},
-		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun, parts: langSmithParts, lists: langSmithLists()},
+		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun, trace: langSmithTrace, parts: langSmithParts, lists: langSmithLists()},
 		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
-		{format: FormatOpenAI, match: isExchange, decode: decodeExchange},
+		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, lists: []string{exchangeList}},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
@@ -100,6 +103,13 @@ func Decode(payload []byte) (*Trace, error) {
 
 // decodeValue decodes v, whose text is source.
 func decodeValue(v any, source []byte) *Trace {
+	t, _ := decodeWithin(v, source)
+	return t
+}
+
+// decodeWithin is decodeValue; within is the field of v in which the trace was found, if
+// v itself is not of a known shape, else "".
+func decodeWithin(v any, source []byte) (t *Trace, within string) {
 	doc := embedded(v)
 	if m, ok := doc.(map[string]any); ok && m["trace_payload"] != nil {
 		doc = embedded(m["trace_payload"])
@@ -107,13 +117,11 @@ func decodeValue(v any, source []byte) *Trace {
 	}
 	doc = expand(doc)
 	if t := understood(doc); t != nil {
-		return t
+		return t, ""
 	}
 	if key, inner := enveloped(doc, maxNested); inner != nil {
-		for i := range inner.Steps {
-			inner.Steps[i].Source = pointer("", key) + inner.Steps[i].Source
-		}
-		return inner
+		inner.below(pointer("", key))
+		return inner, key
 	}
 	b := newBuilder()
 	b.t.Format = FormatOpaque
@@ -123,7 +131,7 @@ func decodeValue(v any, source []byte) *Trace {
 	} else {
 		s.Input = text(doc)
 	}
-	return b.t
+	return b.t, ""
 }
 
 // understood decodes doc by the first decoder that recognises it and finds something in
@@ -140,6 +148,13 @@ func understood(doc any) *Trace {
 		} // else the shape was right but nothing was in it
 	}
 	return nil
+}
+
+// below says that the document t was decoded from stands at the JSON pointer base.
+func (t *Trace) below(base string) {
+	for i := range t.Steps {
+		t.Steps[i].Source = base + t.Steps[i].Source
+	}
 }
 
 // enveloped decodes what m, which no decoder recognises, has around it: {"data": …}, and
@@ -160,12 +175,18 @@ func enveloped(doc any, depth int) (key string, t *Trace) {
 		}
 		inner = expand(inner)
 		found := understood(inner)
+		if l, ok := inner.([]any); ok && found == nil && len(l) > 0 && object(l[0]) != nil { // of traces: Split takes them apart
+			if found = understood(expand(object(l[0]))); found != nil {
+				found.below("/0")
+			}
+			if found != nil && len(l) > 1 {
+				found.Warnings = append(found.Warnings, fmt.Sprintf("the first of %d traces was decoded", len(l)))
+			}
+		}
 		if found == nil {
 			var at string
 			if at, found = enveloped(inner, depth-1); found != nil {
-				for i := range found.Steps {
-					found.Steps[i].Source = pointer("", at) + found.Steps[i].Source
-				}
+				found.below(pointer("", at))
 			}
 		}
 		if found != nil && (t == nil || len(found.Steps) > len(t.Steps)) {

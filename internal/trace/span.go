@@ -100,6 +100,7 @@ func spanFrom(m map[string]any, source string) *span {
 			sp.attrs[k] = v
 		}
 	}
+	readReferences(sp, m)
 	readStatus(sp, m)
 	sp.service = firstText(m, "service", "service_name", "ml_app", "serviceName")
 	if r := object(m["resource"]); r != nil {
@@ -120,6 +121,31 @@ func spanFrom(m map[string]any, source string) *span {
 	}
 	sp.dropped = max(0, count(m, "droppedAttributesCount", "dropped_attributes_count"))
 	return sp
+}
+
+// readReferences reads what spans of OpenTracing have instead of a parent and attributes:
+// references, and tags that are lists of keys and values.
+func readReferences(sp *span, m map[string]any) {
+	for _, e := range list(m["references"]) {
+		if ref := object(e); sp.parent == "" && scalar(ref["refType"]) != "FOLLOWS_FROM" {
+			sp.parent = normalID(firstText(ref, "spanID", "span_id"), 8)
+		}
+	}
+	if us, ok := number(m["duration"]); ok && m["references"] != nil {
+		sp.dur = milliseconds(us / 1000)
+	}
+	tags := list(m["tags"])
+	if len(tags) == 0 || object(tags[0])["key"] == nil {
+		return
+	}
+	attrs, bad := readAttributes(tags)
+	maps.Copy(sp.attrs, attrs)
+	sp.bad += bad
+	delete(sp.attrs, "tags")
+	if truth(attrs["error"]) {
+		sp.status = Error
+	}
+	fill(&sp.statusText, scalar(attrs["otel.status_description"]))
 }
 
 // eventFrom reads an event or a log record, and counts its attributes that could not be

@@ -87,7 +87,9 @@ func mergeDuplicates(spans []*span) []*span {
 		for k, v := range sp.attrs {
 			old.attrs[k] = v
 		}
-		old.events = append(old.events, sp.events...)
+		if !sameEvents(old.events, sp.events) {
+			old.events = append(old.events, sp.events...)
+		}
 		fill(&old.name, sp.name)
 		fill(&old.parent, sp.parent)
 		fill(&old.statusText, sp.statusText)
@@ -107,6 +109,13 @@ func mergeDuplicates(spans []*span) []*span {
 		}
 	}
 	return out
+}
+
+// sameEvents reports whether b, which came with the same span, is a again.
+func sameEvents(a, b []event) bool {
+	return slices.EqualFunc(a, b, func(a, b event) bool {
+		return a.name == b.name && a.at.Equal(b.at) && canonical(a.body) == canonical(b.body) && canonical(a.attrs) == canonical(b.attrs)
+	})
 }
 
 // preorder returns the spans' positions in execution order, with each one's parent (as
