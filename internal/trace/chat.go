@@ -70,9 +70,13 @@ func decodeChat(b *builder, doc any) {
 
 // A chatDecoder turns a list of messages into steps, one per entry.
 type chatDecoder struct {
-	b      *builder
-	agents bool  // entries are turns of several agents
-	tools  []int // declared tools
+	b     *builder
+	tools []int // declared tools
+	// own reads an entry in a format's own way and reports whether it makes a step; ok is
+	// false for entries that are messages like any other's. Optional.
+	own func(s *Step, m map[string]any) (made, ok bool)
+	// turn classifies an entry that says msgs; chatEntry does unless it is set.
+	turn func(s *Step, msgs []Message, role, name string)
 	// prompts are the agents' system prompts, by agent; each goes to the agent's first step.
 	prompts map[string]any
 	pending []pendingCall
@@ -154,21 +158,10 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 		d.messageEntry(s, []Message{msg}, role, "")
 		return true
 	}
-	if d.agents {
-		if at := instant(m["timestamp"]); !at.IsZero() {
-			s.Start = at
+	if d.own != nil {
+		if made, ok := d.own(s, m); ok {
+			return made
 		}
-		m = autoGenInner(m)
-		if t := d.b.t; isTaskResult(m) && len(t.Steps) > 0 { // of the entries before it
-			fill(&t.Steps[len(t.Steps)-1].Finish, scalar(m["stop_reason"]))
-			return false
-		}
-	}
-	if isTyped(m) {
-		return d.typedEntry(s, m, scalar(m["source"]))
-	}
-	if isCoreEvent(m) { // what agents sent each other, which they say as well
-		return false
 	}
 	s.Start = instant(first(m, "timestamp", "created_at", "time"))
 	inner := m
@@ -227,8 +220,8 @@ func (d *chatDecoder) hostedEntry(s *Step, msgs []Message) {
 
 // messageEntry classifies an entry that says msgs.
 func (d *chatDecoder) messageEntry(s *Step, msgs []Message, role, name string) {
-	if d.agents {
-		d.agentEntry(s, msgs, role, name)
+	if d.turn != nil {
+		d.turn(s, msgs, role, name)
 		return
 	}
 	d.chatEntry(s, msgs, name)
