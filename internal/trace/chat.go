@@ -130,8 +130,9 @@ func (d *chatDecoder) decode(l []any, base string) {
 	t := d.b.t
 	t.Steps = make([]Step, 0, len(l))
 	d.b.expect(len(l))
+	var s Step // one for all entries: the hooks let it escape
 	for i, e := range l {
-		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
+		s = Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
 		m := chatEntryOf(e)
 		switch {
 		case m != nil:
