@@ -147,7 +147,10 @@ func (w *workspace) decode(v any, source []byte) (t *Trace, within string) {
 // understood decodes doc by the first decoder that recognises it and finds something in
 // it, or returns nil.
 func (w *workspace) understood(doc any) *Trace {
-	for _, d := range decoders() {
+	if w.formats == nil {
+		w.formats = decoders()
+	}
+	for _, d := range w.formats {
 		if d.format == FormatOpaque || !d.match(doc) {
 			continue
 		}
