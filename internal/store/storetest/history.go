@@ -14,10 +14,10 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
-// histories plays random sequences of operations on a store and on the model, and
+// RunHistories plays random sequences of operations on a store and on the model, and
 // checks that both say the same all along. Clocks go back now and then, as those of
-// several machines do.
-func histories(t *testing.T, h Harness) {
+// several machines do. All of it is one goroutine.
+func RunHistories(t *testing.T, h Harness) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := h.Open(t)
 		defer func() {
