@@ -1,9 +1,8 @@
 package firestore
 
 import (
-	"time"
-
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/store"
 )
 
 // expiryField says when Firestore may delete a document, where its expiry (TTL) is turned
@@ -13,7 +12,7 @@ const expiryField = "expire_at"
 
 // Retention is how long records of runs, records of errors and kept answers stay, counted
 // from when they were written. Patterns and raw traces have no expiry.
-const Retention = 90 * 24 * time.Hour
+const Retention = store.Retention
 
 // expire dates a document that was made at a time.
 func expire(fields map[string]any, made evalforge.Timestamp) {
