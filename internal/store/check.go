@@ -81,10 +81,15 @@ func validUTF8(b []byte) []byte {
 	return out
 }
 
-// CommittedPattern returns p in its stored form, with lists and maps that are never
-// null. It refuses a pattern that breaks [evalforge.Pattern.Validate], or that is of
-// another trace than l.
-func CommittedPattern(l extract.Lease, p *evalforge.Pattern) (*evalforge.Pattern, error) {
+// CommittedPattern returns the pattern of r in its stored form, with lists and maps that
+// are never null; nil if r has none. It refuses a result without the time at which it was
+// reached, and a pattern that breaks [evalforge.Pattern.Validate], or that is of another
+// trace than l.
+func CommittedPattern(l extract.Lease, r extract.Result) (*evalforge.Pattern, error) {
+	if r.At.IsZero() {
+		return nil, &evalforge.FieldError{Field: "processed_at", Problem: "must be set"}
+	}
+	p := r.Pattern
 	if p == nil {
 		return nil, nil
 	}
@@ -101,14 +106,6 @@ func CommittedPattern(l extract.Lease, p *evalforge.Pattern) (*evalforge.Pattern
 		q.Provenance.Redactions = map[string]int{}
 	}
 	return &q, nil
-}
-
-// CheckResult reports a result without the time at which it was reached.
-func CheckResult(r extract.Result) error {
-	if r.At.IsZero() {
-		return &evalforge.FieldError{Field: "processed_at", Problem: "must be set"}
-	}
-	return nil
 }
 
 // CheckError reports an error document that cannot be found again.
