@@ -205,10 +205,8 @@ func encodings(secrets []string) []string {
 // the whole text is replaced by one placeholder of kind [Dropped].
 func (r *Redactor) Text(s string) (out string, counts Counts) { return r.member("", s) }
 
-// Member is Text for the value of a member called key: an attribute of a log record, a
-// header, a field of a form. What the policy says about the key counts.
-func (r *Redactor) Member(key, value string) (out string, counts Counts) { return r.member(key, value) }
-
+// member is Text for the value of a member called key, such as an attribute of a log
+// record. What the policy says about the key counts.
 func (r *Redactor) member(key, s string) (out string, counts Counts) {
 	st := r.states.Get().(*state)
 	defer func() {

@@ -30,7 +30,7 @@ func CheckClaim(req extract.ClaimRequest) error {
 // CheckPeek reports a request that nothing can be looked up from. Peeking needs no
 // token and no lease.
 func CheckPeek(req extract.ClaimRequest) error {
-	if err := CheckRunID(req.RunID); err != nil {
+	if err := checkRunID(req.RunID); err != nil {
 		return err
 	}
 	switch {
@@ -110,7 +110,7 @@ func CommittedPattern(l extract.Lease, r extract.Result) (*evalforge.Pattern, er
 
 // CheckError reports an error document that cannot be found again.
 func CheckError(e evalforge.ExtractionError) error {
-	if err := CheckRunID(e.RunID); err != nil {
+	if err := checkRunID(e.RunID); err != nil {
 		return err
 	}
 	if err := evalforge.ValidateTraceID(e.SourceTraceID); err != nil {
@@ -140,7 +140,7 @@ func CheckFailure(l extract.Lease, f extract.Failure) error {
 // SavedRun returns r in its stored form, with lists and maps that are never null. It
 // refuses a record that cannot be found again.
 func SavedRun(r evalforge.Run) (evalforge.Run, error) {
-	if err := CheckRunID(r.RunID); err != nil {
+	if err := checkRunID(r.RunID); err != nil {
 		return r, err
 	}
 	if r.StartedAt.IsZero() {
@@ -156,8 +156,8 @@ func SavedRun(r evalforge.Run) (evalforge.Run, error) {
 	return r, nil
 }
 
-// CheckRunID reports a run id that cannot be a document id.
-func CheckRunID(id string) error {
+// checkRunID reports a run id that cannot be a document id.
+func checkRunID(id string) error {
 	if err := evalforge.ValidateTraceID(id); err != nil {
 		return &evalforge.FieldError{Field: "run_id", Problem: fieldProblem(err)}
 	}

@@ -11,11 +11,11 @@ import (
 // it; no service reads it.
 const expiryField = "expire_at"
 
-// Retention is how long records of runs, records of errors and kept answers stay, counted
+// retention is how long records of runs, records of errors and kept answers stay, counted
 // from when they were written. Patterns and raw traces have no expiry.
-const Retention = 90 * 24 * time.Hour
+const retention = 90 * 24 * time.Hour
 
 // expire dates a document that was made at a time.
 func expire(fields map[string]any, made evalforge.Timestamp) {
-	fields[expiryField] = made.Add(Retention).UTC()
+	fields[expiryField] = made.Add(retention).UTC()
 }
