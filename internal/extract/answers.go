@@ -38,4 +38,13 @@ type KeptAnswer struct {
 	LatencyMS    int64               `json:"latency_ms"`
 	// Quotes is how many of the quotes were found in the text that was sent.
 	Quotes int `json:"quotes"`
+	// Refused is nil, or says that the model's answers were refused for good: then there
+	// is no analysis. It is kept under a key of its own.
+	Refused *Refusal `json:"refused,omitempty"`
+}
+
+// A Refusal is why the answers about a trace were refused.
+type Refusal struct {
+	Kind   Kind   `json:"kind"`
+	Reason string `json:"reason"` // redacted, with marks like the analysis
 }

@@ -112,6 +112,9 @@ func (c *call) run(ctx context.Context) (evalforge.Analysis, []byte, *failure) {
 		if !f.retry {
 			return an, nil, after(n, f)
 		}
+		if f.busy && f.hinted && extract.Gated(ctx) {
+			continue // the gate waits for as long as the service asks, and not in the trace's time
+		}
 		if f := a.pause(ctx, n, f); f != nil {
 			return an, nil, after(n, f)
 		}

@@ -133,7 +133,6 @@ func offline(opt Options) (*Analyzer, error) {
 	}
 	a := &Analyzer{
 		opt:         opt,
-		lineup:      newLineup(opt.Model, opt.Successors),
 		instruction: instruction(),
 		version:     prompts.Version(),
 		log:         opt.Log,
@@ -142,6 +141,7 @@ func offline(opt Options) (*Analyzer, error) {
 		jitter:      func(d time.Duration) time.Duration { return mathrand.N(d + 1) },
 		newMarker:   newMarker,
 	}
+	a.lineup = newLineup(opt.Model, opt.Successors, func() time.Time { return a.now() })
 	var err error
 	if a.schema, err = requestSchema(); err != nil {
 		return nil, fmt.Errorf("gemini: schema: %w", err)

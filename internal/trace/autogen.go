@@ -21,7 +21,7 @@ func isAutoGen(doc any) bool {
 		if m == nil {
 			continue
 		}
-		if isTyped(m) {
+		if isTyped(autoGenInner(m)) {
 			return true
 		}
 		switch normalRole(scalar(m["role"])) {
@@ -37,17 +37,68 @@ func isAutoGen(doc any) bool {
 // isTyped reports whether m is an item of AutoGen 0.4, which names its source instead of a
 // role; of the results of calls, some name only their type.
 func isTyped(m map[string]any) bool {
-	if m["role"] != nil || m["content"] == nil {
+	if m["role"] != nil {
 		return false
 	}
-	if _, ok := m["source"].(string); ok {
-		return true
-	}
-	switch scalar(m["type"]) {
+	kind := scalar(m["type"])
+	_, source := m["source"].(string)
+	switch kind {
+	case "LLMCall", "ToolCall", "MessageHandlerException", "AgentConstructionException":
+		return isCoreEvent(m)
+	case "CodeExecutionEvent":
+		return m["result"] != nil
 	case "FunctionExecutionResultMessage", "ToolCallExecutionEvent", "ToolCallResultMessage", "SystemMessage":
-		return true
+		return m["content"] != nil
+	}
+	return source && m["content"] != nil
+}
+
+// isCoreEvent recognises what the runtime and the models' clients log, one event a line:
+// https://microsoft.github.io/autogen/stable/reference/python/autogen_core.logging.html
+func isCoreEvent(m map[string]any) bool {
+	switch m["type"] {
+	case "LLMCall":
+		return list(m["messages"]) != nil && m["response"] != nil
+	case "ToolCall":
+		return m["tool_name"] != nil
+	case "MessageHandlerException", "AgentConstructionException":
+		return m["exception"] != nil
+	case "Message", "MessageDropped":
+		return m["payload"] != nil && m["kind"] != nil
 	}
 	return false
+}
+
+// isAutoGenEntry recognises an item in a line of its own, and at the end of a run's items
+// its result, which repeats them.
+func isAutoGenEntry(m map[string]any, open bool) bool {
+	kind := scalar(m["type"])
+	_, source := m["source"].(string)
+	switch inner := autoGenInner(m); {
+	case isCoreEvent(m):
+		return true
+	case isTyped(inner) && (strings.HasSuffix(scalar(inner["type"]), "Message") || strings.HasSuffix(scalar(inner["type"]), "Event")):
+		return true
+	}
+	return source && kind == "SelectSpeakerEvent" || open && isTaskResult(m)
+}
+
+// isTaskResult recognises what a run returns, all its items again.
+func isTaskResult(m map[string]any) bool {
+	l := list(m["messages"])
+	_, reason := m["stop_reason"]
+	return reason && len(l) > 0 && isTyped(object(l[0]))
+}
+
+// autoGenInner returns the item within m, where m is what a logger or a response has around
+// it, else m.
+func autoGenInner(m map[string]any) map[string]any {
+	for _, k := range [...]string{"agent_message", "chat_message", "message"} {
+		if inner := object(m[k]); inner != nil && isTyped(inner) && m["role"] == nil {
+			return inner
+		}
+	}
+	return m
 }
 
 // autoGenList returns the items of doc: a list of them, what a run returned, what the
@@ -206,8 +257,9 @@ func notLanguage(r rune) bool {
 	return r != '_' && r != '+' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
-// typedEntry reads an item of AutoGen 0.4, which has a source and a type.
-func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
+// typedEntry reads an item of AutoGen 0.4, which has a source and a type. It reports false
+// for what says nothing of its own.
+func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) bool {
 	kind := scalar(m["type"])
 	if kind == "AssistantMessage" && isCalls(m["content"]) {
 		kind = "ToolCallRequestEvent"
@@ -218,6 +270,8 @@ func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
 		s.Tokens = readTokens(u)
 	}
 	switch kind {
+	case "ModelClientStreamingChunkEvent": // the whole message follows
+		return false
 	case "ToolCallRequestEvent", "ToolCallMessage":
 		msg := Message{Role: "assistant", Name: source, Text: scalar(m["thought"])}
 		for _, c := range list(m["content"]) {
@@ -238,9 +292,23 @@ func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
 			msgs = []Message{{Role: "tool", Text: text(m["content"])}}
 		}
 		d.toolEntry(s, msgs)
+	case "CodeExecutionEvent":
+		d.codeEntry(s, m["result"], source)
+	case "MemoryQueryEvent":
+		said := Message{}
+		readContent(&said, nil, m["content"])
+		s.Kind, s.Name, s.Output = KindRetrieval, kind, said.Text
+	case "UserInputRequestedEvent", "SelectSpeakerEvent", "SelectorEvent":
+		s.Kind, s.Name, s.Output = KindChain, kind, text(m["content"])
+	case "LLMCall", "ToolCall", "MessageHandlerException", "AgentConstructionException":
+		d.coreEntry(s, m, kind)
 	default:
 		msg := Message{Role: "assistant", Name: source}
-		readContent(&msg, nil, m["content"])
+		if _, ok := m["content"].(map[string]any); ok { // a structured message
+			msg.Text = text(m["content"])
+		} else {
+			readContent(&msg, nil, m["content"])
+		}
 		if isHuman(source) {
 			msg.Role = "user"
 		}
@@ -248,6 +316,46 @@ func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) {
 			msg.Role = "system"
 		}
 		d.agentEntry(s, []Message{msg}, msg.Role, source)
+	}
+	return true
+}
+
+// codeEntry makes s the execution of the code that was written last.
+func (d *chatDecoder) codeEntry(s *Step, result any, source string) {
+	s.Kind, s.Name = KindTool, source
+	r := Message{Role: "tool", Name: source, Text: text(result)}
+	if o := object(result); o != nil {
+		r.Text = scalar(o["output"])
+		r.IsErr = count(o, "exit_code") > 0
+	}
+	s.Tool = &ToolIO{Name: source, Args: d.lastCode(), Result: r.Text, HasResult: true, IsErr: r.IsErr}
+	s.Out = d.b.pool([]Message{r})
+	d.since = append(d.since, s.Out...)
+}
+
+// coreEntry reads what the runtime or a model's client logged.
+func (d *chatDecoder) coreEntry(s *Step, m map[string]any, kind string) {
+	agent, _, _ := strings.Cut(firstText(m, "agent_id", "handling_agent"), "/")
+	s.Agent, s.Name = agent, kind
+	switch kind {
+	case "LLMCall":
+		s.Kind, s.Tokens = KindLLM, readTokens(m)
+		s.In = d.b.pool(parseMessages(m["messages"], "user"))
+		out := parseMessages(m["response"], "assistant")
+		s.Out, s.Finish = d.b.pool(out), finishReason(m["response"])
+		s.Model = firstText(object(m["response"]), "model")
+		s.Declared = d.b.declare(parseTools(m["tools"]))
+	case "ToolCall":
+		s.Kind, s.Name = KindTool, scalar(m["tool_name"])
+		s.Tool = &ToolIO{Name: s.Name, CallID: scalar(m["call_id"])}
+		s.Tool.Args, s.Tool.ArgsErr = arguments(m["arguments"])
+		if v := m["result"]; v != nil {
+			s.Tool.Result, s.Tool.HasResult = resultText(v), true
+		}
+	default:
+		s.Kind, s.Status = KindChain, Error
+		f := failureFromText(scalar(m["exception"]))
+		s.Err = &f
 	}
 }
 

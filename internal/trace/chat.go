@@ -25,11 +25,26 @@ func looksLikeChat(l []any) bool {
 	n := min(len(l), 10)
 	messages := 0
 	for _, e := range l[:n] {
-		if isMessage(object(e)) {
+		if isMessage(chatEntryOf(e)) {
 			messages++
 		}
 	}
 	return messages > 0 && messages*2 >= n
+}
+
+// chatEntryOf returns e, an entry of a list of messages, as an object, or nil.
+func chatEntryOf(e any) map[string]any {
+	if pair, ok := e.([]any); ok {
+		m, _ := messageTuple(pair)
+		return m
+	}
+	return object(e)
+}
+
+// isChatEntry recognises a message in a line of its own.
+func isChatEntry(m map[string]any, _ bool) bool {
+	_, role := m["role"].(string)
+	return role && first(m, "content", "tool_calls", "parts") != nil && m["messages"] == nil && m["history"] == nil
 }
 
 func isChat(doc any) bool {
@@ -113,10 +128,12 @@ func (d *chatDecoder) decode(l []any, base string) {
 	d.b.expect(len(l))
 	for i, e := range l {
 		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
-		m := object(e)
+		m := chatEntryOf(e)
 		switch {
 		case m != nil:
-			d.entry(&s, m)
+			if !d.entry(&s, m) {
+				continue
+			}
 		case scalar(e) != "":
 			s.Kind, s.Name, s.Input = KindInput, "text", scalar(e)
 		default:
@@ -130,17 +147,28 @@ func (d *chatDecoder) decode(l []any, base string) {
 	}
 }
 
-// entry reads one entry of the list into s.
-func (d *chatDecoder) entry(s *Step, m map[string]any) {
+// entry reads one entry of the list into s. It reports false when it makes no step.
+func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 	role := scalar(m["role"])
 	if msg, ok := plainMessage(m); ok {
 		d.messageEntry(s, []Message{msg}, role, "")
-		return
+		return true
 	}
-	source := scalar(m["source"])
+	if d.agents {
+		if at := instant(m["timestamp"]); !at.IsZero() {
+			s.Start = at
+		}
+		m = autoGenInner(m)
+		if t := d.b.t; isTaskResult(m) && len(t.Steps) > 0 { // of the entries before it
+			fill(&t.Steps[len(t.Steps)-1].Finish, scalar(m["stop_reason"]))
+			return false
+		}
+	}
 	if isTyped(m) {
-		d.typedEntry(s, m, source)
-		return
+		return d.typedEntry(s, m, scalar(m["source"]))
+	}
+	if isCoreEvent(m) { // what agents sent each other, which they say as well
+		return false
 	}
 	s.Start = instant(first(m, "timestamp", "created_at", "time"))
 	inner := m
@@ -158,7 +186,7 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) {
 		if f := failureFrom(m["error"]); f != nil {
 			s.Err, s.Status = f, Error
 		}
-		return
+		return true
 	}
 	msgs := parseMessage(inner, "user")
 	if u := object(inner["usage"]); u != nil {
@@ -174,10 +202,27 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) {
 		s.Err, s.Status = f, Error
 	}
 	name := scalar(inner["name"])
-	if inner["type"] == "function_call" { // the tool's
+	if isResponseItem(inner) { // the tool's
 		name = ""
 	}
+	if isResponseItem(inner) && d.b.pool(msgs) == nil { // about the request, not of the conversation
+		return false
+	}
+	if isHostedCall(inner) {
+		d.hostedEntry(s, msgs)
+		return true
+	}
 	d.messageEntry(s, msgs, role, name)
+	return true
+}
+
+// hostedEntry makes s the execution of a tool that the model's provider ran itself; msgs
+// are the call and the result.
+func (d *chatDecoder) hostedEntry(s *Step, msgs []Message) {
+	for _, c := range msgs[0].Calls {
+		d.pending = append(d.pending, pendingCall{call: c})
+	}
+	d.toolEntry(s, msgs)
 }
 
 // messageEntry classifies an entry that says msgs.

@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -19,6 +20,9 @@ type decoder struct {
 	// last is the session of the entry before it in the file, or "". A session of "" is that
 	// of the next entry. Optional.
 	line func(m map[string]any, last string) (session string, ok bool)
+	// entry recognises an entry of a conversation that stands in a line of its own; open
+	// tells whether others did before it. Optional.
+	entry func(m map[string]any, open bool) bool
 	// item recognises a part of a trace that names itself otherwise than spans do, for files
 	// with one in each line. Optional.
 	item func(m map[string]any) bool
@@ -57,10 +61,11 @@ func decoders() []decoder {
 		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
+		{format: FormatOpenAI, match: isExchange, decode: decodeExchange},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
-		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen},
-		{format: FormatOpenAI, match: isChat, decode: decodeChat},
+		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
+		{format: FormatOpenAI, match: isChat, decode: decodeChat, entry: isChatEntry},
 		{format: FormatOpaque, match: func(any) bool { return true }, decode: decodeOpaque},
 	}
 }
@@ -70,7 +75,9 @@ func decoders() []decoder {
 func Formats() []string {
 	var names []string
 	for _, d := range decoders() {
-		names = append(names, d.format)
+		if !slices.Contains(names, d.format) {
+			names = append(names, d.format)
+		}
 		if d.format == FormatOTLP {
 			for _, d := range dialects() {
 				names = append(names, d.format)
@@ -84,22 +91,31 @@ func Formats() []string {
 // a value of an unknown shape becomes a trace of one opaque step. The trace shares the
 // memory of payload, which must not be changed as long as the trace is used.
 func Decode(payload []byte) (*Trace, error) {
-	v, err := parseDocument(payload, true)
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	v, err := w.parseDocument(payload, true)
 	if err != nil {
 		return nil, fmt.Errorf("decode trace: %w", err)
 	}
-	return decodeValue(v, payload), nil
+	return w.decode(v, payload), nil
 }
 
 // decodeValue decodes v, whose text is source.
 func decodeValue(v any, source []byte) *Trace {
-	doc := embedded(v)
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	return w.decode(v, source)
+}
+
+// decode decodes v, whose text is source, in the memory of w.
+func (w *workspace) decode(v any, source []byte) *Trace {
+	doc := w.embedded(v)
 	if m, ok := doc.(map[string]any); ok && m["trace_payload"] != nil {
-		doc = embedded(m["trace_payload"])
+		doc = w.embedded(m["trace_payload"])
 		source = nil
 	}
 	doc = expand(doc)
-	b := newBuilder()
+	b := newBuilder(w)
 	understood := true
 	for _, d := range decoders() {
 		if !d.match(doc) {
@@ -110,7 +126,7 @@ func decodeValue(v any, source []byte) *Trace {
 		if len(b.t.Steps) > 0 || d.format == FormatOpaque {
 			break
 		}
-		b = newBuilder() // the shape was right but nothing was in it
+		b = newBuilder(w) // the shape was right but nothing was in it
 	}
 	if !understood {
 		s := &b.t.Steps[0]

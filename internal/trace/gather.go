@@ -16,6 +16,7 @@ const maxHeld = 32 << 20
 type gathered struct {
 	gatherings
 	spill   *spill  // nil as long as everything is held
+	talking bool    // a line was an entry of a conversation
 	session string  // of the last line of a session log
 	log     string  // the key of that session's trace, or ""
 	strays  int     // lines that are no entries of it
@@ -227,10 +228,15 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 			return true
 		}
 	}
-	_, role := m["role"].(string)
+	for _, d := range decoders() {
+		if d.entry != nil && d.entry(m, s.talking) {
+			id := traceID(m)
+			s.talking = true
+			s.part(piece{key: "messages " + id, list: "messages", session: id, line: line, element: raw, warnings: warnings})
+			return true
+		}
+	}
 	switch {
-	case role && (m["content"] != nil || m["tool_calls"] != nil || m["parts"] != nil) && m["messages"] == nil && m["history"] == nil:
-		s.part(piece{key: "messages", list: "messages", line: line, element: raw, warnings: warnings})
 	case isSpan(m) && first(m, "spans", "observations", "trace_payload", "input_messages") == nil && !isWhole(m):
 		s.part(piece{key: "spans " + spanTrace(m), list: "spans", line: line, element: raw, warnings: warnings})
 	default:

@@ -15,6 +15,7 @@ import (
 // become one map instead of two per attribute. Whatever it does not accept is read again
 // by encoding/json, which then says what is wrong, so that it decides nothing.
 type parser struct {
+	w       *workspace // for objects and arrays
 	s       string
 	i       int
 	depth   int
@@ -76,15 +77,41 @@ type attrMap map[string]any
 // maxDepth bounds how deep values may nest, as encoding/json does.
 const maxDepth = 10_000
 
-// parseFast parses s, which must be valid UTF-8, and reports whether it could.
-func parseFast(s string, otlp bool) (any, bool) {
-	p := parser{s: s, otlp: otlp}
+// parseFast parses s, which must be valid UTF-8, and reports whether it could. The value is
+// in the memory of w.
+func (w *workspace) parseFast(s string, otlp bool) (any, bool) {
+	var p *parser
+	if w == nil {
+		p = &parser{}
+	} else {
+		p = &w.parser
+		p.restart()
+	}
+	p.w, p.s, p.otlp = w, s, otlp
 	v, ok := p.value()
 	if !ok {
 		return nil, false
 	}
 	p.space()
 	return v, p.i == len(p.s)
+}
+
+// restart makes p ready for another document of the same trace.
+func (p *parser) restart() {
+	p.i, p.depth, p.lists = 0, 0, 0
+	p.scratch = p.scratch[:0]
+	p.values, p.fields = p.values[:0], p.fields[:0]
+	p.shared = emptied(p.shared)
+}
+
+// reset makes p ready for another trace. The memory of decoded strings is the last one's.
+func (p *parser) reset() {
+	p.restart()
+	p.w, p.s, p.texts = nil, "", texts{}
+	p.values, p.fields = cleared(p.values, keptEntries), cleared(p.fields, keptEntries)
+	if cap(p.scratch) > keptScratch {
+		p.scratch = nil
+	}
 }
 
 func (p *parser) space() {
@@ -158,7 +185,7 @@ func (p *parser) object() (any, bool) {
 	}
 	if p.take('}') {
 		p.depth--
-		return map[string]any{}, true
+		return p.w.object(0), true
 	}
 	base := len(p.fields)
 	for {
@@ -198,7 +225,7 @@ func (p *parser) object() (any, bool) {
 
 // takeFields returns the fields from base on as an object. Of equal ones the last counts.
 func (p *parser) takeFields(base int) map[string]any {
-	m := make(map[string]any, len(p.fields)-base)
+	m := p.w.object(len(p.fields) - base)
 	for _, f := range p.fields[base:] {
 		m[f.key] = f.value
 	}
@@ -237,11 +264,16 @@ func (p *parser) array(share bool) (any, bool) {
 		}
 	}
 	p.depth--
-	out := make([]any, len(p.values)-base)
+	return p.takeValues(base), true
+}
+
+// takeValues returns the values from base on as an array.
+func (p *parser) takeValues(base int) []any {
+	out := p.w.array(len(p.values) - base)
 	copy(out, p.values[base:])
 	clear(p.values[base:])
 	p.values = p.values[:base]
-	return out, true
+	return out
 }
 
 // sharedValue reads the value that starts here, or takes the one that the same text gave
@@ -550,10 +582,10 @@ func (p *parser) anyValue() (v any, ok bool) {
 	case "stringValue", "string_value", "intValue", "int_value", "doubleValue", "double_value", "boolValue", "bool_value", "bytesValue", "bytes_value":
 		v, ok = p.value()
 	case "kvlistValue", "kvlist_value":
-		m := map[string]any{}
 		if !p.take('{') {
 			return nil, false
 		}
+		m := p.w.object(0)
 		if !p.take('}') {
 			if !p.field("values") {
 				return nil, false
@@ -576,12 +608,12 @@ func (p *parser) anyValue() (v any, ok bool) {
 }
 
 func (p *parser) anyValues() (any, bool) {
-	out := []any{}
 	if !p.take('{') {
 		return nil, false
 	}
+	base := len(p.values)
 	if p.take('}') {
-		return out, true
+		return p.takeValues(base), true
 	}
 	if !p.field("values") || !p.take('[') {
 		return nil, false
@@ -595,7 +627,7 @@ func (p *parser) anyValues() (any, bool) {
 			if !ok {
 				return nil, false
 			}
-			out = append(out, v)
+			p.values = append(p.values, v)
 			if p.take(',') {
 				continue
 			}
@@ -605,7 +637,7 @@ func (p *parser) anyValues() (any, bool) {
 			break
 		}
 	}
-	return out, p.take('}')
+	return p.takeValues(base), p.take('}')
 }
 
 // skip moves past the value that starts here without reading it: only quotes and brackets

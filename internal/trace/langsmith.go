@@ -80,12 +80,21 @@ func langSmithRuns(doc any) (runs []map[string]any, sources []string, strays int
 func langSmithLists() []string { return []string{"runs", "post", "patch", "spans"} }
 
 // langSmithParts takes a batch apart: an SDK sends the runs that began or ended since the
-// last one, of whatever trace.
+// last one, of whatever trace. What completes a run need not repeat its trace.
 func langSmithParts(m map[string]any) (parts []fragment, skipped int) {
-	for _, k := range [...]string{"post", "patch"} {
+	byRun := make(map[string]string)
+	keys := [...]string{"post", "patch"}
+	for _, k := range keys {
+		for _, e := range list(m[k]) {
+			if run := object(e); langSmithTrace(run) != "" {
+				byRun[scalar(run["id"])] = langSmithTrace(run)
+			}
+		}
+	}
+	for _, k := range keys {
 		for _, e := range list(m[k]) {
 			run := object(e)
-			id := langSmithTrace(run)
+			id := anyOf(langSmithTrace(run), byRun[scalar(run["id"])])
 			if id == "" {
 				skipped++
 				continue

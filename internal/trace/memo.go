@@ -9,6 +9,7 @@ import (
 // emitter writes the whole history again, so that nearly all of them come more than once.
 // The nil memo remembers nothing.
 type memo struct {
+	w        *workspace // for what the texts hold
 	messages map[memoKey][]Message
 	objects  map[objectKey][]Message
 	values   map[string]any
@@ -29,7 +30,14 @@ type objectKey struct {
 // A memoKey is the text of one message and the role it has if it names none.
 type memoKey struct{ role, text string }
 
-func newMemo() *memo { return &memo{} }
+// reset makes c forget everything.
+func (c *memo) reset() {
+	c.w = nil
+	c.messages, c.objects = emptied(c.messages), emptied(c.objects)
+	c.values, c.tools = emptied(c.values), emptied(c.tools)
+	c.toolSets, c.schemas = emptied(c.toolSets), emptied(c.schemas)
+	c.keep = cleared(c.keep, keptEntries)
+}
 
 // remember puts v into *m, which is made when something is first put into it: most traces
 // need few of them.
@@ -51,7 +59,7 @@ func (c *memo) embedded(v any) any {
 	}
 	inner, known := c.values[s]
 	if !known {
-		inner = embedded(v)
+		inner = c.w.embedded(v)
 		remember(&c.values, s, inner)
 	}
 	return inner
@@ -103,7 +111,7 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 		key := memoKey{role, s[start:p.i]}
 		ms, known := c.messages[key]
 		if !known {
-			v, ok := parseText(key.text)
+			v, ok := c.w.parseText(key.text)
 			if !ok {
 				return nil, false
 			}

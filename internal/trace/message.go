@@ -28,8 +28,16 @@ func (c *memo) parseMessages(v any, role string) []Message {
 		for _, e := range v {
 			switch e := e.(type) {
 			case []any:
+				if m, ok := messageTuple(e); ok {
+					out = append(out, c.parseMessage(m, role)...)
+					continue
+				}
 				for _, inner := range e {
-					out = append(out, c.parseMessage(object(inner), role)...)
+					m := object(inner)
+					if pair, ok := inner.([]any); ok {
+						m, _ = messageTuple(pair)
+					}
+					out = append(out, c.parseMessage(m, role)...)
 				}
 			default:
 				out = append(out, c.parseMessage(object(e), role)...)
@@ -119,11 +127,11 @@ func isMessage(m map[string]any) bool {
 		return true
 	case object(m["message"]) != nil:
 		return isMessage(object(m["message"]))
-	case isPydantic(m):
+	case isPydantic(m), isResponseItem(m):
 		return true
 	}
 	switch m["type"] {
-	case "human", "ai", "system", "tool", "function", "function_call", "function_call_output", "message":
+	case "human", "ai", "system", "tool", "function", "message", "AIMessageChunk":
 		return true
 	}
 	_, source := m["source"].(string)
@@ -169,23 +177,15 @@ func parseMessage(m map[string]any, role string) []Message {
 	if msg, ok := plainMessage(m); ok {
 		return []Message{msg}
 	}
-	if kw := object(m["kwargs"]); m["lc"] != nil && kw != nil {
-		if id := list(m["id"]); len(id) > 0 && kw["role"] == nil && kw["type"] == nil {
-			role = scalar(id[len(id)-1])
-		}
-		m = kw
-	}
+	m, role = langChainMessage(m, role)
 	if inner := object(m["message"]); inner != nil && m["role"] == nil {
 		m = inner
 	}
 	if m["role"] == nil && isPydantic(m) {
 		return parsePydantic(m)
 	}
-	switch m["type"] {
-	case "function_call": // an item of OpenAI's Responses API
-		return []Message{{Role: "assistant", Calls: []Call{parseCall(m)}}}
-	case "function_call_output":
-		return []Message{toolResult(m)}
+	if isResponseItem(m) {
+		return parseResponseItem(m)
 	}
 	msg := Message{Name: scalar(m["name"]), Refusal: scalar(m["refusal"])}
 	if r, ok := m["role"].(string); ok {

@@ -2,9 +2,7 @@ package trace
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -266,90 +264,4 @@ func (w protoWriter) value(b []byte, v *common.AnyValue, depth int) []byte {
 		return append(b, "{}"...)
 	}
 	return append(b, '}')
-}
-
-// isProto reports whether a file that starts with head is OTLP in protobuf: one message,
-// or several, each after its length in four bytes, as the Collector's file exporter
-// writes them. Text starts with neither.
-func isProto(head []byte) bool {
-	if len(head) < 6 {
-		return false
-	}
-	if head[0] == 0 && head[4] == 0x0a {
-		return true
-	}
-	if head[0] != 0x0a { // field 1, which text could start with as well: a line break
-		return false
-	}
-	for _, c := range head {
-		if c < ' ' && c != '\n' && c != '\r' && c != '\t' {
-			return true
-		}
-	}
-	return false
-}
-
-// protoMessages takes a protobuf file apart into its messages.
-func protoMessages(b []byte) ([][]byte, error) {
-	if len(b) == 0 || b[0] != 0 {
-		return [][]byte{b}, nil
-	}
-	var out [][]byte
-	for len(b) > 0 {
-		if len(b) < 4 || int64(len(b)-4) < int64(binary.BigEndian.Uint32(b)) {
-			return out, errors.New("is cut off: the last message has no end")
-		}
-		n := int(binary.BigEndian.Uint32(b))
-		out = append(out, b[4:4+n])
-		b = b[4+n:]
-	}
-	return out, nil
-}
-
-// protoParts reads a message of spans or of log records, whichever it is: one read as
-// the other has no items with ids.
-func protoParts(b []byte) ([]OTLPPart, error) {
-	parts, _, err := OTLPProto(b, false)
-	if len(parts) > 0 {
-		return parts, nil
-	}
-	logs, _, lerr := OTLPProto(b, true)
-	if len(logs) > 0 {
-		return logs, nil
-	}
-	if err != nil && lerr != nil {
-		return nil, err
-	}
-	return nil, errors.New("is OTLP in protobuf without a span or log record that has a trace id")
-}
-
-// proto takes in a file of OTLP in protobuf.
-func (s *splitter) proto(src *source) {
-	for src.more() == nil {
-		if len(src.ahead()) > s.opt.MaxDocument {
-			s.fail(0, fmt.Sprintf("is OTLP in protobuf over %d MiB long; export it in smaller files", s.opt.MaxDocument>>20))
-			return
-		}
-	}
-	messages, err := protoMessages(src.ahead())
-	for i, m := range messages {
-		parts, err := protoParts(m)
-		if err != nil {
-			s.fail(0, fmt.Sprintf("message %d %v", i+1, err))
-			continue
-		}
-		for _, p := range parts {
-			signal := otlpSignals[0]
-			if p.Logs {
-				signal = otlpSignals[1]
-			}
-			for _, r := range p.Resources {
-				s.part(piece{key: "otlp " + p.TraceID, list: signal.resources[0], element: r})
-			}
-		}
-	}
-	if err != nil {
-		s.fail(0, err.Error())
-	}
-	s.flush()
 }

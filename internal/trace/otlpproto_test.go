@@ -6,10 +6,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
@@ -76,12 +80,14 @@ func TestProtobufIsDecodedAsJSONIs(t *testing.T) {
 				t.Fatal(err)
 			}
 			b := protoOf(t, payload)
-			framed := append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
 			zw, err := zstd.NewWriter(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for how, file := range map[string][]byte{"plain": b, "framed": framed, "zstd": zw.EncodeAll(b, nil)} {
+			for how, file := range map[string][]byte{
+				"plain": b, "framed": framed(b), "zstd": zw.EncodeAll(b, nil), "zstd around frames": zw.EncodeAll(framed(b), nil),
+				"zstd in frames": framed(zw.EncodeAll(b, nil)), "JSON in frames": framed(zw.EncodeAll(payload, nil)),
+			} {
 				var docs []Document
 				for d, err := range Split("spans.pb", bytes.NewReader(file), SplitOptions{}) {
 					if err != nil {
@@ -107,6 +113,56 @@ func TestProtobufIsDecodedAsJSONIs(t *testing.T) {
 	}
 }
 
+// framed returns messages as the Collector's file exporter writes them, each after its
+// length.
+func framed(messages ...[]byte) []byte {
+	var b []byte
+	for _, m := range messages {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(m))), m...)
+	}
+	return b
+}
+
+// A file is read message by message, and one that is a single message resource by resource:
+// however long it is, no more than that is held. What is too long is left out, and said.
+func TestProtobufFilesAreStreamed(t *testing.T) {
+	message := func(trace, length int) []byte {
+		return protoOf(t, fmt.Appendf(nil, `{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%032x","spanId":"%016x","name":%q}]}]}]}`, trace, trace, strings.Repeat("n", length)))
+	}
+	var messages [][]byte
+	for i := range 100 {
+		messages = append(messages, message(i+1, 5_000))
+	}
+	const long = "message 51 is over 0 MiB long; export in smaller batches"
+	for name, file := range map[string][]byte{"messages": framed(messages...), "fields of one": bytes.Join(messages, nil)} {
+		for _, limit := range []int{6_000, 4_000} {
+			var found int
+			var errs []string
+			for _, err := range Split("f", iotest.OneByteReader(bytes.NewReader(file)), SplitOptions{MaxDocument: limit}) {
+				if found++; err != nil {
+					errs = append(errs, err.Error())
+				}
+			}
+			if found != 100 || limit == 6_000 && len(errs) > 0 || limit == 4_000 && len(errs) != 100 {
+				t.Errorf("%s, at most %d bytes each: %d results, %d errors: %.1q", name, limit, found, len(errs), errs)
+			}
+		}
+	}
+	messages[50] = message(51, 50_000)
+	var errs []string
+	traces := 0
+	for _, err := range Split("f", bytes.NewReader(framed(messages...)), SplitOptions{MaxDocument: 6_000}) {
+		if err != nil {
+			errs = append(errs, err.Error())
+			continue
+		}
+		traces++
+	}
+	if diff := cmp.Diff([]string{"f: " + long}, errs); diff != "" || traces != 99 {
+		t.Errorf("%d traces, want 99; errors (-want +got):\n%s", traces, diff)
+	}
+}
+
 func TestBrokenProtobufIsReported(t *testing.T) {
 	valid := protoOf(t, []byte(`{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeSpans":[{"spans":[{"name":"no ids"}]}]}]}`))
 	for name, file := range map[string][]byte{
@@ -114,6 +170,9 @@ func TestBrokenProtobufIsReported(t *testing.T) {
 		"cut off":      valid[:len(valid)-3],
 		"frame cut":    append(binary.BigEndian.AppendUint32(nil, 1000), valid...),
 		"frame header": {0, 0, 0, 9, 0x0a, 1, 2, 3},
+		"broken zstd":  framed(append(slices.Clone(zstdMagic), 1, 2, 3)),
+		"empty zstd":   framed([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0}),
+		"other fields": append(slices.Clone(valid), 0x12, 1, 0),
 	} {
 		n := 0
 		for _, err := range Split(name, bytes.NewReader(file), SplitOptions{}) {
@@ -184,7 +243,7 @@ func FuzzDecoders(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, n int) {
-		v, err := parseDocument(payload, true)
+		v, err := (*workspace)(nil).parseDocument(payload, true)
 		if err != nil || len(payload) > 1<<17 {
 			return
 		}
@@ -193,7 +252,7 @@ func FuzzDecoders(f *testing.F) {
 		ds := decoders()
 		d := ds[max(n%len(ds), 0)]
 		if d.match(v) {
-			b := newBuilder()
+			b := newBuilder(new(workspace))
 			b.t.Format = d.format
 			d.decode(b, v)
 			if len(b.t.Steps) > 0 {

@@ -36,6 +36,9 @@ const maxWasted = 64 << 20
 // most unless it is told otherwise.
 const maxWindow = 128 << 20
 
+// minHead is how much of a file is read to tell what it is, in bytes.
+const minHead = 64
+
 // newSource returns a source of at most max bytes per value, decompressing gzip and zstd.
 func newSource(r io.Reader, max int) (*source, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
@@ -62,7 +65,7 @@ func newSource(r io.Reader, max int) (*source, error) {
 	if err := s.more(); err != nil && err != io.EOF {
 		return nil, err
 	}
-	for len(s.ahead()) < 3 && s.more() == nil {
+	for len(s.ahead()) < minHead && s.more() == nil {
 	}
 	s.off += len(s.ahead()) - len(bytes.TrimPrefix(s.ahead(), []byte("\xef\xbb\xbf"))) // byte order mark
 	return s, nil

@@ -84,7 +84,8 @@ func (e *SplitError) Error() string {
 // one after the other, an array of traces, or an OTLP export, whose spans and log records
 // are gathered by trace id over the whole file. Lines that are single messages or
 // single spans are gathered likewise. Gzip and zstd are recognised and undone, and OTLP in
-// protobuf is read as well as in JSON.
+// protobuf is read as well as in JSON: one message, or those of the Collector's file exporter,
+// of which each may be compressed. So are batches of SDKs and pages of exports.
 //
 // Errors are [*SplitError]; after one the sequence goes on with what follows in the
 // file, unless reading itself failed. Memory is bounded by [SplitOptions.MaxDocument]:

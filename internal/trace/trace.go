@@ -28,7 +28,7 @@ const (
 	FormatLiveTest      = "evalforge/live-test"
 	FormatSWEAgent      = "swe-agent"   // SWE-agent trajectories
 	FormatClaudeCode    = "claude-code" // session logs of Claude Code
-	FormatOpenAI        = "openai"      // chat messages with tool calls
+	FormatOpenAI        = "openai"      // chat messages with tool calls; requests to a model's API with its responses
 	FormatAutoGen       = "autogen"     // multi-agent histories: AutoGen, Who&When
 	FormatOpaque        = "opaque"      // anything else
 )

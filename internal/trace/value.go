@@ -22,22 +22,22 @@ const maxEmbedded = 4
 // parseJSON decodes exactly one JSON value; numbers stay as they are written. Invalid
 // UTF-8 in strings becomes U+FFFD. Nesting is bounded by encoding/json (10,000). The value
 // shares the memory of b.
-func parseJSON(b []byte) (any, error) { return parseDocument(b, false) }
+func parseJSON(b []byte) (any, error) { return (*workspace)(nil).parseDocument(b, false) }
 
 // parseDocument is parseJSON, with OTLP's attribute lists decoded if otlp is set. What it
-// returns shares the memory of b, which must not change any more.
-func parseDocument(b []byte, otlp bool) (any, error) {
+// returns shares the memory of b, which must not change any more, and of w.
+func (w *workspace) parseDocument(b []byte, otlp bool) (any, error) {
 	if s := viewOf(b); utf8.ValidString(s) {
-		if v, ok := parseFast(s, otlp); ok {
+		if v, ok := w.parseFast(s, otlp); ok {
 			return v, nil
 		}
 	}
 	return readJSON(bytes.NewReader(b))
 }
 
-// parseText decodes s, which is exactly one JSON value.
-func parseText(s string) (any, bool) {
-	if v, ok := parseFast(s, false); ok && utf8.ValidString(s) {
+// parseText decodes s, which is exactly one JSON value, in the memory of w.
+func (w *workspace) parseText(s string) (any, bool) {
+	if v, ok := w.parseFast(s, false); ok && utf8.ValidString(s) {
 		return v, true
 	}
 	v, err := readJSON(strings.NewReader(s))
@@ -62,7 +62,10 @@ func readJSON(r io.Reader) (any, error) {
 
 // embedded returns what v holds: when v is a string that is itself a JSON object, array
 // or string, the decoded value, up to maxEmbedded times; else v.
-func embedded(v any) any {
+func embedded(v any) any { return (*workspace)(nil).embedded(v) }
+
+// embedded is the function of the same name with the value in the memory of w.
+func (w *workspace) embedded(v any) any {
 	for range maxEmbedded {
 		s, ok := v.(string)
 		if !ok {
@@ -77,7 +80,7 @@ func embedded(v any) any {
 		default:
 			return v
 		}
-		inner, ok := parseText(s)
+		inner, ok := w.parseText(s)
 		if !ok {
 			return v
 		}

@@ -142,7 +142,7 @@ func (p *play) peek(rt *rapid.T) {
 func (p *play) sameClaims(rt *rapid.T, got []extract.Claim, due []*modelTrace) {
 	var gotText, want []string
 	for _, c := range got {
-		gotText = append(gotText, fmt.Sprintf("%s attempt %d digest %.6s extracted %.6s", c.TraceID, c.Attempt, c.Digest, c.ExtractedDigest))
+		gotText = append(gotText, fmt.Sprintf("%s attempt %d anew %v digest %.6s extracted %.6s", c.TraceID, c.Attempt, c.Anew, c.Digest, c.ExtractedDigest))
 	}
 	for _, t := range due {
 		want = append(want, t.describe(t.state.Attempts+1))

@@ -1,0 +1,210 @@
+package trace
+
+import "strings"
+
+// Requests to a model's API with what it answered, as proxies, gateways and loggers record
+// them ({"request": {…}, "response": {…}}), as OpenAI's and Anthropic's batches have them in
+// each line (https://platform.openai.com/docs/guides/batch,
+// https://docs.claude.com/en/docs/build-with-claude/batch-processing), and answers that were
+// kept alone. The messages of the request are steps, and the answer is one.
+
+// An exchange is one request and its answer, of which either may be missing.
+type exchange struct {
+	doc               map[string]any // around both
+	request, response map[string]any
+	requestAt         string // JSON pointers
+	responseAt        string
+	reply             map[string]any // what an HTTP client recorded around the response
+}
+
+// The fields in which recorders put a request and a response, and what they wrap a body in.
+var (
+	requestKeys  = [...]string{"request", "request_body", "requestBody", "req", "params", "body", "kwargs"}
+	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion"}
+	bodyKeys     = [...]string{"body", "json", "data", "content", "payload", "message"}
+)
+
+// exchangeOf returns the exchange that doc is; ok tells whether it is one.
+func exchangeOf(doc any) (x exchange, ok bool) {
+	m, _ := doc.(map[string]any)
+	if m == nil || m["role"] != nil && !isModelResponse(m) || first(m, "span_id", "spanId", "run_type", "traceId") != nil {
+		return x, false
+	}
+	x.doc = m
+	for _, k := range requestKeys {
+		if x.request, x.requestAt = bodyOf(m, k, isModelRequest); x.request != nil {
+			break
+		}
+	}
+	for _, k := range responseKeys {
+		if x.response, x.responseAt = bodyOf(m, k, isModelResponse); x.response != nil || object(m[k]) != nil {
+			x.reply = object(m[k])
+			break
+		}
+	}
+	switch {
+	case x.response == nil && x.request == nil && isModelResponse(m):
+		x.response = m
+		if isModelRequest(m) && m["messages"] == nil { // the Responses API's may have its input
+			x.request = m
+		}
+		return x, m["object"] == "response" || m["choices"] == nil && x.request == nil || strings.HasPrefix(scalar(m["object"]), "chat.completion")
+	case scalar(m["custom_id"]) != "":
+		return x, x.request != nil || x.response != nil || x.reply != nil || object(m["error"]) != nil
+	case x.request == nil:
+		return x, false
+	}
+	return x, x.response != nil || x.reply != nil || first(m, "error", "status_code", "statusCode", "url", "endpoint") != nil || firstText(m, responseKeys[:]...) != ""
+}
+
+// bodyOf returns the object under key, or in one of the fields that wrap a body there, that
+// is what is asked for, and its JSON pointer.
+func bodyOf(m map[string]any, key string, is func(map[string]any) bool) (map[string]any, string) {
+	o := object(m[key])
+	if is(o) {
+		return o, pointer("", key)
+	}
+	for _, k := range bodyKeys {
+		if inner := object(o[k]); is(inner) {
+			return inner, pointer("", key, k)
+		}
+	}
+	return nil, ""
+}
+
+// isModelRequest recognises what is sent to a model's API.
+func isModelRequest(m map[string]any) bool {
+	if m == nil {
+		return false
+	}
+	for _, k := range [...]string{"messages", "input", "contents"} {
+		if looksLikeChat(list(m[k])) {
+			return true
+		}
+	}
+	return m["model"] != nil && (scalar(m["input"]) != "" || m["prompt"] != nil)
+}
+
+// isModelResponse recognises what a model's API answers, an error included.
+func isModelResponse(m map[string]any) bool {
+	switch {
+	case m == nil:
+		return false
+	case m["object"] == "response" && m["output"] != nil, m["type"] == "error" && m["error"] != nil:
+		return true
+	case m["type"] == "message" && m["role"] == "assistant":
+		return m["stop_reason"] != nil || m["usage"] != nil
+	case list(m["choices"]) != nil, list(m["candidates"]) != nil, object(m["error"]) != nil:
+		return true
+	}
+	return object(object(m["output"])["message"]) != nil
+}
+
+func isExchange(doc any) bool {
+	_, ok := exchangeOf(doc)
+	return ok
+}
+
+func decodeExchange(b *builder, doc any) {
+	x, ok := exchangeOf(doc)
+	if !ok {
+		return
+	}
+	d := chatDecoder{b: b}
+	d.tools = b.declare(parseTools(first(x.request, "tools", "functions")))
+	d.header(x.doc)
+	if x.request != nil {
+		d.since = b.pool(systemPrompt(x.request))
+	}
+	x.readRequest(&d)
+	fill(&b.t.ID, anyOf(scalar(x.doc["custom_id"]), scalar(x.response["id"])))
+	x.readResponse(&d)
+}
+
+// readRequest makes a step of each message of the request.
+func (x *exchange) readRequest(d *chatDecoder) {
+	for _, k := range [...]string{"messages", "input", "contents", "prompt"} {
+		if l := list(x.request[k]); looksLikeChat(l) {
+			d.decode(l, pointer(x.requestAt, k))
+			return
+		}
+		if s := scalar(x.request[k]); s != "" {
+			out := d.b.pool([]Message{{Role: "user", Text: s}})
+			d.b.t.Steps = append(d.b.t.Steps, Step{Kind: KindInput, Name: "user", Tokens: unknownTokens, Out: out, Source: pointer(x.requestAt, k)})
+			d.since = append(d.since, out...)
+			return
+		}
+	}
+}
+
+// readResponse makes the last step of the answer, or of the error that came in its place.
+// What the provider's own tools did before it are steps, too.
+func (x *exchange) readResponse(d *chatDecoder) {
+	t := d.b.t
+	n := len(t.Steps)
+	s := Step{
+		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, "usage", "usageMetadata", "usage_metadata"))),
+		Declared: d.tools, Finish: finishReason(x.response), Source: x.responseAt,
+		Model: anyOf(firstText(x.response, "model", "modelVersion"), firstText(x.request, "model"), firstText(x.doc, "model")),
+		Err:   x.failure(),
+	}
+	if ms, ok := number(first(x.doc, "latency_ms", "duration_ms", "response_time_ms")); ok {
+		s.Dur = milliseconds(ms)
+	}
+	var out []Message
+	if items := list(x.response["output"]); items != nil {
+		for i, e := range items {
+			if m := object(e); isHostedCall(m) {
+				step := Step{Index: n, Tokens: unknownTokens, Source: pointer(x.responseAt, "output", i)}
+				d.hostedEntry(&step, parseMessage(m, "assistant"))
+				t.Steps = append(t.Steps, step)
+				n++
+			} else if isMessage(m) {
+				out = append(out, parseMessage(m, "assistant")...)
+			}
+		}
+	} else if out = parseResponse(x.response); out == nil && isMessage(x.response) {
+		out = parseMessage(x.response, "assistant")
+	}
+	if said := firstText(x.doc, responseKeys[:]...); said != "" && x.reply == nil {
+		out = []Message{{Role: "assistant", Text: said}}
+	}
+	s.Index, s.In, s.Out = n, d.since, d.b.pool(out)
+	if s.Err != nil {
+		s.Status = Error
+	} else if s.Out == nil && s.Finish == "" && x.response == nil {
+		return // only the request is known
+	}
+	t.Steps = append(t.Steps, s)
+	if t.Start.IsZero() {
+		t.Start = instant(first(x.response, "created", "created_at"))
+	}
+}
+
+// failure returns the error that was answered, or that kept an answer from coming.
+func (x *exchange) failure() *Failure {
+	f := failureFrom(first(x.response, "error"))
+	if f == nil {
+		f = failureFrom(first(x.reply, "error"))
+	}
+	if f == nil {
+		f = failureFrom(first(x.doc, "error", "exception"))
+	}
+	switch kind := scalar(x.reply["type"]); kind { // of a batch
+	case "errored", "canceled", "expired":
+		if f == nil {
+			f = &Failure{Type: kind, Message: "the request of the batch was " + kind}
+		}
+	}
+	if scalar(x.response["status"]) == "failed" && f == nil {
+		f = &Failure{Type: "failed"}
+	}
+	http := max(count(x.reply, "status_code", "statusCode", "status"), count(x.doc, "status_code", "statusCode", "response_status"))
+	if http >= 400 && http < 600 {
+		if f == nil {
+			f = &Failure{Message: scalar(first(x.reply, "body", "text"))}
+		}
+		f.HTTP = http
+	}
+	return f
+}

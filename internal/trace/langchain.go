@@ -1,0 +1,44 @@
+package trace
+
+// Messages as LangChain writes them: serialised objects, {"lc": 1, "id": […, "HumanMessage"],
+// "kwargs": {…}}; what messages_to_dict gives, {"type": "human", "data": {…}}; and what
+// prompts are made of, ["human", "hi"].
+
+// langChainMessage returns the fields of a serialised message, with its role if they do not
+// name it. Of any other object it returns the object itself.
+func langChainMessage(m map[string]any, role string) (map[string]any, string) {
+	if kw := object(m["kwargs"]); m["lc"] != nil && kw != nil {
+		if id := list(m["id"]); len(id) > 0 && kw["role"] == nil && kw["type"] == nil {
+			role = scalar(id[len(id)-1])
+		}
+		return kw, role
+	}
+	if data, ok := m["data"].(map[string]any); ok && data["content"] != nil && m["role"] == nil && m["content"] == nil {
+		if data["role"] == nil && data["type"] == nil {
+			role = scalar(m["type"])
+		}
+		return data, role
+	}
+	return m, role
+}
+
+// messageTuple returns the message that l is, a role and a text.
+func messageTuple(l []any) (map[string]any, bool) {
+	if len(l) != 2 {
+		return nil, false
+	}
+	role, ok := l[0].(string)
+	if !ok {
+		return nil, false
+	}
+	switch normalRole(role) {
+	case "user", "assistant", "system", "tool":
+	default:
+		return nil, false
+	}
+	switch l[1].(type) {
+	case string, []any:
+		return map[string]any{"role": role, "content": l[1]}, true
+	}
+	return nil, false
+}
