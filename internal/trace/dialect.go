@@ -132,11 +132,11 @@ func dialectOf(sp *span) (d dialect, ok bool) {
 func readTokens(m map[string]any) Tokens {
 	return Tokens{
 		In: count(m, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
-			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "input"),
+			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "promptTokenCount", "prompt_token_count", "input"),
 		Out: count(m, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
-			"ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "completion_tokens", "outputTokens", "completionTokens", "tokens_out", "usage.output_tokens", "usage.completion_tokens", "usageDetails.output", "usage.output", "output"),
+			"ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "completion_tokens", "outputTokens", "completionTokens", "tokens_out", "usage.output_tokens", "usage.completion_tokens", "usageDetails.output", "usage.output", "candidatesTokenCount", "candidates_token_count", "output"),
 		Cached: count(m, "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
-			"ai.usage.cachedInputTokens", "cache_read_input_tokens", "cached_tokens", "cache_read_tokens"),
+			"ai.usage.cachedInputTokens", "cache_read_input_tokens", "cached_tokens", "cache_read_tokens", "cachedContentTokenCount"),
 	}
 }
 

@@ -100,6 +100,7 @@ func spanFrom(m map[string]any, source string) *span {
 			sp.attrs[k] = v
 		}
 	}
+	readReferences(sp, m)
 	readStatus(sp, m)
 	sp.service = firstText(m, "service", "service_name", "ml_app", "serviceName")
 	if r := object(m["resource"]); r != nil {
@@ -120,6 +121,31 @@ func spanFrom(m map[string]any, source string) *span {
 	}
 	sp.dropped = max(0, count(m, "droppedAttributesCount", "dropped_attributes_count"))
 	return sp
+}
+
+// readReferences reads what spans of OpenTracing have instead of a parent and attributes:
+// references, and tags that are lists of keys and values.
+func readReferences(sp *span, m map[string]any) {
+	for _, e := range list(m["references"]) {
+		if ref := object(e); sp.parent == "" && scalar(ref["refType"]) != "FOLLOWS_FROM" {
+			sp.parent = normalID(firstText(ref, "spanID", "span_id"), 8)
+		}
+	}
+	if us, ok := number(m["duration"]); ok && m["references"] != nil {
+		sp.dur = milliseconds(us / 1000)
+	}
+	tags := list(m["tags"])
+	if len(tags) == 0 || object(tags[0])["key"] == nil {
+		return
+	}
+	attrs, bad := readAttributes(tags)
+	maps.Copy(sp.attrs, attrs)
+	sp.bad += bad
+	delete(sp.attrs, "tags")
+	if truth(attrs["error"]) {
+		sp.status = Error
+	}
+	fill(&sp.statusText, scalar(attrs["otel.status_description"]))
 }
 
 // eventFrom reads an event or a log record, and counts its attributes that could not be
@@ -324,10 +350,13 @@ func plain(v any) any {
 
 // anyValue decodes an OTLP AnyValue, in camelCase or snake_case.
 func anyValue(m map[string]any) (any, bool) {
-	if len(m) > 1 {
+	if len(m) > 1 && !soleField(m) {
 		return nil, false
 	}
 	for k, v := range m {
+		if v == nil && len(m) > 1 {
+			continue // one of the kinds of value that it is not
+		}
 		switch k {
 		case "stringValue", "string_value", "intValue", "int_value", "doubleValue", "double_value", "boolValue", "bool_value", "bytesValue", "bytes_value":
 			return v, true
@@ -349,6 +378,17 @@ func anyValue(m map[string]any) (any, bool) {
 		}
 	}
 	return nil, false
+}
+
+// soleField reports whether only one field of m is not null.
+func soleField(m map[string]any) bool {
+	n := 0
+	for _, v := range m {
+		if v != nil {
+			n++
+		}
+	}
+	return n == 1
 }
 
 func anyOf(ss ...string) string {

@@ -38,7 +38,11 @@ func readTraceloopEntity(sp *span, r *reading) {
 	case KindTool:
 		r.tool = &ToolIO{Name: name}
 		r.tool.Args, r.tool.ArgsErr = traceloopArguments(sp.get("traceloop.entity.input"))
-		if v := traceloopOutput(sp.get("traceloop.entity.output")); v != nil {
+		v := traceloopOutput(sp.get("traceloop.entity.output"))
+		if msg, ok := toolMessage(v); ok {
+			fill(&r.tool.CallID, msg.ToolID)
+			r.tool.Result, r.tool.HasResult, r.tool.IsErr = msg.Text, true, msg.IsErr
+		} else if v != nil {
 			r.tool.Result, r.tool.HasResult = resultText(v), true
 			r.tool.IsErr = isErrorResult(v)
 		}

@@ -88,7 +88,9 @@ func mergeDuplicates(spans []*span) []*span {
 		for k, v := range sp.attrs {
 			old.attrs[k] = v
 		}
-		old.events = append(old.events, sp.events...)
+		if !sameEvents(old.events, sp.events) {
+			old.events = append(old.events, sp.events...)
+		}
 		fill(&old.name, sp.name)
 		fill(&old.parent, sp.parent)
 		fill(&old.statusText, sp.statusText)
@@ -110,6 +112,13 @@ func mergeDuplicates(spans []*span) []*span {
 	return out
 }
 
+// sameEvents reports whether b, which came with the same span, is a again.
+func sameEvents(a, b []event) bool {
+	return slices.EqualFunc(a, b, func(a, b event) bool {
+		return a.name == b.name && a.at.Equal(b.at) && canonical(a.body) == canonical(b.body) && canonical(a.attrs) == canonical(b.attrs)
+	})
+}
+
 // preorder returns the spans' positions in execution order, with each one's parent (as
 // a position in that order, or -1) and depth.
 func preorder(spans []*span, readings []reading) (order, parents, depths []int) {
@@ -128,7 +137,10 @@ func preorder(spans []*span, readings []reading) (order, parents, depths []int) 
 		if a.order != "" && b.order != "" {
 			return cmp.Compare(a.order, b.order)
 		}
-		return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), cmp.Compare(rank(readings[i].kind), rank(readings[j].kind)))
+		if c := cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end)); c != 0 || a.end.IsZero() && !a.start.IsZero() {
+			return c // without ends their order in the source, which is that of their ends
+		}
+		return cmp.Compare(rank(readings[i].kind), rank(readings[j].kind))
 	})
 	children := make(map[int][]int)
 	var roots []int
