@@ -66,7 +66,7 @@ func decoders() []decoder {
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
 		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, lists: []string{exchangeList}},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
-		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
+		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession, lists: []string{messageList}},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
 		{format: FormatOpenAI, match: isChat, decode: decodeChat, entry: isChatEntry},
 		{format: FormatOpaque, match: func(any) bool { return true }, decode: decodeOpaque},

@@ -132,6 +132,8 @@ func TestMergeLists(t *testing.T) {
 		{"langfuse observations", `{"trace":{"id":"t"},"observations":[{"id":"a","type":"SPAN","traceId":"t","name":"a"}]}`, `{"trace":{"id":"t"},"observations":[{"id":"b","type":"SPAN","traceId":"t","name":"b"},{"id":"a","type":"SPAN","traceId":"t","name":"newer"}]}`, []string{"newer", "b"}},
 		{"datadog pages", `{"data":[{"id":"a","type":"span","attributes":{"trace_id":"t","span_id":"a","span_kind":"tool","ml_app":"x","name":"a"}}]}`, `{"data":[{"id":"b","type":"span","attributes":{"trace_id":"t","span_id":"b","span_kind":"tool","ml_app":"x","name":"b"}}]}`, []string{"a", "b"}},
 		{"langsmith begin and end", `{"post":[{"id":"a","trace_id":"t","dotted_order":"1Zt","run_type":"tool","name":"a","inputs":{"q":1}}]}`, `{"patch":[{"id":"a","trace_id":"t","dotted_order":"1Zt","outputs":{"a":2}}]}`, []string{"a"}},
+		{"a session and its agent", `{"conversation_id":"s","messages":[{"sessionId":"s","type":"user","uuid":"1","message":{"role":"user","content":"hi"}}]}`,
+			`{"conversation_id":"s","messages":[{"sessionId":"s","type":"user","uuid":"2","isSidechain":true,"agentId":"a","message":{"role":"user","content":"test"}}]}`, []string{"user", "user"}},
 		{"langsmith runs", `{"runs":[{"id":"a","trace_id":"t","run_type":"tool","name":"a"}]}`, `{"runs":[{"id":"b","trace_id":"t","run_type":"tool","name":"b"}]}`, []string{"a", "b"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
