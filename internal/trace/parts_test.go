@@ -1,8 +1,11 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -198,4 +201,51 @@ func TestStrayItemsAreCounted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Merging what was merged already changes nothing, and what comes of it can be decoded.
+func FuzzMerge(f *testing.F) {
+	files, err := filepath.Glob("testdata/decode/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, name := range files {
+		a, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := os.ReadFile(files[(i+1)%len(files)])
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(a, b)
+		f.Add(a, bytes.ReplaceAll(a, []byte("1"), []byte("2")))
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		if len(a)+len(b) > 1<<17 {
+			return
+		}
+		whole, err := Merge(a, b)
+		if err != nil {
+			return
+		}
+		again, err := Merge(whole, b)
+		if err != nil || canonicalText(t, again) != canonicalText(t, whole) {
+			t.Errorf("merged again: %v\n%s\nwant no change:\n%s", err, again, whole)
+		}
+		tr, err := Decode(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkTrace(t, tr)
+	})
+}
+
+func canonicalText(t *testing.T, b []byte) string {
+	t.Helper()
+	v, err := parseJSON(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return canonical(v)
 }
