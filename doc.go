@@ -34,23 +34,19 @@
 // The engine then commits [Pattern], the trace's processed flag and the lease in one
 // transaction, fenced by the lease's token; or it records why not, and the trace comes
 // back later, or is quarantined. internal/extract/store.go is the contract, with
-// internal/store/sqlite, internal/store/firestore and internal/store/memory behind it, held to it by one
-// conformance suite, internal/store/storetest.
-//
-// "evalforge serve" is internal/server: the same engine behind HTTP. Its table of routes is in
-// server.go, what holds for all of them in chain.go; internal/server/runner makes the runs,
-// internal/server/otlp takes spans in, and internal/server/auth decides who may do what.
+// internal/store/sqlite, internal/store/firestore and internal/store/memory behind it, held
+// to it by one conformance suite, internal/store/storetest.
 //
 // A model is asked only when it is worth it: internal/pace keeps calls within a quota, the
 // store's ledger reserves the worst case of each before it is made, and kept answers serve
 // the copies of a failure (internal/extract: turns, reuse).
 //
 // "evalforge serve" puts the same engine behind HTTP. internal/server has one table of
-// routes: the API, the receiver of OTLP (internal/server/otlp), which assembles traces from
-// spans and keeps the failed ones, and the pages (internal/server/pages).
-// internal/server/auth says who may use a route, internal/server/runner makes the runs and
-// tells who watches. internal/gcp has what is Google's: secrets, the layout of logs,
-// telemetry. deploy/terraform puts it all on Cloud Run.
+// routes (server.go): the API, the receiver of OTLP (internal/server/otlp), which assembles
+// traces from spans and keeps the failed ones, and the pages (internal/server/pages). What
+// holds for all of them is in chain.go. internal/server/auth says who may use a route,
+// internal/server/runner makes the runs and tells who watches. internal/gcp has what is
+// Google's: secrets, the layout of logs, telemetry. deploy/terraform puts it all on Cloud Run.
 //
 // internal/eval scores all this on labelled cases; [Samples] has some.
 package evalforge

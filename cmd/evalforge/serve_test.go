@@ -151,17 +151,24 @@ func (s *served) ask(want int, method, path, body string, v any) {
 // ready waits until the service is.
 func (s *served) ready() {
 	s.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	s.until("it is ready", func() bool {
 		resp, err := http.Get(s.url + "/ready")
 		if err != nil {
 			s.t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode == http.StatusOK {
-			return
-		}
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// until asks until the answer is yes, for half a minute at most.
+func (s *served) until(what string, yes func() bool) {
+	s.t.Helper()
+	pause := time.NewTicker(20 * time.Millisecond) // the program needs the processor more than who asks
+	defer pause.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !yes(); <-pause.C {
 		if time.Now().After(deadline) {
-			s.t.Fatalf("it never was ready:\n%s", s.said())
+			s.t.Fatalf("after half a minute it is not so that %s:\n%s", what, s.said())
 		}
 	}
 }
@@ -171,6 +178,7 @@ type listOf[T any] struct{ Items []T }
 // In an empty folder, without any setting, the service works at once: traces come in by curl and by
 // an OpenTelemetry SDK, a run extracts them, and everything is still there after a restart.
 func TestServeAsANewUser(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := serve(t, dir, nil)
 	s.ready()
@@ -234,6 +242,7 @@ func sendSpans(t *testing.T, url string) {
 
 // A service that is told to stop in mid-run answers its caller, and exits in order and in time.
 func TestServeStopsInMidRun(t *testing.T) {
+	t.Parallel()
 	asked, release := make(chan struct{}, 2), make(chan struct{})
 	late := geminitest.Late(release, geminitest.Well())
 	srv := geminitest.NewServer(t, func(w http.ResponseWriter, r *geminitest.Request) { asked <- struct{}{}; late(w, r) })
@@ -257,6 +266,7 @@ func TestServeStopsInMidRun(t *testing.T) {
 
 // What keeps the service from starting is said with its remedy.
 func TestServeRefuses(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := serve(t, dir, nil, "-store", "mem:")
 	addr := strings.TrimPrefix(s.url, "http://")
@@ -287,6 +297,7 @@ func TestServeRefuses(t *testing.T) {
 
 // The bundled samples are there to look at, in memory and nowhere else.
 func TestServeSamples(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := serve(t, dir, nil, "-samples")
 	s.ready()
@@ -303,24 +314,21 @@ func TestServeSamples(t *testing.T) {
 
 // The schedule extracts what comes in, without being asked.
 func TestServeEvery(t *testing.T) {
+	t.Parallel()
 	s := serve(t, t.TempDir(), nil, "-every", "1s")
 	s.ready()
 	s.ask(200, "POST", "/api/v1/traces", twoTraces, nil)
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	s.until("there are two patterns", func() bool {
 		var patterns listOf[evalforge.Pattern]
 		s.ask(200, "GET", "/api/v1/patterns", "", &patterns)
-		if len(patterns.Items) == 2 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("after half a minute there are %d patterns\n%s", len(patterns.Items), s.said())
-		}
-	}
+		return len(patterns.Items) == 2
+	})
 	s.stop()
 }
 
 // On Cloud Run the service listens where it is told, logs JSON, and takes the caller's word from Cloud Run.
 func TestServeOnCloudRun(t *testing.T) {
+	t.Parallel()
 	cmd := program(t, t.TempDir(), []string{"K_SERVICE=evalforge", "PORT=0"}, "serve", "-store", "mem:", "-analyzer", "rules")
 	pipe, err := cmd.StderrPipe()
 	if err != nil {

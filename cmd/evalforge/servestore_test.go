@@ -90,6 +90,7 @@ func (w *wire) mend() {
 // reached. When Firestore goes away in mid-run, the run is not reported as a success; afterwards the service recovers,
 // and the traces are extracted by a later run.
 func TestServeWhileFirestoreComesAndGoes(t *testing.T) {
+	t.Parallel()
 	w := newWire(t, emulator.Host(t))
 	var once sync.Once
 	well := geminitest.Well()

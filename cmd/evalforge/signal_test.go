@@ -81,6 +81,7 @@ func interrupt(t *testing.T, cmd *exec.Cmd, stderr *bufio.Reader, sig os.Signal)
 // The first signal stops a run in an orderly way: the trace under way is finished, no
 // other is begun, and the summary is printed.
 func TestSignalStopsInAnOrderlyWay(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			release := make(chan struct{})
@@ -109,6 +110,7 @@ func TestSignalStopsInAnOrderlyWay(t *testing.T) {
 
 // The second signal ends the program at once.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	cmd, _, stderr := start(t, nil) // never answered
 	interrupt(t, cmd, stderr, os.Interrupt)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {

@@ -4,28 +4,20 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"html"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/evalforge/evalforge"
-	"github.com/evalforge/evalforge/internal/extract"
-	"github.com/evalforge/evalforge/internal/gemini/geminitest"
 	"github.com/evalforge/evalforge/internal/redact/redacttest"
-	"github.com/evalforge/evalforge/internal/rules"
-	"github.com/evalforge/evalforge/internal/server/route"
-	"github.com/evalforge/evalforge/internal/store/sqlite"
 )
 
 // startService runs "evalforge serve" with args, and returns its address. What it logs has
@@ -198,154 +190,6 @@ func (s *service) run() {
 	s.keep("GET", "/live", stream, events.Bytes())
 }
 
-// ids returns a field of all items of a list of the API.
-func (s *service) ids(list, field string) []string {
-	s.c.t.Helper()
-	var ids []string
-	for path := list + "?limit=500"; path != ""; {
-		resp, answer := s.ask("GET", path, "", nil)
-		var page struct {
-			Items []map[string]any `json:"items"`
-		}
-		if err := json.Unmarshal(answer, &page); err != nil {
-			s.c.t.Fatalf("%s: %v\n%s", path, err, answer)
-		}
-		for _, item := range page.Items {
-			ids = append(ids, item[field].(string))
-		}
-		path = nextPage(resp, answer)
-	}
-	if len(ids) == 0 {
-		s.c.t.Errorf("%s is empty", list)
-	}
-	return ids
-}
-
-// nextPage returns the address of the page after an answer, or "".
-func nextPage(resp *http.Response, answer []byte) string {
-	if m := regexp.MustCompile(`^<(.*)>; rel="next"$`).FindStringSubmatch(resp.Header.Get("Link")); m != nil {
-		return m[1]
-	}
-	if m := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindSubmatch(answer); m != nil {
-		return html.UnescapeString(string(m[1]))
-	}
-	return ""
-}
-
-// readAll asks for all there is to read: every GET route of the program, lists to their
-// end, and each of them for some of the documents.
-func (s *service) readAll() {
-	t := s.c.t
-	t.Helper()
-	patterns, runs := s.ids("/api/v1/patterns", "source_trace_id"), s.ids("/api/v1/runs", "runId")
-	traces := append(s.ids("/api/v1/state", "trace_id"), "there is none")
-	each := func(format string, ids []string, most int) (paths []string) {
-		for i := 0; i < len(ids); i += 1 + len(ids)/most {
-			paths = append(paths, fmt.Sprintf(format, url.PathEscape(ids[i])))
-		}
-		return paths
-	}
-	_, overview := s.ask("GET", "/", "", nil)
-	var assets []string
-	for _, m := range regexp.MustCompile(`"(/assets/[^"]+)"`).FindAllSubmatch(overview, -1) {
-		assets = append(assets, string(m[1]))
-	}
-	paths := map[string][]string{
-		"/health":                       {"/health"},
-		"/ready":                        {"/ready"},
-		"/metrics":                      {"/metrics"},
-		"/api/v1/openapi.yaml":          {"/api/v1/openapi.yaml"},
-		"/api/v1/patterns":              {"/api/v1/patterns?limit=500"},
-		"/api/v1/patterns/{id}":         each("/api/v1/patterns/%s", patterns, 50),
-		"/api/v1/patterns/{id}/history": each("/api/v1/patterns/%s/history", patterns, 50),
-		"/api/v1/runs":                  {"/api/v1/runs?limit=500"},
-		"/api/v1/runs/{id}":             each("/api/v1/runs/%s", runs, 20),
-		"/api/v1/errors":                {"/api/v1/errors?limit=500"},
-		"/api/v1/state":                 {"/api/v1/state?limit=500"},
-		"/api/v1/state/{id}":            each("/api/v1/state/%s", traces, 50),
-		"/{$}":                          {"/"},
-		"/patterns":                     {"/patterns", "/patterns?sort=severity"},
-		"/patterns/{id}":                each("/patterns/%s", append(patterns, "none"), 50),
-		"/patterns/{id}/ticket":         each("/patterns/%s/ticket", append(patterns, "none"), 50),
-		"/export/{file}":                {"/export/patterns.jsonl", "/export/patterns.csv", "/export/other"},
-		"/runs":                         {"/runs"},
-		"/runs/{id}":                    each("/runs/%s", runs, 20),
-		"/quarantine":                   {"/quarantine"},
-		"/waiting":                      {"/waiting"},
-		"/live":                         nil, // an endless one: run has it
-		"/assets/{name}":                assets,
-	}
-	for _, rt := range programRoutes(t) {
-		if rt.Method != http.MethodGet {
-			continue
-		}
-		list, known := paths[rt.Path]
-		if !known {
-			t.Errorf("what %s answers is not searched for canaries; say above what to ask it for", rt.Pattern())
-		}
-		delete(paths, rt.Path)
-		answered := rt.Path == "/live"
-		for _, path := range list {
-			for path != "" {
-				resp, answer := s.ask("GET", path, "", nil)
-				answered = answered || resp.StatusCode == http.StatusOK && len(answer) > 0
-				path = nextPage(resp, answer)
-			}
-		}
-		if known && !answered {
-			t.Errorf("%s answered nothing: it was asked for %q", rt.Pattern(), list)
-		}
-	}
-	for path := range paths { // what is left
-		t.Errorf("there is no route GET %s", path)
-	}
-}
-
-// changeSome asks for traces to be tried and extracted again.
-func (s *service) changeSome() {
-	s.c.t.Helper()
-	ids := s.ids("/api/v1/state", "trace_id")
-	ids = ids[:min(20, len(ids))]
-	order, err := json.Marshal(map[string][]string{"traceIds": ids})
-	if err != nil {
-		s.c.t.Fatal(err)
-	}
-	for _, id := range ids {
-		s.ask("POST", "/quarantine/retry", "application/x-www-form-urlencoded", []byte(url.Values{"trace": {id}}.Encode()))
-	}
-	s.ask("POST", "/api/v1/retry", "application/json", order)
-	s.ask("POST", "/api/v1/rerun", "application/json", order)
-}
-
-// programRoutes returns every route of the program.
-func programRoutes(t *testing.T) []route.Route {
-	t.Helper()
-	env := Env{Getenv: getenv(map[string]string{"EVALFORGE_STORE": "mem:"}), Stdout: io.Discard, Stderr: io.Discard, Now: time.Now}
-	cfg, err := resolve(serveCommand().uses, nil, env.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &call{Env: env, term: newTerminal(env), cfg: cfg, log: slog.New(slog.DiscardHandler), logTo: slog.DiscardHandler}
-	guard, err := c.guard("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tel, stop, err := c.startTelemetry(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	b, err := c.openBackend(t.Context(), rules.New())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.newServer(b, guard, tel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.Routes()
-}
-
 // takeIn sends planted documents to the service, and returns the ids of the traces that
 // came as OTLP.
 func (s *service) takeIn(specimens []specimen, text string) (received map[string]bool) {
@@ -426,116 +270,4 @@ func (c *caught) serveAndRead(store string, specimens []specimen, text string) {
 	s.changeSome()
 	s.askRudely(text)
 	s.stop()
-}
-
-// A value of every kind that another service, or an older version of this one, left in
-// any document of the store as it came is not in what the service answers and logs.
-func TestCanariesOfOthers(t *testing.T) {
-	text := redacttest.Text(0) + "\n" + ownKey
-	path := filepath.Join(t.TempDir(), "c.db")
-	plantStore(t, path, text)
-	model := geminitest.NewServer(t, echo)
-	c := &caught{t: t, seen: make(map[string][]byte), env: getenv(map[string]string{
-		"GOOGLE_GEMINI_BASE_URL": model.URL, "GEMINI_API_KEY": ownKey, "EVALFORGE_RETRY_BACKOFF": "0",
-		"EVALFORGE_SOURCE_URLS": `{"other": "https://example.com/{trace_id}/{span_id}"}`,
-	})}
-	s := c.serve("sqlite:" + path)
-	s.readAll()
-	s.changeSome()
-	s.run()
-	s.stop()
-	for i, r := range model.Requests() {
-		c.seen[fmt.Sprintf("request %d", i)] = r.Body
-	}
-	c.search()
-}
-
-// plantStore makes a store with documents of all sorts and text in each of their fields
-// but for the ids of documents, which are shown as they are: the next question is asked
-// with them.
-func plantStore(t *testing.T, path, text string) {
-	t.Helper()
-	ctx := t.Context()
-	db, err := sqlite.Open(ctx, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	now := time.Now().UTC()
-	put := func(id string, s specimen, group int) {
-		companies := s.companies(t)
-		value := json.RawMessage(bytes.SplitAfter(s.plant(t, text, companies[group%len(companies)]...), []byte("\n"))[0])
-		if value[0] != '{' {
-			value = fmt.Appendf(nil, `{"messages": %s}`, value)
-		}
-		_, err := db.PutTrace(ctx, evalforge.RawTrace{TraceID: id, FetchedAt: evalforge.At(now), FailureType: text, Severity: text, ServiceName: text,
-			Payload: value, RecurrenceCount: 1, StatusHistory: []evalforge.StatusChange{{Status: text, Actor: text, Destination: text}},
-			ExportDestination: text, ExportReference: text})
-		must(err)
-	}
-	claim := func(run string) []extract.Claim {
-		claims, err := db.Claim(ctx, extract.ClaimRequest{RunID: run, Owner: "test", Limit: 500, Now: now, LeaseUntil: now.Add(time.Hour), NewToken: rand.Text})
-		must(err)
-		return claims
-	}
-	list := specimens(t)
-	for i, s := range list {
-		put(fmt.Sprintf("trace-%d", i), s, i)
-	}
-	for _, run := range []string{"run-1", "run-2"} { // the second time everything gets a history
-		record := evalforge.Run{RunID: run, StartedAt: evalforge.At(now), FinishedAt: evalforge.At(now), TriggeredBy: evalforge.Manual, ThrottleReason: text}
-		for i, c := range claim(run) {
-			outcome := evalforge.TraceOutcome{SourceTraceID: c.TraceID, Status: evalforge.Errored, ErrorReason: &text}
-			failure := evalforge.ExtractionError{RunID: run, SourceTraceID: c.TraceID, ErrorType: evalforge.InvalidJSON, ErrorMessage: text,
-				RecordedAt: evalforge.At(now), ModelResponseExcerpt: text}
-			switch {
-			case i%3 == 0:
-				must(db.Fail(ctx, c.Lease, extract.Failure{Error: failure, Quarantine: true}))
-			default:
-				p := plantedPattern(c.TraceID, run, text, now)
-				must(db.Commit(ctx, c.Lease, extract.Result{Pattern: &p, Digest: c.Digest, At: now}))
-				must(db.Reopen(ctx, c.TraceID, now))
-				outcome.Status = evalforge.Stored
-			}
-			record.PickedUpCount++
-			record.TraceOutcomes = append(record.TraceOutcomes, outcome)
-		}
-		must(db.SaveRun(ctx, record))
-		now = now.Add(time.Second)
-	}
-	for i, s := range list { // for the service to work on
-		put(fmt.Sprintf("fresh-%d", i), s, i+1)
-	}
-}
-
-// plantedPattern returns a pattern with text in each field that is not an id or a digest.
-func plantedPattern(id, run, text string, at time.Time) evalforge.Pattern {
-	step := 0
-	few := redacttest.Canaries()[0].Text() + "\n" + redacttest.Canaries()[3].Text() + "\n" + ownKey
-	return evalforge.Pattern{
-		PatternID: evalforge.PatternID(id), SourceTraceID: id, ExtractedAt: evalforge.At(at), Fingerprint: "f1",
-		Analysis: evalforge.Analysis{
-			Title: few, FailureType: evalforge.FailureTypes()[0], TriggerCondition: "planted", Summary: text, RootCauseHypothesis: text,
-			Evidence: evalforge.Evidence{Signals: []string{text}, Excerpt: &few, Refs: []evalforge.EvidenceRef{
-				{Step: &step, Quote: text, Match: text, SpanID: text}, {Quote: few, Verified: true}}},
-			RecommendedActions:  []string{text},
-			ReproductionContext: evalforge.ReproductionContext{InputPattern: text, RequiredState: &text, ToolsInvolved: []string{text}},
-			Severity:            evalforge.Severities()[0], Confidence: 0.9, ConfidenceRationale: text,
-			FailingStep: &evalforge.FailingStep{SpanID: text, Name: text, Agent: text},
-		},
-		Provenance: evalforge.Provenance{
-			RunID: run, ServiceName: text, Analyzer: "rules", ModelVersion: text, Warnings: []string{text}, Redactions: map[string]int{"EMAIL": 1},
-			ConfidenceMoves: []evalforge.ConfidenceMove{{Name: "evidence", Reason: text}}, Repaired: text,
-		},
-	}
 }

@@ -4,8 +4,8 @@
 //
 // [Main] is the whole program apart from signals. What it touches of the outside world
 // comes in through [Env], so that tests run it in their own process. Reading order:
-// cli.go (how a command line becomes a call), settings.go (what can be set), wire.go (what
-// is built from that), then one file per command.
+// cli.go (how a command line becomes a call), settings.go (what can be set), config.go (what
+// that comes to), wire.go (what is built from it), then one file per command.
 package cli
 
 import (
@@ -161,7 +161,7 @@ func findCommand(args []string) (*command, []string, error) {
 	case subs == nil:
 		return nil, nil, unknown("command", args[0], append(names, "help"), "evalforge help")
 	case len(args) == 1 || isHelpFlag(args[1]):
-		return nil, nil, usagef("evalforge help", "%q needs a second word: %s", args[0], strings.Join(subs, ", "))
+		return nil, nil, usagef("evalforge help "+args[0]+" "+subs[0], "%q needs a second word: %s", args[0], strings.Join(subs, ", "))
 	default:
 		return nil, nil, unknown(args[0]+" command", args[1], subs, "evalforge help")
 	}

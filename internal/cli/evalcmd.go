@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -104,6 +103,13 @@ func runEval(ctx context.Context, c *call, bounds []threshold, details string) e
 	if err != nil {
 		return err
 	}
+	var answers *newFile
+	if details != "" { // that it cannot be written must not be found out when the answers are paid for
+		if answers, err = createFile(details); err != nil {
+			return err
+		}
+		defer answers.discard()
+	}
 	c.term.note("analyzer %s", c.describeAnalyzer())
 	bar := c.term.progress("scoring", 0)
 	defer bar.end()
@@ -111,13 +117,13 @@ func runEval(ctx context.Context, c *call, bounds []threshold, details string) e
 		Concurrency: c.cfg.engine.Concurrency,
 		Timeout:     c.cfg.engine.TraceTimeout,
 		Progress:    bar.set,
-		KeepCases:   details != "",
+		KeepCases:   answers != nil,
 	})
 	bar.end()
 	if rep.Cases == 0 && runErr == nil {
 		return noCases(&rep)
 	}
-	if err := c.writeReport(&rep, details); err != nil {
+	if err := c.writeReport(&rep, answers); err != nil {
 		return err
 	}
 	if runErr != nil {
@@ -141,16 +147,12 @@ func (c *call) cases() (seq iter.Seq2[eval.Case, error], free func(), err error)
 		return eval.ReadCases("stdin", c.Stdin, nil), none, nil
 	}
 	name := c.args[0]
-	f, err := os.Open(name)
+	f, err := openInput("cases", name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, withHint(fmt.Errorf("cases %s: there is no such file", name), "without a file, the bundled cases are scored: evalforge eval")
+		return nil, nil, withHint(err, "without a file, the bundled cases are scored: evalforge eval")
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("cases: %w", err)
-	}
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		_ = f.Close()
-		return nil, nil, fmt.Errorf("cases %s: is a folder; name the JSON Lines file in it", name)
+		return nil, nil, err
 	}
 	return eval.ReadCases(name, f, os.DirFS(filepath.Dir(name))), func() { _ = f.Close() }, nil
 }
@@ -169,20 +171,19 @@ func noCases(rep *eval.Report) error {
 	return withHint(errors.New(b.String()), "evalforge help eval shows what a case looks like")
 }
 
-func (c *call) writeReport(rep *eval.Report, details string) error {
-	if details != "" {
-		err := writeFile(details, func(w io.Writer) error {
-			for _, r := range rep.Results {
-				if err := writeJSON(w, r, formatJSONL); err != nil {
-					return err
-				}
+// writeReport prints the report, and writes each case with its answer to answers, if that
+// is not nil.
+func (c *call) writeReport(rep *eval.Report, answers *newFile) error {
+	if answers != nil {
+		for _, r := range rep.Results {
+			if err := writeJSON(answers.tmp, r, formatJSONL); err != nil {
+				return answers.failed(err)
 			}
-			return nil
-		})
-		if err != nil {
+		}
+		if err := answers.keep(); err != nil {
 			return err
 		}
-		c.term.note("wrote %s to %s", count(len(rep.Results), "case", "cases"), details)
+		c.term.note("wrote %s to %s", count(len(rep.Results), "case", "cases"), answers.name)
 	}
 	if c.format != formatTable {
 		return writeJSON(c.term.out, rep, c.format)

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -63,28 +65,58 @@ func (l *listWriter) end() error {
 
 // writeFile writes a file in one step: whoever looks at name sees the old content or
 // all of the new, never a part, even if the machine stops in between.
-func writeFile(name string, write func(io.Writer) error) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+func writeFile(name string, write func(io.Writer) error) error {
+	f, err := createFile(name)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if err := write(f); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	defer f.discard()
+	if err := write(f.tmp); err != nil {
+		return f.failed(err)
 	}
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	return f.keep()
+}
+
+// A newFile is a file that is written beside its name, and takes it when it is kept.
+type newFile struct {
+	name string
+	tmp  *os.File
+}
+
+// createFile begins a file. That it can be written is known before there is anything to
+// write.
+func createFile(name string) (*newFile, error) {
+	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return nil, (&newFile{name: name}).failed(err)
 	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	return &newFile{name, tmp}, nil
+}
+
+// keep gives the file its name, when all of it has reached the disk.
+func (f *newFile) keep() error {
+	if err := f.tmp.Sync(); err != nil {
+		return f.failed(err)
 	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	if err := f.tmp.Close(); err != nil {
+		return f.failed(err)
+	}
+	if err := os.Rename(f.tmp.Name(), f.name); err != nil {
+		return f.failed(err)
 	}
 	return nil
+}
+
+// discard forgets the file, unless it has been kept.
+func (f *newFile) discard() {
+	_ = f.tmp.Close()           // closed already, if it was kept
+	_ = os.Remove(f.tmp.Name()) // gone already, if it was kept
+}
+
+// failed names the file that the user knows, and not the one beside it.
+func (f *newFile) failed(err error) error {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Errorf("write %s: %w", f.name, err)
 }

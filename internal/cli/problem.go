@@ -52,11 +52,17 @@ func somef(hint, format string, args ...any) error {
 	return p
 }
 
-// unknown reports a word that is none of known, with the nearest of them.
+// maxChoices is how many words are listed where none is near to what was given.
+const maxChoices = 5
+
+// unknown reports a word that is none of known, with the nearest of them, or with all if
+// they are few.
 func unknown(what, got string, known []string, more string) error {
 	p := &problem{err: fmt.Errorf("unknown %s %q", what, got), status: statusFailed}
 	if best := nearest(got, known); best != "" {
 		p.hints = append(p.hints, fmt.Sprintf("did you mean %q?", best))
+	} else if len(known) <= maxChoices {
+		p.hints = append(p.hints, "there are: "+strings.Join(known, ", "))
 	}
 	p.hints = append(p.hints, "see: "+more)
 	return p

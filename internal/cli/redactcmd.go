@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -45,9 +44,9 @@ Equal values get equal placeholders within one call; set EVALFORGE_REDACTION_KEY
 			}
 			name, in := "stdin", c.Stdin
 			if len(c.args) > 0 && c.args[0] != "-" {
-				f, err := os.Open(c.args[0])
+				f, err := openInput("redact", c.args[0])
 				if err != nil {
-					return fmt.Errorf("redact: %w", err)
+					return err
 				}
 				defer f.Close() // opened for reading: nothing can be lost
 				name, in = c.args[0], f

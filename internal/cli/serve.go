@@ -25,8 +25,8 @@ func serveCommand() command {
 	var samples bool
 	return command{
 		name: "serve", maxArgs: 0, serves: true,
-		short: "serve the HTTP API: runs on request or on a schedule, results, health",
-		long: `Serves HTTP: POST /extraction/run-once makes a run, /health and /ready say how the service is, /api/v1/ has patterns, runs, errors and traces, described by /api/v1/openapi.yaml; docs/api.md has an example of each. On this machine it is reached by nobody else unless -addr says so.
+		short: "serve pages and the HTTP API: runs on request or on a schedule, results, health",
+		long: `Serves HTTP: / has pages for the browser, POST /extraction/run-once makes a run, /v1/traces takes spans over OTLP, /health and /ready say how the service is, /api/v1/ has patterns, runs, errors and traces, described by /api/v1/openapi.yaml; docs/api.md has an example of each. On this machine it is reached by nobody else unless -addr says so.
 It starts even while a Firestore store cannot be reached, and is ready when it can. A file that -store names is made if it is not there.
 Ctrl-C or SIGTERM stops it in an orderly way, within 9 seconds: runs take no more traces, finish or give back what they have, and are answered.`,
 		examples: []string{

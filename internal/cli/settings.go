@@ -88,7 +88,7 @@ func settings() []setting {
 		{
 			group: groupAnalyzer, vars: []string{"EVALFORGE_MODEL_SUCCESSORS"}, value: "MODEL,MODEL",
 			def: strings.Join(gemini.DefaultSuccessors(), ","),
-			doc: "The models that take over, in this order, from one that is retired, unknown or blocked; none for none. Each is warned of once, and not asked again.",
+			doc: "The models that take over, in this order, from one that is retired, unknown or blocked; none for none. Each is warned of once, and not asked again for six hours.",
 			set: func(c *config, v string) error {
 				c.gemini.successors = []string{}
 				if v != "none" {

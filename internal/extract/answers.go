@@ -12,7 +12,8 @@ type Answers interface {
 	// Answer returns the answer kept under a key, or an error that matches
 	// [evalforge.ErrNotFound].
 	Answer(ctx context.Context, key string) (KeptAnswer, error)
-	// SaveAnswer keeps an answer, in place of an older one with the same key.
+	// SaveAnswer keeps an answer, in place of an older one with the same key. A store may
+	// forget it after months.
 	SaveAnswer(ctx context.Context, a KeptAnswer) error
 }
 
@@ -38,4 +39,13 @@ type KeptAnswer struct {
 	LatencyMS    int64               `json:"latency_ms"`
 	// Quotes is how many of the quotes were found in the text that was sent.
 	Quotes int `json:"quotes"`
+	// Refused is nil, or says that the model's answers were refused for good: then there
+	// is no analysis. It is kept under a key of its own.
+	Refused *Refusal `json:"refused,omitempty"`
+}
+
+// A Refusal is why the answers about a trace were refused.
+type Refusal struct {
+	Kind   Kind   `json:"kind"`
+	Reason string `json:"reason"` // redacted, with marks like the analysis
 }

@@ -432,7 +432,11 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	tctx, lost := context.WithCancelCause(WithGate(keptSince(patience, r.req.KeptSince), traceGate{r.turns, c.TraceID}))
+	kctx := keptSince(patience, r.req.KeptSince)
+	if c.Anew {
+		kctx = refusedSince(kctx, r.rec.StartedAt.Time)
+	}
+	tctx, lost := context.WithCancelCause(WithGate(kctx, traceGate{r.turns, c.TraceID}))
 	defer lost(nil)
 	stop := r.keepLease(tctx, c.Lease, lost)
 	defer stop()

@@ -37,7 +37,7 @@ func (e *Estimating) Add(ctx context.Context, t evalforge.RawTrace) {
 	if id, ok := e.pipeline.identify(in); ok {
 		ctx := keptSince(ctx, e.since)
 		r := e.pipeline.Reuse
-		if e.seen[id.copies] || r.find(ctx, id.copies) != nil || r.find(ctx, id.exact) != nil {
+		if e.seen[id.copies] || r.find(ctx, id.copies) != nil || r.find(ctx, id.exact) != nil || e.pipeline.findRefusal(ctx, id) != nil {
 			return
 		}
 		e.seen[id.copies] = true

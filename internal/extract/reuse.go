@@ -41,7 +41,7 @@ func NewReuse(a Answers, log *slog.Logger) *Reuse {
 // A flight is an answer that is being waited for.
 type flight struct {
 	done chan struct{}
-	kept *KeptAnswer // nil after a failure
+	kept *KeptAnswer // an answer or a final refusal; nil after any other failure
 }
 
 // join returns the flight of a key, and whether the caller leads it and must land it.
@@ -89,9 +89,10 @@ func (r *Reuse) save(ctx context.Context, a KeptAnswer) {
 
 // An identity is what the answers for an input are kept under.
 type identity struct {
-	exact  string // of this very input
-	copies string // of all its copies
-	values *template
+	exact   string // of this very input
+	copies  string // of all its copies
+	refused string // of all its copies, for a refusal
+	values  *template
 }
 
 // identify returns the identity of an input, or false if its answer is not to be kept.
@@ -122,7 +123,7 @@ func (p *Pipeline) identify(in *Input) (identity, bool) {
 		h.Write(text)
 		return hex.EncodeToString(h.Sum(nil))
 	}
-	return identity{exact: key("exact", sent), copies: key("copies", t.text), values: t}, true
+	return identity{exact: key("exact", sent), copies: key("copies", t.text), refused: key("refused", t.text), values: t}, true
 }
 
 type keptSinceKey struct{}
@@ -161,6 +162,9 @@ func (p *Pipeline) answerOnce(ctx context.Context, in *Input) (*finished, error)
 		if f.kept == nil {
 			continue // whoever led it failed; now it is for one of us
 		}
+		if f.kept.Refused != nil {
+			return nil, refusedLike(id, f.kept)
+		}
 		if done := p.again(in, id, f.kept); done != nil {
 			return done, nil
 		}
@@ -181,6 +185,10 @@ func (p *Pipeline) lead(ctx context.Context, in *Input, id identity, f *flight) 
 			return done, nil
 		}
 	}
+	if kept := p.findRefusal(ctx, id); kept != nil {
+		f.kept = kept
+		return nil, refusedLike(id, kept)
+	}
 	return p.askAnew(ctx, in, id, f)
 }
 
@@ -188,6 +196,9 @@ func (p *Pipeline) lead(ctx context.Context, in *Input, id identity, f *flight) 
 func (p *Pipeline) askAnew(ctx context.Context, in *Input, id identity, f *flight) (*finished, error) {
 	done, err := p.answer(ctx, in)
 	if err != nil {
+		if kept := p.keepRefusal(ctx, in, id, err); kept != nil && f != nil {
+			f.kept = kept
+		}
 		return nil, err
 	}
 	if kept, ok := p.keep(in, id, done); ok {
@@ -228,7 +239,7 @@ func (p *Pipeline) keep(in *Input, id identity, done *finished) (KeptAnswer, boo
 		Key: key, TraceID: in.TraceID, Digest: id.exact, SavedAt: evalforge.At(p.Now()), Analysis: template,
 		Model: ans.Model, ModelVersion: ans.ModelVersion, PromptSHA256: ans.PromptSHA256, Temperature: ans.Temperature,
 		Finish: ans.Finish, Repaired: done.repaired,
-		Tokens: spent.Tokens, CostUSD: spent.CostUSD, Attempts: spent.Attempts, LatencyMS: ans.Latency.Milliseconds(),
+		Tokens: spent.Tokens, CostUSD: spent.CostUSD, Attempts: spent.Attempts, LatencyMS: spent.Latency.Milliseconds(),
 		Quotes: len(done.pattern.Evidence.Refs),
 	}, true
 }

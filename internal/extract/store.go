@@ -120,6 +120,8 @@ type Claim struct {
 	// Attempt counts the claims of this trace since it last succeeded, was retried by
 	// hand or changed: 1 for the first. Attempts that ended in a crash count.
 	Attempt int
+	// Anew says that the trace failed before, and was then retried by hand or changed.
+	Anew bool
 	// ExtractedDigest is the digest of the input that the stored pattern was extracted
 	// from, or "".
 	ExtractedDigest string

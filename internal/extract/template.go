@@ -12,11 +12,13 @@ import (
 // the same template are copies of each other, and a text about one becomes one about the
 // other by putting in the other's values.
 //
-// What is a value is said by isValue. Small whole numbers are none: a 429 is not a 503.
+// What is a value is said by isValue. Small whole numbers are none: a 429 is not a 503; nor
+// are the codes of errors, see codes.go.
 type template struct {
 	text   []byte
-	values []string       // by the number of their mark
-	marks  map[string]int // by value
+	values []string        // by the number of their mark
+	marks  map[string]int  // by value
+	codes  map[string]bool // what looks like a value and is none
 }
 
 // Marks stand between two characters of the private use area, which nothing else uses:
@@ -31,9 +33,9 @@ func newTemplate(text []byte) *template {
 	if bytes.Contains(text, []byte(markOpen)) || bytes.Contains(text, []byte(markClose)) {
 		return nil
 	}
-	t := &template{marks: map[string]int{}}
+	t := &template{marks: map[string]int{}, codes: codesIn(text)}
 	t.text = eachToken(text, false, func(token string) (string, bool) {
-		if !isValue(token) {
+		if !t.isValue(token) {
 			return "", false
 		}
 		kind, value := split(token)
@@ -47,6 +49,8 @@ func newTemplate(text []byte) *template {
 	})
 	return t
 }
+
+func (t *template) isValue(token string) bool { return isValue(token) && !t.codes[token] }
 
 // split parts a redaction placeholder into its kind, which is the same in all copies, and
 // the digest of what it stands for. Any other token is a value as a whole.
@@ -65,7 +69,7 @@ const redacted = "REDACTED:"
 func (t *template) generalize(text []byte) (general []byte, complete bool) {
 	complete = true
 	general = eachToken(text, true, func(token string) (string, bool) {
-		if !isValue(token) {
+		if !t.isValue(token) {
 			return "", false
 		}
 		kind, value := split(token)

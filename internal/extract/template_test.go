@@ -42,6 +42,19 @@ func TestTemplate(t *testing.T) {
 		"placeholders":                {`{"m":"for [REDACTED:EMAIL:3f9a]"}`, `{"m":"for [REDACTED:EMAIL:abcd]"}`, true},
 		"placeholders of other kinds": {`{"m":"for [REDACTED:EMAIL:3f9a]"}`, `{"m":"for [REDACTED:PHONE:3f9a]"}`, false},
 		"after an escape":             {`{"m":"a\n20261"}`, `{"m":"a\n20262"}`, true},
+		"error codes":                 {`{"m":"ERROR 1045 (28000): no access, request req-10001"}`, `{"m":"ERROR 2003 (HY000): no access, request req-10002"}`, false},
+		"one error code":              {`{"m":"ERROR 1045 (28000): no access, request req-10001"}`, `{"m":"ERROR 1045 (28000): no access, request req-10002"}`, true},
+		"second code":                 {`{"m":"SQLSTATE[HY000] [2002] down"}`, `{"m":"SQLSTATE[HY000] [2006] down"}`, false},
+		"in a key":                    {`{"statusCode":4001,"ms":12345}`, `{"statusCode":4003,"ms":54321}`, false},
+		"negative":                    {`{"error":{"code":-32601}}`, `{"error":{"code":-32603}}`, false},
+		"after an error's name":       {`{"m":"OperationalError: (1045, 'denied')"}`, `{"m":"OperationalError: (2003, 'denied')"}`, false},
+		"of a vendor":                 {`{"m":"ORA-01017 at 10:00:01"}`, `{"m":"ORA-12154 at 10:00:02"}`, false},
+		"in hex":                      {`{"m":"exit status 0xC0000005"}`, `{"m":"exit status 0xC0000409"}`, false},
+		"with a word between":         {`{"m":"exit status was 10061"}`, `{"m":"exit status was 10060"}`, false},
+		"elsewhere, too":              {`{"code":10061,"m":"it said 10061"}`, `{"code":10061,"m":"it said 10060"}`, false},
+		"ids after an error":          {`{"m":"error for request 70001"}`, `{"m":"error for request 70002"}`, true},
+		"times after an error":        {`{"m":"ERROR 2026-01-02T03:04:05Z"}`, `{"m":"ERROR 2026-01-02T03:04:06Z"}`, true},
+		"ids that look like codes":    {`{"m":"ticket ABC-10001"}`, `{"m":"ticket ABC-10002"}`, true},
 		"words":                       {`{"m":"parcel lost"}`, `{"m":"parcel found"}`, false},
 	} {
 		if got := same(tt.a, tt.b); got != tt.want {
@@ -74,6 +87,15 @@ func TestTemplateCarriesAnAnswerOver(t *testing.T) {
 	}
 	if _, ok := newTemplate([]byte(`{}`)).fill(general); ok {
 		t.Error("filled from a text without values")
+	}
+}
+
+// A code that an answer names is the same for every copy.
+func TestTemplateKeepsCodesInAnswers(t *testing.T) {
+	a := newTemplate([]byte(`{"m":"errno 10061 for req-10001"}`))
+	general, complete := a.generalize([]byte(`{"title":"10061: req-10001 was refused"}`))
+	if !complete || !bytes.Contains(general, []byte("10061")) || bytes.Contains(general, []byte("10001")) {
+		t.Errorf("got %s, %v; want the code, and not the id", general, complete)
 	}
 }
 

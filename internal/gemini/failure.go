@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type failure struct {
 	// wait is what the service asked to wait, where hinted.
 	wait   time.Duration
 	hinted bool
+	busy   bool       // 503: the service has no room for the call
 	quota  pace.Quota // that the service named
 	gone   bool       // the model is not offered (any more): another may be
 	answer []byte     // the text that was refused, if any
@@ -103,6 +105,8 @@ func (a *Analyzer) refused(api genai.APIError, ex *exchange, sent []byte) *failu
 		f.kind = extract.KindConfig
 	case code == http.StatusTooManyRequests:
 		f.kind, f.retry, f.quota = extract.KindRateLimited, !dailyQuota(api.Details), minuteQuota(api.Details)
+	case code == http.StatusServiceUnavailable:
+		f.retry, f.busy = true, true
 	case code == http.StatusRequestTimeout, code == 499, code >= 500: // 499: the service cancelled the call
 		f.retry = true
 	default: // other 4xx, and 3xx, which the service does not send
@@ -144,8 +148,15 @@ func modelGone(api genai.APIError, code int) bool {
 			return true
 		}
 	}
-	return false
+	return modelEnded.MatchString(msg) && !aboutSetting.MatchString(msg)
 }
+
+// A sentence whose subject is a model that came to its end; and one about a setting, which
+// a model may not support any more.
+var (
+	modelEnded   = regexp.MustCompile(`\b(?:models?|gemini)\b.*\b(?:(?:is|are|was|has been|been|now) (?:deprecated|decommissioned|sunset|retired|disabled)|no longer (?:supported|served|offered|exists?)|end[- ]of[- ]life|reached its end|does not exist)\b`)
+	aboutSetting = regexp.MustCompile(`\b(?:parameter|field|argument|option|setting|budget|level|schema|keyword|feature|tool|mime|temperature|top_?[kp]|penalty|modality|config)s?\b`)
+)
 
 // aboutAccess recognises the 400s that are about the caller, not the request: the
 // Gemini API answers so to an invalid key, and from a country it does not serve.

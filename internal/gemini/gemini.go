@@ -15,7 +15,6 @@ package gemini
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -133,7 +132,6 @@ func offline(opt Options) (*Analyzer, error) {
 	}
 	a := &Analyzer{
 		opt:         opt,
-		lineup:      newLineup(opt.Model, opt.Successors),
 		instruction: instruction(),
 		version:     prompts.Version(),
 		log:         opt.Log,
@@ -142,6 +140,7 @@ func offline(opt Options) (*Analyzer, error) {
 		jitter:      func(d time.Duration) time.Duration { return mathrand.N(d + 1) },
 		newMarker:   newMarker,
 	}
+	a.lineup = newLineup(opt.Model, opt.Successors, func() time.Time { return a.now() })
 	var err error
 	if a.schema, err = requestSchema(); err != nil {
 		return nil, fmt.Errorf("gemini: schema: %w", err)
@@ -322,12 +321,16 @@ func (a *Analyzer) scrub(s string) string {
 	return strings.ReplaceAll(s, a.opt.APIKey, "<secret>")
 }
 
-// newMarker returns 64 random bits, which nobody who wrote a trace can guess; a longer
-// marker would be billed five times per request.
+// newMarker returns 14 random letters, of 65 bits, which nobody who wrote a trace can guess.
+// Letters have fewer tokens than digits, and a longer marker would be billed five times per
+// request.
 func newMarker() string {
-	var b [8]byte
+	var b [14]byte
 	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
+	for i := range b {
+		b[i] = 'a' + b[i]%26 // the first letters are a tenth likelier
+	}
+	return string(b[:])
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -7,26 +7,33 @@ import (
 )
 
 // A lineup is the model that is asked for, and those that take over when it is gone.
-// A model that was found gone is not asked again.
+// A model that was found gone is not asked again for [goneFor].
 type lineup struct {
-	configured string // the first of all
+	configured string   // the first of all
+	models     []string // in the order in which they are asked; never empty
+	now        func() time.Time
 
 	mu     sync.Mutex
-	models []string        // never empty; the first is in use
-	routed map[string]bool // models whose requests another one answered, as was said
-	other  []string        // those that answered
+	gone   map[string]time.Time // since when
+	routed map[string]bool      // models whose requests another one answered, as was said
+	other  []string             // those that answered
 	proof  map[string]time.Time
 	dearer map[string]bool // models that a dearer one answered for, ever
 }
 
-// proofFor is how long an answer of a model at its own price tells who answers. Steady
-// calls renew it; after a pause, as between two runs, a service may have been changed.
-const proofFor = 10 * time.Minute
+const (
+	// goneFor is longer than any run lasts, and short enough for a service that is never
+	// restarted: a model may have been blocked, or missing in a location, by mistake.
+	goneFor = 6 * time.Hour
+	// proofFor is how long an answer of a model at its own price tells who answers. Steady
+	// calls renew it; after a pause, as between two runs, a service may have been changed.
+	proofFor = 10 * time.Minute
+)
 
 // newLineup returns the models in the order in which they are asked, each once.
-func newLineup(model string, successors []string) *lineup {
-	l := &lineup{configured: model, models: []string{model}, routed: map[string]bool{},
-		proof: map[string]time.Time{}, dearer: map[string]bool{}}
+func newLineup(model string, successors []string, now func() time.Time) *lineup {
+	l := &lineup{configured: model, models: []string{model}, now: now, gone: map[string]time.Time{},
+		routed: map[string]bool{}, proof: map[string]time.Time{}, dearer: map[string]bool{}}
 	for _, s := range successors {
 		if !slices.ContainsFunc(l.models, func(m string) bool { return bareModel(m) == bareModel(s) }) {
 			l.models = append(l.models, s)
@@ -35,17 +42,23 @@ func newLineup(model string, successors []string) *lineup {
 	return l
 }
 
-func (l *lineup) current() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.models[0]
-}
+func (l *lineup) current() string { return l.all()[0] }
 
 // all returns the model in use and those that could take over.
 func (l *lineup) all() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Clone(l.models)
+	return l.left()
+}
+
+// left returns the models that are not gone. There is always one: what cannot be replaced
+// is not noted as gone. l.mu is held.
+func (l *lineup) left() []string {
+	now := l.now()
+	return slices.DeleteFunc(slices.Clone(l.models), func(m string) bool {
+		at, gone := l.gone[m]
+		return gone && now.Sub(at) < goneFor
+	})
 }
 
 // retire replaces a model that is gone. It returns the model to ask from now on, or ""
@@ -53,14 +66,15 @@ func (l *lineup) all() []string {
 func (l *lineup) retire(gone string) (next string, replaced bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	left := l.left()
 	switch {
-	case l.models[0] != gone: // another call was faster
-		return l.models[0], false
-	case len(l.models) == 1:
+	case left[0] != gone: // another call was faster
+		return left[0], false
+	case len(left) == 1:
 		return "", false
 	}
-	l.models = l.models[1:]
-	return l.models[0], true
+	l.gone[gone] = l.now()
+	return left[1], true
 }
 
 // reroute notes that another model than the one asked for answered, and reports whether

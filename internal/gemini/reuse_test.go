@@ -328,3 +328,120 @@ func TestAdviceWithNumbersIsForEveryCopy(t *testing.T) {
 		}
 	}
 }
+
+// Copies whose answers are refused for good cost the calls of one, in this run and in those
+// of the next day; each fails by itself, with its own record. By hand they can be asked
+// about anew, all of them at the price of one.
+func TestCopiesOfARefusedTraceCostNoCalls(t *testing.T) {
+	var well atomic.Bool
+	r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+		time.Sleep(5 * time.Millisecond) // so that others want the same answer
+		if well.Load() {
+			quoting(w, q)
+			return
+		}
+		a := good()
+		a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{{Quote: "this was never said by anybody"}}
+		geminitest.Analysis(a)(w, q)
+	})
+	now := time.Now()
+	r.engine.Pipeline.Now = func() time.Time { return now }
+	const n = 40
+	ids := []string{}
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("copy-%03d", i))
+		r.put(storm(ids[i], i, 429))
+	}
+	if run := r.run(extract.RunRequest{}); run.ValidationFailedCount != n {
+		t.Errorf("%d validations failed, want %d", run.ValidationFailedCount, n)
+	}
+	r.wantCalls(2) // the answer, and its repair
+	for i, id := range ids {
+		errs, _, err := r.store.Errors(t.Context(), extract.ErrorQuery{TraceID: id})
+		if err != nil || len(errs) != 1 || errs[0].ErrorType != evalforge.SchemaValidation {
+			t.Fatalf("%s: %d errors, %v", id, len(errs), err)
+		}
+		st, err := r.store.State(t.Context(), id)
+		if err != nil || st.QuarantinedAt.IsZero() {
+			t.Errorf("%s is not quarantined: %v", id, err)
+		}
+		if i > 0 && strings.Contains(errs[0].ErrorMessage, "req-10000") {
+			t.Errorf("%s: the reason has values of the trace that was asked about: %s", id, errs[0].ErrorMessage)
+		}
+	}
+	// The next run, with another process, in the same day and after it.
+	next := func(id string, at time.Duration, calls int) {
+		t.Helper()
+		now = now.Add(at)
+		r.engine.Pipeline.Reuse = extract.NewReuse(r.store, r.engine.Log)
+		r.put(storm(id, 77, 429))
+		if e := r.run(extract.RunRequest{DryRun: true}).Estimate; (e.Calls == 0) != (calls == 0) {
+			t.Errorf("%s: %d calls estimated", id, e.Calls)
+		}
+		before := len(r.srv.Requests())
+		if run := r.run(extract.RunRequest{}); run.ValidationFailedCount != 1 {
+			t.Errorf("%s: %d validations failed, want 1", id, run.ValidationFailedCount)
+		}
+		if got := len(r.srv.Requests()) - before; got != calls {
+			t.Errorf("%s took %d calls, want %d", id, got, calls)
+		}
+	}
+	next("later", time.Hour, 0)
+	next("next-day", extract.RefusedFor, 2)
+	// By hand: the model is asked anew, once for all.
+	retry := func(ids ...string) {
+		for _, id := range ids {
+			if err := r.store.Retry(t.Context(), id, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := len(r.srv.Requests())
+	now = now.Add(time.Minute)
+	retry(ids[:10]...)
+	if run := r.run(extract.RunRequest{}); run.ValidationFailedCount != 10 {
+		t.Errorf("retried: %d validations failed, want 10", run.ValidationFailedCount)
+	}
+	if got := len(r.srv.Requests()) - before; got != 2 {
+		t.Errorf("10 retried traces took %d calls, want 2", got)
+	}
+	well.Store(true)
+	now = now.Add(time.Minute)
+	retry(ids[3])
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 {
+		t.Errorf("retried: %d stored, want 1", run.StoredCount)
+	}
+	r.put(storm("after", 78, 429))
+	before = len(r.srv.Requests())
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || len(r.srv.Requests()) != before {
+		t.Errorf("after a good answer: %d stored, %d calls; want one for none", run.StoredCount, len(r.srv.Requests())-before)
+	}
+}
+
+// What a successor answered counts as the configured model's answer: for copies that come
+// after the change, and in a process that does not know of it yet.
+func TestAnswersOfASuccessorAreReused(t *testing.T) {
+	answered := 0
+	r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+		if q.Model == gemini.DefaultModel {
+			geminitest.ModelGone()(w, q)
+			return
+		}
+		answered++
+		quoting(w, q)
+	})
+	r.engine.Options.Concurrency = 1
+	r.put(storm("a", 1, 429), storm("b", 2, 429))
+	r.run(extract.RunRequest{})
+	a, err := gemini.New(t.Context(), gemini.Options{Backend: gemini.GeminiAPI, BaseURL: r.srv.URL, APIKey: "synthetic-key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	r.engine.Pipeline.Analyzer = a // as after a restart
+	r.put(storm("c", 3, 429))
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || answered != 1 {
+		t.Errorf("%d stored after %d answers, want one", run.StoredCount, answered)
+	}
+	r.wantCalls(2) // one of them found the model gone
+}

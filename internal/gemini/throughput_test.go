@@ -32,7 +32,8 @@ type quota struct {
 	requests, tokens int  // per minute; 0: no limit
 	names            bool // its refusals name the quota
 	latency          time.Duration
-	down             func() bool // nil: never
+	down             func() bool   // nil: never
+	downFor          time.Duration // what it asks to wait then
 
 	mu                        sync.Mutex
 	log                       []admitted // of the last minute
@@ -54,7 +55,11 @@ func (q *quota) RoundTrip(req *http.Request) (*http.Response, error) {
 	tokens := int(float64(len(body)) / (3 + 2*float64(len(body)%97)/97))
 	if q.down != nil && q.down() {
 		time.Sleep(100 * time.Millisecond)
-		return respond(req, http.StatusServiceUnavailable, map[string]any{"error": map[string]any{"code": 503, "status": "UNAVAILABLE", "message": "scripted"}}), nil
+		e := map[string]any{"code": 503, "status": "UNAVAILABLE", "message": "scripted"}
+		if q.downFor > 0 {
+			e["details"] = []any{map[string]any{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": fmt.Sprintf("%.0fs", q.downFor.Seconds())}}
+		}
+		return respond(req, http.StatusServiceUnavailable, map[string]any{"error": e}), nil
 	}
 	if wait, ok := q.admit(tokens); !ok {
 		time.Sleep(20 * time.Millisecond)
@@ -268,6 +273,32 @@ func TestModelDown(t *testing.T) {
 			t.Errorf("when it is up again: %+v, %v", run, err)
 		}
 	})
+}
+
+// A service that is busy asks for more time than a trace has. It gets it: the trace was not
+// the cause, and is not charged with an attempt.
+func TestBusyForLongerThanATraceMayTake(t *testing.T) {
+	for _, workers := range []int{1, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			q := &quota{latency: 2 * time.Second, downFor: 40 * time.Second,
+				down: func() bool { since := time.Since(start); return since > 5*time.Second && since < 30*time.Second }}
+			e, s := quotaEngine(t, q, pace.Limits{Concurrency: workers}, 30)
+			run, err := e.Run(t.Context(), extract.RunRequest{})
+			if err != nil || run.StoredCount != 30 || run.ErrorCount+run.TimedOutCount != 0 {
+				t.Errorf("%d workers: %d stored, %d errors, %d timed out, %v: %s", workers, run.StoredCount, run.ErrorCount, run.TimedOutCount, err, run.ThrottleReason)
+			}
+			states, _, err := s.States(t.Context(), extract.StateQuery{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, st := range states {
+				if st.Attempts != 0 || st.LastError != "" {
+					t.Errorf("%s has %d attempts: %s", st.TraceID, st.Attempts, st.LastError)
+				}
+			}
+		})
+	}
 }
 
 // A run that is stopped while its traces wait for their turn gives them back at once.

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/gemini/geminitest"
@@ -188,6 +191,13 @@ func TestWhatMeansGone(t *testing.T) {
 		{403, "PERMISSION_DENIED", "Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/projects/p/models/m' (or it may not exist).", false},
 		{400, "FAILED_PRECONDITION", "User location is not supported for the API use.", false},
 		{400, "INVALID_ARGUMENT", "Thinking level is not supported by this model.", false},
+		{400, "INVALID_ARGUMENT", "The model gemini-x is deprecated and no longer supported. Please use a newer model.", true},
+		{400, "FAILED_PRECONDITION", "Gemini 1.0 Pro has been deprecated on July 12, 2024. Consider switching to a different model.", true},
+		{400, "INVALID_ARGUMENT", "models/gemini-x is no longer supported.", true},
+		{403, "PERMISSION_DENIED", "Model gemini-x has reached its end of life.", true},
+		{400, "INVALID_ARGUMENT", "Thinking budget is no longer supported by this model.", false},
+		{400, "INVALID_ARGUMENT", "Model gemini-x: the parameter top_k is deprecated and no longer supported.", false},
+		{400, "INVALID_ARGUMENT", "The input is too long for this model.", false},
 		{404, "NOT_FOUND", "Requested entity was not found.", false},
 	} {
 		r := newRig(t, GeminiAPI, Options{Model: "gemini-x", Successors: []string{"gemini-y"}}, geminitest.Status(tt.code, tt.status, tt.message), geminitest.Well())
@@ -195,5 +205,32 @@ func TestWhatMeansGone(t *testing.T) {
 		if moved := err == nil && r.Model() == "gemini-y"; moved != tt.gone {
 			t.Errorf("%d %s: moved on: %v (%v)", tt.code, tt.message, moved, err)
 		}
+	}
+}
+
+// A model that was found gone is asked again when the run is long over.
+func TestGoneModelIsAskedAgainLater(t *testing.T) {
+	var models []string
+	back := false
+	r := newRig(t, GeminiAPI, Options{Model: "gemini-x", Successors: []string{"gemini-y"}}, func(w http.ResponseWriter, q *geminitest.Request) {
+		models = append(models, q.Model)
+		if q.Model == "gemini-x" && !back {
+			geminitest.ModelGone()(w, q)
+			return
+		}
+		geminitest.Well()(w, q)
+	})
+	at := time.Now()
+	r.now = func() time.Time { return at }
+	for _, after := range []time.Duration{0, time.Hour, goneFor, 2 * time.Hour} {
+		at = at.Add(after)
+		back = after == goneFor
+		if _, err := r.analyze(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{"gemini-x", "gemini-y", "gemini-y", "gemini-x", "gemini-x", "gemini-y"}
+	if diff := cmp.Diff(want, models); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }

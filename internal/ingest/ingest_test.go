@@ -542,7 +542,7 @@ func TestStoreFailureEndsTheImport(t *testing.T) {
 	im.Store = &failingStore{s, 1, errors.New("disk full")}
 	dir := write(t, map[string]string{"a.jsonl": raw("a", "x") + "\n" + raw("b", "x") + "\n" + raw("c", "x")})
 	got, err := im.Import(t.Context(), dir)
-	if err == nil || !strings.Contains(err.Error(), "a.jsonl, file 1 of 1, after 1 documents: store trace b from") || !strings.Contains(err.Error(), "disk full") {
+	if err == nil || !strings.Contains(err.Error(), "a.jsonl, file 1 of 1, after 1 document: store trace b from") || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("error %v", err)
 	}
 	if got.Created != 1 || got.Read != 1 {

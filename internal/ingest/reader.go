@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"fmt"
 	"io"
 )
 
@@ -16,11 +15,32 @@ func (im *Importer) ImportReader(ctx context.Context, name string, in io.Reader)
 	r.check = &checkpoint{}
 	r.prog.FilesTotal, r.prog.BytesTotal = 1, -1
 	if err := r.file(ctx, file{path: stdin, name: r.clean(name), size: -1}); err != nil {
-		at := fmt.Sprintf("%s, after %d documents", name, r.sum.Read)
-		if ctx.Err() != nil {
-			return r.sum, &stoppedError{at, err}
-		}
-		return r.sum, fmt.Errorf("import failed at %s: %w; import again when that is put right: what is stored already is left as it is", at, err)
+		return r.sum, r.cutShort(ctx, name, err)
 	}
 	return r.sum, nil
+}
+
+// countingReader counts the bytes read through it.
+type countingReader struct {
+	r    io.Reader
+	n    int64
+	tick func(n int64) // told from time to time what was read
+}
+
+// tickEvery is after how many bytes it is told.
+const tickEvery = 1 << 20
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	if c.n += int64(n); c.n >= tickEvery {
+		c.tick(c.take())
+	}
+	return n, err
+}
+
+// take returns the bytes read since the last call.
+func (c *countingReader) take() int64 {
+	n := c.n
+	c.n = 0
+	return n
 }

@@ -27,6 +27,3 @@ func (w *Writer) Write(ctx context.Context, name string, doc trace.Document) err
 	w.run.sum.Warnings, w.run.sum.Failures = nil, nil // they are logged; the lists would grow for ever
 	return w.run.document(ctx, name, doc)
 }
-
-// Summary returns what was written so far. Its lists are those of the last trace.
-func (w *Writer) Summary() Summary { return w.run.sum }

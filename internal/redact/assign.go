@@ -21,87 +21,107 @@ var nameSet = newCharset("_-.", isAlnum)
 // assignment looks at a value behind the operator at s[i]: name=value, "name": "value",
 // name := value, name => value, <name>value, ("name", "value").
 func (sc *scanner) assignment(s string, i int) (span, bool) {
-	op := s[i]
-	end := i // of the name
-	for end > 0 && i-end < 4 && strings.IndexByte(" \t?.|:+=", s[end-1]) >= 0 {
-		end--
-	}
-	quote := byte(0)
-	for n := 0; end > 0 && n < 5 && strings.IndexByte("\"'`\\])[", s[end-1]) >= 0; n++ {
-		if c := s[end-1]; c == '"' || c == '\'' || c == '`' {
-			quote = c
-		}
-		end--
-	}
-	start := nameSet.before(s, end, maxNameBytes)
-	if start == end {
+	n, ok := nameAssigned(s, i)
+	if !ok {
 		return span{}, false
 	}
-	name := s[start:end]
-	attribute := false
-	if name == "value" && op == '=' {
-		// <add key="Password" value="…"/>
-		if k := attributeBefore(s, start); k != "" {
-			name, attribute = k, true
-		} else if k := tagBefore(s, start); k != "" {
-			name = k
+	if n.op == ':' {
+		switch n.name {
+		case "data", "stringData":
+			if sp, ok := sc.manifest(s, n.start, i); ok {
+				return sp, true
+			}
+		case "Private-Lines":
+			if sp, ok := puttyLines(s, i+1); ok {
+				return sp, true
+			}
 		}
 	}
-	switch op {
+	class := sc.classify(n.name)
+	if class == noKey && len(n.name) > 1 && afterEscape(s, n.start+1) {
+		class = classify(n.name[1:]) // \npw: the n is no part of the name
+	}
+	if n.quote != 0 && class != opaqueKey && at(s, n.start-1) == '/' && at(s, n.start-2) != '/' {
+		return span{}, false // the end of a path: "/forgot-password" => "users/password#edit"
+	}
+	if class != noKey {
+		return sc.valueAssigned(s, i, n, class)
+	}
+	if sp, ok := sc.namedShape(s, i, n.end); ok {
+		return sp, true
+	}
+	if n.quote != 0 {
+		return sc.quotedMember(s, n.name, i)
+	}
+	return span{}, false
+}
+
+// An assignedName is what stands before the operator of an assignment.
+type assignedName struct {
+	name       string
+	start, end int
+	op         byte
+	quote      byte // what the name stands in, or 0
+	attribute  bool // the name is the value of the attribute before
+}
+
+// nameAssigned reads the name before the operator at s[i].
+func nameAssigned(s string, i int) (assignedName, bool) {
+	n := assignedName{op: s[i], end: i}
+	for n.end > 0 && i-n.end < 4 && strings.IndexByte(" \t?.|:+=", s[n.end-1]) >= 0 {
+		n.end--
+	}
+	for k := 0; n.end > 0 && k < 5 && strings.IndexByte("\"'`\\])[", s[n.end-1]) >= 0; k++ {
+		if c := s[n.end-1]; c == '"' || c == '\'' || c == '`' {
+			n.quote = c
+		}
+		n.end--
+	}
+	n.start = nameSet.before(s, n.end, maxNameBytes)
+	if n.start == n.end {
+		return n, false
+	}
+	n.name = s[n.start:n.end]
+	if n.name == "value" && n.op == '=' {
+		// <add key="Password" value="…"/>
+		if k := attributeBefore(s, n.start); k != "" {
+			n.name, n.attribute = k, true
+		} else if k := tagBefore(s, n.start); k != "" {
+			n.name = k
+		}
+	}
+	switch n.op {
 	case ',':
-		if quote == 0 || at(s, start-1) != quote || at(s, start-2) != '(' {
-			return span{}, false
+		if n.quote == 0 || at(s, n.start-1) != n.quote || at(s, n.start-2) != '(' {
+			return n, false
 		}
 	case '>':
-		named := quote != 0 && (strings.HasSuffix(s[:start], ` name="`) || strings.HasSuffix(s[:start], ` key="`))
-		if at(s, start-1) != '<' && i > 0 && s[i-1] != '=' && s[i-1] != '-' && !named {
-			return span{}, false
+		named := n.quote != 0 && (strings.HasSuffix(s[:n.start], ` name="`) || strings.HasSuffix(s[:n.start], ` key="`))
+		if at(s, n.start-1) != '<' && i > 0 && s[i-1] != '=' && s[i-1] != '-' && !named {
+			return n, false
 		}
 	}
-	if op == '=' && isTypeName(name) {
+	if n.op == '=' && isTypeName(n.name) {
 		// token: str = "…", token string = "…"
-		end = start
-		for end > 0 && start-end < 4 && strings.IndexByte(" \t:", s[end-1]) >= 0 {
-			end--
+		n.end = n.start
+		for n.end > 0 && n.start-n.end < 4 && strings.IndexByte(" \t:", s[n.end-1]) >= 0 {
+			n.end--
 		}
-		start = nameSet.before(s, end, maxNameBytes)
-		name = s[start:end]
+		n.start = nameSet.before(s, n.end, maxNameBytes)
+		n.name = s[n.start:n.end]
 	}
-	if op == ':' && (name == "data" || name == "stringData") {
-		if sp, ok := sc.manifest(s, start, i); ok {
-			return sp, true
-		}
-	}
-	if op == ':' && name == "Private-Lines" {
-		if sp, ok := puttyLines(s, i+1); ok {
-			return sp, true
-		}
-	}
-	class := sc.classify(name)
-	if class == noKey && len(name) > 1 && afterEscape(s, start+1) {
-		class = classify(name[1:]) // \npw: the n is no part of the name
-	}
-	if at(s, start-1) == '/' && class != opaqueKey && at(s, start-2) != '/' {
-		// The end of a path: "/forgot-password" => "users/password#edit".
-		if quote != 0 {
-			return span{}, false
-		}
-	}
-	if class == noKey {
-		if sp, ok := sc.namedShape(s, i, end); ok {
-			return sp, true
-		}
-		if quote != 0 {
-			return sc.quotedMember(s, name, i)
-		}
-		return span{}, false
-	}
+	return n, true
+}
+
+// valueAssigned looks at the value behind the operator at s[i], by the class of its name.
+func (sc *scanner) valueAssigned(s string, i int, n assignedName, class keyClass) (span, bool) {
+	op := n.op
 	v := sc.readValue(s, i, op == '>')
 	if v.start == v.end {
 		return span{}, false
 	}
-	inQuery := op == '=' && (at(s, start-1) == '?' || at(s, start-1) == '&')
-	if r := &sc.rejected; len(v.head(s)) == headBytes && r.head == v.head(s) && r.name == name && r.op == op && r.quote == v.quote && r.query == inQuery {
+	inQuery := op == '=' && (at(s, n.start-1) == '?' || at(s, n.start-1) == '&')
+	if r := &sc.rejected; len(v.head(s)) == headBytes && r.head == v.head(s) && r.name == n.name && r.op == op && r.quote == v.quote && r.query == inQuery {
 		return span{}, false
 	}
 	switch class {
@@ -113,27 +133,27 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 	if op == ',' && v.quote == 0 {
 		return span{}, false
 	}
-	if op == ':' && v.quote == 0 && v.end < len(s) && (at(s, start-1) == '"' || at(s, start-1) == '\'') && s[v.end] == s[start-1] {
+	if op == ':' && v.quote == 0 && v.end < len(s) && (at(s, n.start-1) == '"' || at(s, n.start-1) == '\'') && s[v.end] == s[n.start-1] {
 		op = s[v.end] // a header of a command: "Api-Token: x"
 	}
-	if v.start-start > 0 && strings.HasPrefix(name, "_authToken") && registryBefore(s, start) && v.end-v.start >= 8 && !isTemplate(v.head(s)) {
+	if v.start-n.start > 0 && strings.HasPrefix(n.name, "_authToken") && registryBefore(s, n.start) && v.end-v.start >= 8 && !isTemplate(v.head(s)) {
 		return span{v.start, v.end, Secret}, true // .npmrc: //registry.example.com/:_authToken=x
 	}
-	if attribute && v.quote != 0 && v.end-v.start >= 8 && class == passwordKey && !isTemplate(v.head(s)) && !isMask(v.head(s)) {
+	if n.attribute && v.quote != 0 && v.end-v.start >= 8 && class == passwordKey && !isTemplate(v.head(s)) && !isMask(v.head(s)) {
 		return span{v.start, v.end, Secret}, true
 	}
-	if !acceptable(s, class, name, v, op, inQuery) {
-		if sp, ok := sc.namedShape(s, i, end); ok {
-			return sp, true
-		}
-		if quote != 0 && v.quote != 0 && !isTemplate(v.head(s)) && !isStandIn(v.head(s)) {
-			return sc.quotedMember(s, name, i)
-		}
-		r := &sc.rejected
-		r.name, r.head, r.op, r.quote, r.query = name, v.head(s), op, v.quote, inQuery
-		return span{}, false
+	if acceptable(s, class, n.name, v, op, inQuery) {
+		return span{v.start, v.end, Secret}, true
 	}
-	return span{v.start, v.end, Secret}, true
+	if sp, ok := sc.namedShape(s, i, n.end); ok {
+		return sp, true
+	}
+	if n.quote != 0 && v.quote != 0 && !isTemplate(v.head(s)) && !isStandIn(v.head(s)) {
+		return sc.quotedMember(s, n.name, i)
+	}
+	r := &sc.rejected
+	r.name, r.head, r.op, r.quote, r.query = n.name, v.head(s), op, v.quote, inQuery
+	return span{}, false
 }
 
 // classify is the function of this name, which is asked about one name again and again in

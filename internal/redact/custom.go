@@ -34,7 +34,7 @@ type Rule struct {
 	// characters in all.
 	Pattern string `json:"pattern"`
 	// Names are words in the name of a value (acme in "acme_key = …"), of at least three
-	// letters. With names the value counts only behind one.
+	// letters. With names only the value of something so named counts.
 	Names []string `json:"names"`
 }
 

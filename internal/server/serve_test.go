@@ -182,7 +182,9 @@ func TestStoreDownAtStart(t *testing.T) {
 // waitFor asks until the answer is yes.
 func waitFor(t *testing.T, yes func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !yes(); {
+	pause := time.NewTicker(10 * time.Millisecond) // what is waited for needs the processor more
+	defer pause.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !yes(); <-pause.C {
 		if time.Now().After(deadline) {
 			t.Fatal("it never happened")
 		}

@@ -21,14 +21,30 @@ type builder struct {
 	memo     *memo
 }
 
-func newBuilder() *builder {
-	return &builder{
-		t:        &Trace{},
-		seed:     maphash.MakeSeed(),
-		messages: make(map[uint64]int),
-		tools:    make(map[Tool]int),
-		memo:     newMemo(),
+// newBuilder returns a builder of a new trace, in the memory of w.
+func newBuilder(w *workspace) *builder {
+	w.builder.reset()
+	w.memo.reset()
+	b := &w.builder
+	b.t, b.memo = &Trace{}, &w.memo
+	b.memo.w = w
+	if b.messages == nil {
+		b.messages = make(map[uint64]int)
 	}
+	if b.tools == nil {
+		b.tools = make(map[Tool]int)
+	}
+	if b.seed == (maphash.Seed{}) {
+		b.seed = maphash.MakeSeed()
+	}
+	return b
+}
+
+// reset makes b forget its trace.
+func (b *builder) reset() {
+	b.t, b.memo = nil, nil
+	b.messages, b.tools = emptied(b.messages), emptied(b.tools)
+	b.same = b.same[:0]
 }
 
 // expect makes room for n messages, unless there are some already.
@@ -36,8 +52,7 @@ func (b *builder) expect(n int) {
 	if len(b.t.Messages) > 0 {
 		return
 	}
-	b.t.Messages, b.same = make([]Message, 0, n), make([]int, 0, n)
-	b.messages = make(map[uint64]int, n)
+	b.t.Messages = make([]Message, 0, n)
 }
 
 // message returns the position of m in the pool.

@@ -45,6 +45,7 @@ const (
 func Compact(t *Trace, budget int) Compacted {
 	budget = max(budget, MinBudget)
 	p := newPlan(t)
+	defer p.release()
 	view := view{budget: budget}
 	// Where the messages alone are over the budget, the cut below gives what this would if
 	// it did fit, unless a name is cut.

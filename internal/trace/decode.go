@@ -94,11 +94,14 @@ func Formats() []string {
 // a value of an unknown shape becomes a trace of one opaque step. The trace shares the
 // memory of payload, which must not be changed as long as the trace is used.
 func Decode(payload []byte) (*Trace, error) {
-	v, err := parseDocument(payload, true)
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	v, err := w.parseDocument(payload, true)
 	if err != nil {
 		return nil, fmt.Errorf("decode trace: %w", err)
 	}
-	return decodeValue(v, payload), nil
+	t, _ := w.decode(v, payload)
+	return t, nil
 }
 
 // decodeValue decodes v, whose text is source.
@@ -110,20 +113,27 @@ func decodeValue(v any, source []byte) *Trace {
 // decodeWithin is decodeValue; within is the field of v in which the trace was found, if
 // v itself is not of a known shape, else "".
 func decodeWithin(v any, source []byte) (t *Trace, within string) {
-	doc := embedded(v)
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	return w.decode(v, source)
+}
+
+// decode is decodeWithin in the memory of w.
+func (w *workspace) decode(v any, source []byte) (t *Trace, within string) {
+	doc := w.embedded(v)
 	if m, ok := doc.(map[string]any); ok && m["trace_payload"] != nil {
-		doc = embedded(m["trace_payload"])
+		doc = w.embedded(m["trace_payload"])
 		source = nil
 	}
 	doc = expand(doc)
-	if t := understood(doc); t != nil {
+	if t := w.understood(doc); t != nil {
 		return t, ""
 	}
-	if key, inner := enveloped(doc, maxNested); inner != nil {
+	if key, inner := w.enveloped(doc, maxNested); inner != nil {
 		inner.below(pointer("", key))
 		return inner, key
 	}
-	b := newBuilder()
+	b := newBuilder(w)
 	b.t.Format = FormatOpaque
 	decodeOpaque(b, doc)
 	if s := &b.t.Steps[0]; source != nil {
@@ -136,12 +146,15 @@ func decodeWithin(v any, source []byte) (t *Trace, within string) {
 
 // understood decodes doc by the first decoder that recognises it and finds something in
 // it, or returns nil.
-func understood(doc any) *Trace {
-	for _, d := range decoders() {
+func (w *workspace) understood(doc any) *Trace {
+	if w.formats == nil {
+		w.formats = decoders()
+	}
+	for _, d := range w.formats {
 		if d.format == FormatOpaque || !d.match(doc) {
 			continue
 		}
-		b := newBuilder()
+		b := newBuilder(w)
 		b.t.Format = d.format
 		if d.decode(b, doc); len(b.t.Steps) > 0 {
 			return b.t
@@ -160,23 +173,23 @@ func (t *Trace) below(base string) {
 // enveloped decodes what m, which no decoder recognises, has around it: {"data": …}, and
 // the like. It returns the field that a trace was found in, the largest where there are
 // several, or nil.
-func enveloped(doc any, depth int) (key string, t *Trace) {
+func (w *workspace) enveloped(doc any, depth int) (key string, t *Trace) {
 	const most = 16 // fields
 	m, ok := doc.(map[string]any)
 	if !ok || len(m) > most || depth == 0 {
 		return "", nil
 	}
 	for _, k := range sortedKeys(m) {
-		inner := embedded(m[k])
+		inner := w.embedded(m[k])
 		switch inner.(type) {
 		case map[string]any, []any:
 		default:
 			continue
 		}
 		inner = expand(inner)
-		found := understood(inner)
+		found := w.understood(inner)
 		if l, ok := inner.([]any); ok && found == nil && len(l) > 0 && object(l[0]) != nil { // of traces: Split takes them apart
-			if found = understood(expand(object(l[0]))); found != nil {
+			if found = w.understood(expand(object(l[0]))); found != nil {
 				found.below("/0")
 			}
 			if found != nil && len(l) > 1 {
@@ -185,7 +198,7 @@ func enveloped(doc any, depth int) (key string, t *Trace) {
 		}
 		if found == nil {
 			var at string
-			if at, found = enveloped(inner, depth-1); found != nil {
+			if at, found = w.enveloped(inner, depth-1); found != nil {
 				found.below(pointer("", at))
 			}
 		}

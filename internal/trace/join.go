@@ -9,7 +9,7 @@ import (
 // span whose log records come in another file. Neither is changed. It reports whether
 // there was anything to add.
 func Join(whole, part *Trace) (*Trace, bool) {
-	b := newBuilder()
+	b := newBuilder(new(workspace))
 	*b.t = *whole
 	b.t.Steps, b.t.Messages, b.t.Tools = nil, nil, nil
 	j := joint{b: b, at: make(map[string]int)}

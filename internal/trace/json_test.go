@@ -26,7 +26,7 @@ func FuzzParserAgreesWithEncodingJSON(f *testing.F) {
 			return
 		}
 		want, err := readJSON(strings.NewReader(s))
-		got, ok := parseFast(s, false)
+		got, ok := (*workspace)(nil).parseFast(s, false)
 		if ok != (err == nil) {
 			t.Fatalf("parseFast(%q) = %v; encoding/json says %v", s, ok, err)
 		}
@@ -34,7 +34,7 @@ func FuzzParserAgreesWithEncodingJSON(f *testing.F) {
 			t.Errorf("parseFast(%q) (-encoding/json +got):\n%s", s, diff)
 		}
 		// Decoding OTLP's attributes on the way changes only how they are written.
-		if fast, ok := parseFast(s, true); ok && err == nil && !strings.Contains(s, "attributes") && !strings.Contains(s, "body") {
+		if fast, ok := (*workspace)(nil).parseFast(s, true); ok && err == nil && !strings.Contains(s, "attributes") && !strings.Contains(s, "body") {
 			if diff := cmp.Diff(want, fast); diff != "" {
 				t.Errorf("parseFast(%q, otlp) (-encoding/json +got):\n%s", s, diff)
 			}
@@ -55,11 +55,11 @@ func FuzzOTLPAttributes(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		doc := `{"attributes":` + strings.ToValidUTF8(s, "") + `}`
-		slow, ok := parseFast(doc, false)
+		slow, ok := (*workspace)(nil).parseFast(doc, false)
 		if !ok || len(doc) > 1<<16 {
 			return
 		}
-		fast, ok := parseFast(doc, true)
+		fast, ok := (*workspace)(nil).parseFast(doc, true)
 		if !ok {
 			t.Fatalf("%q is read only without the attributes", doc)
 		}

@@ -296,7 +296,7 @@ func readLangfuseScores(b *builder, scores any, step string) {
 }
 
 func langfuseSpan(b *builder, m map[string]any, source string) *span {
-	meta := object(m["metadata"])
+	meta := b.memo.object(m["metadata"])
 	sp := &span{
 		trace: scalar(m["traceId"]), id: scalar(m["id"]), parent: scalar(m["parentObservationId"]),
 		name: scalar(m["name"]), kind: scalar(m["type"]), source: source,

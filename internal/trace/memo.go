@@ -9,6 +9,7 @@ import (
 // emitter writes the whole history again, so that nearly all of them come more than once.
 // The nil memo remembers nothing.
 type memo struct {
+	w        *workspace // for what the texts hold
 	messages map[memoKey][]Message
 	objects  map[objectKey][]Message
 	values   map[string]any
@@ -29,7 +30,14 @@ type objectKey struct {
 // A memoKey is the text of one message and the role it has if it names none.
 type memoKey struct{ role, text string }
 
-func newMemo() *memo { return &memo{} }
+// reset makes c forget everything.
+func (c *memo) reset() {
+	c.w = nil
+	c.messages, c.objects = emptied(c.messages), emptied(c.objects)
+	c.values, c.tools = emptied(c.values), emptied(c.tools)
+	c.toolSets, c.schemas = emptied(c.toolSets), emptied(c.schemas)
+	c.keep = cleared(c.keep, keptEntries)
+}
 
 // remember puts v into *m, which is made when something is first put into it: most traces
 // need few of them.
@@ -46,12 +54,15 @@ const shortText = 64
 // embedded is [embedded] with what was read before looked up.
 func (c *memo) embedded(v any) any {
 	s, ok := v.(string)
-	if c == nil || !ok || len(s) <= shortText {
+	if c == nil || !ok {
 		return embedded(v)
+	}
+	if len(s) <= shortText {
+		return c.w.embedded(v)
 	}
 	inner, known := c.values[s]
 	if !known {
-		inner = embedded(v)
+		inner = c.w.embedded(v)
 		remember(&c.values, s, inner)
 	}
 	return inner
@@ -61,6 +72,23 @@ func (c *memo) embedded(v any) any {
 func (c *memo) object(v any) map[string]any {
 	m, _ := c.embedded(v).(map[string]any)
 	return m
+}
+
+// array is [list] with what was read before looked up.
+func (c *memo) array(v any) []any {
+	l, _ := c.embedded(v).([]any)
+	return l
+}
+
+// arguments is [arguments] with what was read before looked up.
+func (c *memo) arguments(v any) (args, problem string) { return argumentsIn(v, c.embedded(v)) }
+
+// indexed is [indexed] in the memory of the trace.
+func (c *memo) indexed(attrs map[string]any, prefix string) []any {
+	if c == nil {
+		return indexed(attrs, prefix)
+	}
+	return c.w.indexed(attrs, prefix)
 }
 
 // parseMessage reads the message m, if it is one. Equal texts in a document are the same
@@ -103,7 +131,7 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 		key := memoKey{role, s[start:p.i]}
 		ms, known := c.messages[key]
 		if !known {
-			v, ok := parseText(key.text)
+			v, ok := c.w.parseText(key.text)
 			if !ok {
 				return nil, false
 			}
@@ -209,7 +237,7 @@ func (c *memo) parseTools(v any) []Tool {
 	}
 	tools, known := c.tools[s]
 	if !known {
-		tools = parseTools(v)
+		tools = c.w.parseTools(v)
 		remember(&c.tools, s, tools)
 	}
 	return tools
@@ -220,21 +248,24 @@ func (c *memo) parseToolList(l []any) []Tool {
 	var out []Tool
 	for _, e := range l {
 		if s, ok := e.(string); !ok || !strings.HasPrefix(s, "{") {
-			return parseTools(l)
+			return c.w.parseTools(l)
 		}
 		out = append(out, c.parseTools(e)...)
 	}
 	return out
 }
 
-// parseTool is [parseTool] for a declaration of which name, description and schema are
+// parseTool is [workspace.parseTool] for a declaration of which name, description and schema are
 // texts, as attributes are.
 func (c *memo) parseTool(m map[string]any) Tool {
 	key := Tool{Name: scalar(m["name"]), Description: scalar(m["description"])}
 	for k, v := range m {
 		s, ok := v.(string)
-		if !ok || c == nil || len(m) > 3 {
-			return parseTool(m)
+		if c == nil {
+			return (*workspace)(nil).parseTool(m)
+		}
+		if !ok || len(m) > 3 {
+			return c.w.parseTool(m)
 		}
 		if k != "name" && k != "description" {
 			key.Schema = k + s
@@ -242,7 +273,7 @@ func (c *memo) parseTool(m map[string]any) Tool {
 	}
 	t, known := c.schemas[key]
 	if !known {
-		t = parseTool(m)
+		t = c.w.parseTool(m)
 		remember(&c.schemas, key, t)
 	}
 	return t

@@ -50,6 +50,7 @@ func Normal(t *Trace, limit int) (json.RawMessage, error) {
 		return w.buf, w.err
 	}
 	p := newPlan(t)
+	defer p.release()
 	w.weight = p.weight
 	fits := func(t *Trace, cap int) bool {
 		w.cap = cap

@@ -243,7 +243,7 @@ func FuzzDecoders(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, payload []byte, n int) {
-		v, err := parseDocument(payload, true)
+		v, err := (*workspace)(nil).parseDocument(payload, true)
 		if err != nil || len(payload) > 1<<17 {
 			return
 		}
@@ -252,7 +252,7 @@ func FuzzDecoders(f *testing.F) {
 		ds := decoders()
 		d := ds[max(n%len(ds), 0)]
 		if d.match(v) {
-			b := newBuilder()
+			b := newBuilder(new(workspace))
 			b.t.Format = d.format
 			d.decode(b, v)
 			if len(b.t.Steps) > 0 {

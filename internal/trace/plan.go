@@ -2,6 +2,8 @@ package trace
 
 import (
 	"hash/maphash"
+	"slices"
+	"sync"
 )
 
 // Weights of content in the water-filling cut.
@@ -17,7 +19,7 @@ const (
 )
 
 // A plan is what rendering a trace needs to know beforehand. It is computed once and
-// used for every attempt to fit.
+// used for every attempt to fit. Its memory then serves another trace.
 type plan struct {
 	t           *Trace
 	byID        map[string]int // position of each span's step
@@ -31,7 +33,49 @@ type plan struct {
 	messages    int         // bytes of all messages
 	lengths     map[int]int // how many texts that can be referred to have a length
 	size        int         // of a rendering without cuts, estimated, in bytes
-	scratch     *scratch
+	scratch     scratch
+	shapes      []int    // by step: as [plan.shape] returns it
+	keys        []uint64 // by step: as [plan.stepKeys] returns them
+	seen        []bool   // by message: it is in a key
+}
+
+// plans are those that are of no trace.
+var plans = sync.Pool{New: func() any {
+	return &plan{
+		byID: make(map[string]int), weight: make(map[string]int), failingTool: make(map[string]bool), lengths: make(map[int]int),
+		scratch: scratch{
+			where: make(map[string]place), calls: make(map[string]string), lastCall: make(map[string]string), lastName: make(map[Kind]string),
+		},
+	}
+}}
+
+// Bounds of what a plan keeps for the next trace: a table of more entries, or a rendering
+// of more bytes, makes it worth no keeping.
+const keptRendering = 256 << 10
+
+// release gives the plan's memory to the next one. The plan must not be used any more.
+func (p *plan) release() {
+	s := &p.scratch
+	if len(p.t.Steps)+len(p.t.Messages) > keptEntries || cap(s.buf) > keptRendering {
+		return
+	}
+	clear(p.byID)
+	clear(p.weight)
+	clear(p.failingTool)
+	clear(p.lengths)
+	s.clear()
+	*p = plan{
+		byID: p.byID, weight: p.weight, failingTool: p.failingTool, lengths: p.lengths, scratch: *s,
+		parent: p.parent[:0], fold: p.fold[:0], shapes: p.shapes[:0], keys: p.keys[:0], seen: p.seen[:0],
+	}
+	plans.Put(p)
+}
+
+// sized returns n zero elements, in the memory of s where that is enough.
+func sized[T any](s []T, n int) []T {
+	s = slices.Grow(s[:0], n)[:n]
+	clear(s)
+	return s
 }
 
 // A fold is a run of steps that repeat the width steps before them.
@@ -41,14 +85,14 @@ type fold struct {
 }
 
 func newPlan(t *Trace) *plan {
-	p := &plan{t: t, weight: make(map[string]int), failingTool: make(map[string]bool)}
-	p.byID = make(map[string]int, len(t.Steps))
+	p := plans.Get().(*plan)
+	p.t = t
 	for i := range t.Steps {
 		if id := t.Steps[i].ID; id != "" {
 			p.byID[id] = i
 		}
 	}
-	p.parent = make([]int, len(t.Steps))
+	p.parent = sized(p.parent, len(t.Steps))
 	for i := range t.Steps {
 		p.parent[i] = -1
 		if a, ok := p.byID[t.Steps[i].Parent]; ok && t.Steps[i].Parent != "" && a < i {
@@ -69,7 +113,6 @@ func (p *plan) failed(i int) bool {
 
 func (p *plan) measure() {
 	t := p.t
-	p.lengths = make(map[int]int)
 	// What keys, numbers and names take, by step and message, in bytes.
 	const perStep, perMessage = 128, 64
 	p.size = perStep*len(t.Steps) + perMessage*(len(t.Messages)+len(t.Labels)+len(t.Tools))
@@ -211,7 +254,7 @@ func (p *plan) findFolds() {
 // without being read.
 func (p *plan) stepKeys() []uint64 {
 	t := p.t
-	shapes := make([]int, len(t.Steps))
+	shapes := sized(p.shapes, len(t.Steps))
 	for i := range t.Steps {
 		shapes[i] = p.shape(&t.Steps[i])
 	}
@@ -223,8 +266,9 @@ func (p *plan) stepKeys() []uint64 {
 		}
 		return false
 	}
-	d := digester{t: t, seed: maphash.MakeSeed(), seen: make([]bool, len(t.Messages))}
-	keys := make([]uint64, len(t.Steps))
+	d := digester{t: t, seed: maphash.MakeSeed(), seen: sized(p.seen, len(t.Messages))}
+	keys := sized(p.keys, len(t.Steps))
+	p.shapes, p.keys, p.seen = shapes, keys, d.seen
 	for i := range t.Steps {
 		if s := &t.Steps[i]; recurs(i) {
 			keys[i] = d.digest(s)

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,13 @@ type scratch struct {
 	lastName map[Kind]string   // the name of the last step of each kind
 }
 
+func (s *scratch) clear() {
+	clear(s.where)
+	clear(s.calls)
+	clear(s.lastCall)
+	clear(s.lastName)
+}
+
 // shareable is the length from which a text that was written before is referred to
 // instead of repeated.
 const shareable = 48
@@ -52,11 +60,9 @@ func (p *plan) render(v view) (Compacted, bool) {
 	return r.take(), true
 }
 
-// take returns what was rendered, with the memory that it is in.
+// take returns what was rendered.
 func (r *renderer) take() Compacted {
-	c := Compacted{JSON: r.buf, BytesCut: r.cut, StepsOmitted: r.omitted}
-	r.buf = nil
-	return c
+	return Compacted{JSON: slices.Clone(r.buf), BytesCut: r.cut, StepsOmitted: r.omitted}
 }
 
 // fits reports whether the view is within the budget.
@@ -67,25 +73,10 @@ func (p *plan) fits(v view) bool {
 
 // write writes the view and collects in w, if that is not nil, the texts that it cuts.
 func (p *plan) write(v view, w *water) renderer {
-	if p.scratch == nil {
-		p.scratch = &scratch{
-			rendered: make([]bool, len(p.t.Messages)),
-			where:    make(map[string]place),
-			calls:    make(map[string]string),
-			lastCall: make(map[string]string),
-			lastName: make(map[Kind]string),
-		}
-	}
-	r := renderer{plan: p, view: v, scratch: p.scratch, water: w}
-	if r.buf == nil {
-		r.buf = make([]byte, 0, min(v.budget, p.size)*17/16+sparePerRendering)
-	}
-	r.buf = append(r.buf[:0], '{')
-	clear(r.rendered)
-	clear(r.where)
-	clear(r.calls)
-	clear(r.lastCall)
-	clear(r.lastName)
+	r := renderer{plan: p, view: v, scratch: &p.scratch, water: w}
+	r.clear()
+	r.rendered = sized(r.rendered, len(p.t.Messages))
+	r.buf = append(slices.Grow(r.buf[:0], min(v.budget, p.size)*17/16+sparePerRendering), '{')
 	r.header()
 	r.key("steps")
 	r.buf = append(r.buf, '[')

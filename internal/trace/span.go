@@ -420,29 +420,47 @@ func normalID(id string, n int) string {
 // indexed rebuilds the list that attributes such as prefix.0.a.b, prefix.1.a spell out,
 // in the order of the indices; nil when there is none.
 func indexed(attrs map[string]any, prefix string) []any {
-	type part struct {
-		index int
-		path  string
-		value any
-	}
-	var parts []part
+	return new(workspace).indexed(attrs, prefix)
+}
+
+// An indexedPart is a value of an element of such a list.
+type indexedPart struct {
+	index int
+	path  string
+	value any
+}
+
+// indexed is the function of the same name with the list in the memory of w.
+func (w *workspace) indexed(attrs map[string]any, prefix string) []any {
+	clear(w.parts)
+	parts := w.parts[:0]
 	for k, v := range attrs {
 		if len(k) <= len(prefix) || k[len(prefix)] != '.' || !strings.HasPrefix(k, prefix) {
 			continue
 		}
 		i, path, ok := strings.Cut(k[len(prefix)+1:], ".")
 		if n, err := strconv.Atoi(i); ok && err == nil && n >= 0 && len(i) <= 6 && strconv.Itoa(n) == i {
-			parts = append(parts, part{n, path, v})
+			parts = append(parts, indexedPart{n, path, v})
 		}
 	}
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.index, b.index) })
-	var out []any
+	if len(parts) == 0 {
+		return nil
+	}
+	w.parts = parts
+	slices.SortFunc(parts, func(a, b indexedPart) int { return cmp.Compare(a.index, b.index) })
+	items := 1
+	for i := range parts[1:] {
+		if parts[i].index != parts[i+1].index {
+			items++
+		}
+	}
+	out := w.newArray(items)[:0]
 	for len(parts) > 0 {
 		n := 1
 		for n < len(parts) && parts[n].index == parts[0].index {
 			n++
 		}
-		item := make(map[string]any, n)
+		item := w.newObject(n)
 		for _, p := range parts[:n] {
 			item[p.path] = p.value
 		}

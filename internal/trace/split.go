@@ -424,7 +424,9 @@ func tracesUnder(m map[string]any) []any {
 	if len(l) == 0 || isSpanList(m) {
 		return nil
 	}
-	if item := object(l[0]); item == nil || understood(expand(item)) == nil {
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	if item := object(l[0]); item == nil || w.understood(expand(item)) == nil {
 		return nil
 	}
 	return l

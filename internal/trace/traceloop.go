@@ -23,7 +23,7 @@ func readTraceloop(sp *span, r *reading) {
 		Out:    count(sp.attrs, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens"),
 		Cached: count(sp.attrs, "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_read.input_tokens"),
 	}
-	for _, f := range indexed(sp.attrs, "llm.request.functions") {
+	for _, f := range sp.memo.indexed(sp.attrs, "llm.request.functions") {
 		if t := sp.memo.parseTool(f.(map[string]any)); t.Name != "" {
 			r.tools = append(r.tools, t)
 		}

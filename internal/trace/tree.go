@@ -12,7 +12,8 @@ import (
 func buildSpans(b *builder, spans []*span) {
 	b.warnAttributes(spans)
 	spans = mergeDuplicates(spans)
-	readings := make([]reading, len(spans))
+	readings := sized(b.memo.w.spans, len(spans))
+	b.memo.w.spans = readings
 	formats := make(map[string]int)
 	for i, sp := range spans {
 		sp.pos, sp.memo = i, b.memo
@@ -245,21 +246,29 @@ var attrPrefixes = [...]string{
 	"eval_flags", "monitor_tags", "retry_count", "tags", "finish", "content_filter", "db.", "url.full", "langgraph_node", "provider", "stop",
 }
 
+// allowedAttr reports whether the attribute k is on the list.
+func allowedAttr(k string) bool {
+	for _, p := range attrPrefixes {
+		if strings.HasPrefix(k, p) {
+			return k != "error.message" && k != "error.type" && k != "task.input" && k != "error.stack"
+		}
+	}
+	return false
+}
+
 // allowedAttrs returns the attributes of m that are on the list, added to attrs.
 func allowedAttrs(m map[string]any, attrs map[string]string) map[string]string {
-	for _, k := range sortedKeys(m) {
+	var few [maxAttrs]string
+	keys := few[:0]
+	for k := range m {
+		if allowedAttr(k) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
 		if len(attrs) >= maxAttrs {
 			break
-		}
-		allowed := false
-		for _, p := range attrPrefixes {
-			if strings.HasPrefix(k, p) {
-				allowed = true
-				break
-			}
-		}
-		if !allowed || k == "error.message" || k == "error.type" || k == "task.input" || k == "error.stack" {
-			continue
 		}
 		if _, ok := m[k].(map[string]any); ok {
 			continue

@@ -113,7 +113,7 @@ func TestDecodeVariations(t *testing.T) {
 		source := canonical(doc)
 		want := essence(decodeDoc(t, doc))
 		for name, change := range map[string]func([]any) []any{"reversed": reversed, "twice": twice, "nulls": nulls} {
-			fresh, _ := parseText(source)
+			fresh, _ := (*workspace)(nil).parseText(source)
 			if diff := gocmp.Diff(want, essence(decodeDoc(t, items(fresh, change)))); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}

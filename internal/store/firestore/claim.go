@@ -354,7 +354,7 @@ func newClaim(req *extract.ClaimRequest, raw rawDoc, s *state, token string) ext
 			TraceID: raw.id, RunID: req.RunID, Owner: req.Owner, Token: token,
 			Until: stamp(req.LeaseUntil).Time, Digest: raw.digest,
 		},
-		Trace: raw.trace, Err: raw.err, Attempt: s.Attempts + 1, ExtractedDigest: s.ExtractedDigest,
+		Trace: raw.trace, Err: raw.err, Attempt: s.Attempts + 1, Anew: s.Attempts == 0 && s.LastErrorType != "", ExtractedDigest: s.ExtractedDigest,
 	}
 }
 

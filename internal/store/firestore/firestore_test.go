@@ -59,8 +59,11 @@ func ingest(t testing.TB, db *DB, tr evalforge.RawTrace) {
 	}
 }
 
-func TestStore(t *testing.T) {
-	storetest.Run(t, storetest.Harness{
+func TestStore(t *testing.T)     { storetest.Run(t, harness()) }
+func TestHistories(t *testing.T) { storetest.RunHistories(t, harness()) }
+
+func harness() storetest.Harness {
+	return storetest.Harness{
 		Open:   func(t *testing.T) extract.Store { return open(t, emulator.Project()) },
 		Ingest: func(t *testing.T, s extract.Store, tr evalforge.RawTrace) { ingest(t, s.(*DB), tr) },
 		Remove: func(t *testing.T, s extract.Store, id string) {
@@ -75,5 +78,5 @@ func TestStore(t *testing.T) {
 			}
 		},
 		Another: func(t *testing.T, s extract.Store) extract.Store { return open(t, s.(*DB).project) },
-	})
+	}
 }

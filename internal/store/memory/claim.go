@@ -59,7 +59,7 @@ func (r *record) claim(attempt int, req extract.ClaimRequest, token string) extr
 			TraceID: r.id, RunID: req.RunID, Owner: req.Owner, Token: token,
 			Until: evalforge.At(req.LeaseUntil).Time, Digest: r.digest,
 		},
-		Trace: t, Err: err, Attempt: attempt, ExtractedDigest: r.state.ExtractedDigest,
+		Trace: t, Err: err, Attempt: attempt, Anew: attempt == 1 && r.state.LastErrorType != "", ExtractedDigest: r.state.ExtractedDigest,
 	}
 }
 
@@ -126,10 +126,7 @@ func (s *Store) Commit(ctx context.Context, l extract.Lease, res extract.Result)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := store.CheckResult(res); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	p, err := store.CommittedPattern(l, res.Pattern)
+	p, err := store.CommittedPattern(l, res)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

@@ -9,8 +9,11 @@ import (
 	"github.com/evalforge/evalforge/internal/store/storetest"
 )
 
-func TestStore(t *testing.T) {
-	storetest.Run(t, storetest.Harness{
+func TestStore(t *testing.T)     { storetest.Run(t, harness()) }
+func TestHistories(t *testing.T) { storetest.RunHistories(t, harness()) }
+
+func harness() storetest.Harness {
+	return storetest.Harness{
 		Open: func(*testing.T) extract.Store { return New() },
 		Ingest: func(t *testing.T, s extract.Store, tr evalforge.RawTrace) {
 			if err := s.(*Store).Overwrite(context.Background(), tr); err != nil {
@@ -25,5 +28,5 @@ func TestStore(t *testing.T) {
 		Malform: func(_ *testing.T, s extract.Store, id string) {
 			s.(*Store).records[id].doc = []byte(`{"fetched_at": 17}`)
 		},
-	})
+	}
 }

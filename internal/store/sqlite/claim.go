@@ -17,7 +17,7 @@ import (
 // processed, although the rest of the condition implies it: that is how SQLite sees that
 // a partial index holds all the rows it needs.
 const (
-	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.extracted_digest, r.digest, r.doc `
+	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.last_error_type <> '', s.extracted_digest, r.digest, r.doc `
 
 	sqlClaimFrom = `FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id `
 
@@ -78,6 +78,7 @@ const (
 type found struct {
 	id, runs, extractedDigest, digest string
 	attempts                          int
+	failed                            bool // before
 	doc                               []byte
 	token                             string
 }
@@ -148,7 +149,7 @@ func findBy(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]found
 	var due []found
 	for rows.Next() {
 		var f found
-		if err := rows.Scan(&f.id, &f.attempts, &f.runs, &f.extractedDigest, &f.digest, &f.doc); err != nil {
+		if err := rows.Scan(&f.id, &f.attempts, &f.runs, &f.failed, &f.extractedDigest, &f.digest, &f.doc); err != nil {
 			return nil, err
 		}
 		due = append(due, f)
@@ -193,7 +194,7 @@ func claims(due []found, req extract.ClaimRequest) []extract.Claim {
 				TraceID: f.id, RunID: req.RunID, Owner: req.Owner, Token: f.token,
 				Until: evalforge.At(req.LeaseUntil).Time, Digest: f.digest,
 			},
-			Trace: t, Err: err, Attempt: f.attempts + 1, ExtractedDigest: f.extractedDigest,
+			Trace: t, Err: err, Attempt: f.attempts + 1, Anew: f.attempts == 0 && f.failed, ExtractedDigest: f.extractedDigest,
 		})
 	}
 	return list
@@ -290,10 +291,7 @@ func (db *DB) writeEnd(ctx context.Context, op string, fn func(*sql.Tx) error) e
 
 // Commit implements [extract.Queue].
 func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) error {
-	if err := store.CheckResult(res); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	p, err := store.CommittedPattern(l, res.Pattern)
+	p, err := store.CommittedPattern(l, res)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

@@ -39,16 +39,15 @@ func (db *DB) Answer(ctx context.Context, key string) (extract.KeptAnswer, error
 
 // SaveAnswer implements [extract.Answers].
 func (db *DB) SaveAnswer(ctx context.Context, a extract.KeptAnswer) error {
-	if err := store.CheckKeptAnswer(a); err != nil {
-		return fmt.Errorf("save answer: %w", err)
-	}
-	doc, err := store.Encode(a)
+	doc, err := store.EncodeKeptAnswer(a)
 	if err != nil {
 		return fmt.Errorf("save answer: %w", err)
 	}
 	err = db.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlSaveAnswer, a.Key, a.TraceID, a.SavedAt.String(), string(doc))
-		return err
+		if _, err := tx.ExecContext(ctx, sqlSaveAnswer, a.Key, a.TraceID, a.SavedAt.String(), string(doc)); err != nil {
+			return err
+		}
+		return expire(ctx, tx, sqlExpireAnswers, a.SavedAt.Time)
 	})
 	return db.explain(ctx, "save answer", err)
 }

@@ -60,9 +60,13 @@ func openQuick(t *testing.T, path string) *DB {
 	return db
 }
 
-func TestStore(t *testing.T) {
+func TestStore(t *testing.T)     { storetest.Run(t, harness(t)) }
+func TestHistories(t *testing.T) { storetest.RunHistories(t, harness(t)) }
+
+func harness(t *testing.T) storetest.Harness {
+	t.Helper()
 	create := newFile(t)
-	storetest.Run(t, storetest.Harness{
+	return storetest.Harness{
 		Open: func(t *testing.T) extract.Store {
 			path := filepath.Join(t.TempDir(), "a b?#%41.db")
 			create(path)
@@ -80,5 +84,5 @@ func TestStore(t *testing.T) {
 			mustExec(t, s.(*DB), `UPDATE raw_traces SET doc = '{"fetched_at": 17}' WHERE trace_id = ?`, id)
 		},
 		Another: func(t *testing.T, s extract.Store) extract.Store { return openQuick(t, s.(*DB).path) },
-	})
+	}
 }

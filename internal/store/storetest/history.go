@@ -14,10 +14,10 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
-// histories plays random sequences of operations on a store and on the model, and
+// RunHistories plays random sequences of operations on a store and on the model, and
 // checks that both say the same all along. Clocks go back now and then, as those of
-// several machines do.
-func histories(t *testing.T, h Harness) {
+// several machines do. All of it is one goroutine.
+func RunHistories(t *testing.T, h Harness) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := h.Open(t)
 		defer func() {
@@ -142,7 +142,7 @@ func (p *play) peek(rt *rapid.T) {
 func (p *play) sameClaims(rt *rapid.T, got []extract.Claim, due []*modelTrace) {
 	var gotText, want []string
 	for _, c := range got {
-		gotText = append(gotText, fmt.Sprintf("%s attempt %d digest %.6s extracted %.6s", c.TraceID, c.Attempt, c.Digest, c.ExtractedDigest))
+		gotText = append(gotText, fmt.Sprintf("%s attempt %d anew %v digest %.6s extracted %.6s", c.TraceID, c.Attempt, c.Anew, c.Digest, c.ExtractedDigest))
 	}
 	for _, t := range due {
 		want = append(want, t.describe(t.state.Attempts+1))

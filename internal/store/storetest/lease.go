@@ -468,8 +468,13 @@ func retry(e *env) {
 	}
 	e.wantDue(minute(30), "quarantined", "backing", "free", "untouched", "expired", "waited")
 	for _, c := range e.claim("run_2", 2, minute(31)) {
-		if c.Attempt != 1 {
-			e.Errorf("attempt of %s after retry: got %d, want 1", c.TraceID, c.Attempt)
+		if c.Attempt != 1 || !c.Anew {
+			e.Errorf("%s after retry: got attempt %d, anew %v; want 1, true", c.TraceID, c.Attempt, c.Anew)
+		}
+	}
+	for _, c := range e.claim("run_2", 4, minute(31)) {
+		if c.Anew {
+			e.Errorf("%s is claimed anew; it was not retried by hand", c.TraceID)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func (m *model) due(req extract.ClaimRequest) []*modelTrace {
 
 // describe says what a claim of t would tell.
 func (t *modelTrace) describe(attempt int) string {
-	return fmt.Sprintf("%s attempt %d digest %.6s extracted %.6s", t.raw.TraceID, attempt, t.raw.Digest(), t.state.ExtractedDigest)
+	return fmt.Sprintf("%s attempt %d anew %v digest %.6s extracted %.6s", t.raw.TraceID, attempt, attempt == 1 && t.state.LastErrorType != "", t.raw.Digest(), t.state.ExtractedDigest)
 }
 
 func (m *model) lease(t *modelTrace, run, owner, token string, now, until time.Time) {

@@ -2,11 +2,12 @@
 // contract as a test, and random histories that must look the same as on a model that
 // is too simple to be wrong. It is imported from tests only.
 //
-// An adapter's test is:
+// An adapter's tests are:
 //
-//	func TestStore(t *testing.T) {
-//		storetest.Run(t, storetest.Harness{Open: …, Ingest: …, Remove: …})
-//	}
+//	func TestStore(t *testing.T)     { storetest.Run(t, harness(t)) }
+//	func TestHistories(t *testing.T) { storetest.RunHistories(t, harness(t)) }
+//
+//	func harness(t *testing.T) storetest.Harness { return storetest.Harness{Open: …, Ingest: …, Remove: …} }
 package storetest
 
 import (
@@ -45,7 +46,7 @@ type Harness struct {
 	Another func(t *testing.T, s extract.Store) extract.Store
 }
 
-// Run runs the suite.
+// Run runs the contract, sentence by sentence.
 func Run(t *testing.T, h Harness) {
 	for _, test := range []struct {
 		name string
@@ -136,7 +137,6 @@ func Run(t *testing.T, h Harness) {
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(newEnv(t, h)) })
 	}
-	t.Run("random histories", func(t *testing.T) { histories(t, h) })
 }
 
 // t0 is when the suite's stories begin: a time with microseconds, since all stored

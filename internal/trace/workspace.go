@@ -1,0 +1,149 @@
+package trace
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// A workspace is the memory that decoding a trace takes beside the trace: the objects and
+// arrays of the document, and the tables of what was read before. It serves one trace after
+// the other, which is worth more than half of the allocation of a short one. A [Trace] has
+// nothing of it: its strings are the payload's or their own. The nil workspace gives new
+// memory each time.
+type workspace struct {
+	parser  parser
+	objects [objectClasses]objectPool
+	arrays  arrayPool
+	builder builder
+	memo    memo
+	parts   []indexedPart // of the list that is put together
+	spans   []reading     // of the spans
+	formats []decoder     // that there are
+	text    []byte        // that is put together
+}
+
+// workspaces are those that nobody works in.
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+
+// Bounds of what a workspace keeps for the next trace, about 5 MiB together; what is more
+// comes new each time.
+const (
+	keptObjects = 4096 // of the smallest class, and half a MiB of each other
+	keptArrays  = 64   // blocks
+	keptEntries = 1024 // of each table
+)
+
+// release gives the workspace to whoever decodes next. Nothing that came from it may be
+// used any more.
+func (w *workspace) release() {
+	for i := range w.objects {
+		w.objects[i].reset()
+	}
+	w.arrays.reset()
+	w.parser.reset()
+	w.builder.reset()
+	w.memo.reset()
+	w.parts, w.spans = cleared(w.parts, keptEntries), cleared(w.spans, keptEntries)
+	if cap(w.text) > maxScratch {
+		w.text = nil
+	}
+	workspaces.Put(w)
+}
+
+// objectClasses is the number of sizes of objects that are kept: of up to 8 fields, which
+// every map has room for, then 14, 28, … 448.
+const objectClasses = 7
+
+// An objectPool has objects of about one size. The first used ones are taken.
+type objectPool struct {
+	all  []map[string]any
+	used int
+}
+
+// newObject returns an empty object with room for n fields.
+func (w *workspace) newObject(n int) map[string]any {
+	class := 0
+	if n > 8 {
+		class = bits.Len(uint(n-1) / 7)
+	}
+	if w == nil || class >= objectClasses {
+		return make(map[string]any, n)
+	}
+	p := &w.objects[class]
+	if p.used == len(p.all) {
+		if p.used == keptObjects>>(class+min(class, 1)) {
+			return make(map[string]any, n)
+		}
+		p.all = append(p.all, make(map[string]any, max(8, 7<<class)))
+	}
+	p.used++
+	return p.all[p.used-1]
+}
+
+// reset empties the objects that were taken.
+func (p *objectPool) reset() {
+	for _, m := range p.all[:p.used] {
+		clear(m)
+	}
+	p.used = 0
+}
+
+// arrayBlock is how many elements a block of arrays has room for; what takes an eighth of
+// one has its own memory.
+const arrayBlock = 512
+
+// An arrayPool has blocks of array elements. The first used blocks are full, but for the
+// last of them.
+type arrayPool struct {
+	blocks [][]any
+	used   int
+}
+
+// newArray returns an array of n elements that are null.
+func (w *workspace) newArray(n int) []any {
+	if w == nil || n > arrayBlock/8 {
+		return make([]any, n)
+	}
+	p := &w.arrays
+	if p.used == 0 || len(p.blocks[p.used-1])+n > arrayBlock {
+		if p.used == len(p.blocks) {
+			if p.used == keptArrays {
+				return make([]any, n)
+			}
+			p.blocks = append(p.blocks, make([]any, 0, arrayBlock))
+		}
+		p.used++
+	}
+	b := &p.blocks[p.used-1]
+	from := len(*b)
+	*b = (*b)[:from+n]
+	return (*b)[from : from+n : from+n]
+}
+
+// reset empties the blocks that were used.
+func (p *arrayPool) reset() {
+	for i, b := range p.blocks[:p.used] {
+		clear(b)
+		p.blocks[i] = b[:0]
+	}
+	p.used = 0
+}
+
+// emptied returns m without its entries, or nil where it is so large that a trace of
+// ordinary size should not have to clear it.
+func emptied[K comparable, V any](m map[K]V) map[K]V {
+	if len(m) > keptEntries {
+		return nil
+	}
+	clear(m)
+	return m
+}
+
+// cleared returns s without its elements, or nil where it has room for more than max.
+func cleared[T any](s []T, max int) []T {
+	if cap(s) > max {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
