@@ -146,6 +146,7 @@ func decodeLiveTest(b *builder, doc any) {
 	root.Attrs = allowedAttrs(meta, nil)
 	readNotes(&root, meta)
 	var spans []*span
+	b.warnItems(notObjects(list(m["spans"])))
 	for i, e := range list(m["spans"]) {
 		if o := object(e); o != nil {
 			spans = append(spans, spanFrom(o, pointer("", "spans", i)))
