@@ -99,6 +99,8 @@ func TestSplitParts(t *testing.T) {
 			`{"id":"c","run_type":"chain","name":"c","error":"boom","child_runs":[]}`,
 		}, []string{"1 langsmith a 2", "2 langsmith c 1"}},
 		{"an answer with traces", []string{`{"data":[` + chatA + "," + chatB + `],"total":2}`}, []string{"1 openai A 1", "1 openai B 1"}},
+		{"traces by id", []string{`{"A":{"trace_id":"A","failure_type":"x","trace_payload":` + chatA + `},"B":` + chatB + `}`}, []string{"1 openai A raw", "1 openai B 1"}},
+		{"magentic-one's log", []string{`{"timestamp":"2026-01-01T00:00:00","source":"UserProxy","message":"Find it","type":"OrchestrationEvent"}`, `{"timestamp":"2026-01-01T00:00:01","source":"WebSurfer","message":"Error: x","type":"WebSurferEvent"}`}, []string{"1 autogen  2"}},
 		{"traces within an envelope", []string{`{"status":"ok","result":{"items":[` + chatA + "," + chatB + `]}}`}, []string{"1 openai A 1", "1 openai B 1"}},
 		{"requests of a batch", []string{
 			`{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[{"role":"user","content":"hi"}]}}`,

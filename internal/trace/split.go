@@ -407,11 +407,30 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 		return
 	}
 	t, within := decodeWithin(m, raw)
+	if within != "" && depth < maxNested && isMapOfTraces(m) {
+		var l []any
+		for _, k := range sortedKeys(m) {
+			l = append(l, m[k])
+		}
+		s.elements(l, nil, line, warnings, depth)
+		return
+	}
 	if inner := embedded(m[within]); within != "" && depth < maxNested { // which may hold several
 		s.value(inner, []byte(canonical(inner)), line, warnings, depth+1)
 		return
 	}
 	s.decoded(t, raw, line, warnings)
+}
+
+// isMapOfTraces reports whether each field of m is a trace of its own: those of a database,
+// by id.
+func isMapOfTraces(m map[string]any) bool {
+	for _, v := range m {
+		if object(v) == nil || decodeValue(v, nil).Format == FormatOpaque {
+			return false
+		}
+	}
+	return len(m) > 1
 }
 
 // tracesUnder returns the list of traces that m is: under "traces", or, of an answer of an
