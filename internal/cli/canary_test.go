@@ -375,7 +375,7 @@ func TestCanaries(t *testing.T) {
 	// A service that refuses the key, and says so with content.
 	refuses := geminitest.NewServer(t, geminitest.Status(http.StatusForbidden, "PERMISSION_DENIED", flat))
 	c.env = getenv(map[string]string{"GOOGLE_GEMINI_BASE_URL": refuses.URL, "GEMINI_API_KEY": ownKey, "EVALFORGE_REDACTION_KEY": "a key that is for canaries only"})
-	another := strings.NewReplacer("raw-1", "raw-2", "my order?", "my parcel?").Replace(rawSpecimen) // no equal one was refused
+	another := strings.NewReplacer("raw-1", "raw-2", `"not found"`, `"not here"`).Replace(rawSpecimen) // no equal one was refused
 	write("another.json", []byte(another))
 	c.call("import", "-store", store, filepath.Join(in, "another.json"))
 	c.fails = true

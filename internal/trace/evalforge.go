@@ -129,6 +129,8 @@ func decodeLiveTest(b *builder, doc any) {
 			in = []Message{{Role: "user", Text: text(p)}}
 		}
 		root.In = b.pool(in)
+	} else {
+		root.In = b.pool(parseMessages(m["messages"], "user"))
 	}
 	if r := m["model_response"]; r != nil {
 		out := parseMessages(r, "assistant")
