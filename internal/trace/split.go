@@ -54,7 +54,7 @@ type Document struct {
 	// Raw is set when the source was a raw-trace document. Its Payload is Payload.
 	Raw   *evalforge.RawTrace
 	Start time.Time // zero when unknown
-	Line  int       // in the (decompressed) file, from 1
+	Line  int       // in the (decompressed) file, from 1; 0 in a file of protobuf
 	// Next and NextLine are where in the decompressed file, in bytes, the rest can be read
 	// on without what came before; 0 where it cannot.
 	Next     int64
