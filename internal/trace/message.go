@@ -411,7 +411,7 @@ func toolResult(m map[string]any) Message {
 	r := Message{
 		Role:   "tool",
 		Name:   firstText(m, "name", "toolName", "tool_name"),
-		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "call_id", "tool_id", "id"),
+		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "tool_id", "id"),
 		IsErr:  truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error",
 	}
 	v := first(m, "content", "result", "response", "output", "value", "text", "error")

@@ -64,6 +64,8 @@ func TestSplitParts(t *testing.T) {
 			[]string{"1 langsmith t 2", "1 langsmith u 1"}},
 		{"langsmith patch that names no trace", []string{`{"post":[` + run("t", "a") + "," + run("u", "b") + `],"patch":[{"id":"b","error":"timeout"}]}`},
 			[]string{"1 langsmith t 1", "1 langsmith u 1"}},
+		{"langsmith runs in camelCase", []string{`{"runs":[{"id":"a","traceId":"t","name":"a","runType":"chain","inputs":{}},{"id":"b","traceId":"t","parentRunId":"a","name":"b","runType":"tool","error":"boom"},{"id":"c","traceId":"u","name":"c","runType":"llm"}]}`},
+			[]string{"1 langsmith t 2", "1 langsmith u 1"}},
 		{"langsmith pages", []string{`{"runs":[` + run("t", "a") + `],"cursors":{"next":"x"}}`, `{"runs":[` + run("t", "b") + `],"cursors":{"next":null}}`},
 			[]string{"1 langsmith t 2"}},
 		{"pages of any spans", []string{`{"data":[{"trace_id":"t","span_id":"a","name":"x"}],"next_cursor":"c"}`, `{"data":[{"trace_id":"t","span_id":"b","name":"y"}]}`},
