@@ -231,7 +231,7 @@ type part int
 const (
 	noPart   part = iota
 	otlp          // OTLP JSON
-	spanList      // a list of spans, runs, observations or events
+	spanList      // a list of spans, runs, observations, events or entries
 	normal        // the normal form of a trace of any format
 )
 
@@ -248,10 +248,8 @@ func partOf(payload []byte) part {
 	if _, ok := doc["evalforge_trace"]; ok {
 		return normal
 	}
-	for _, key := range trace.ListFields() {
-		if _, ok := doc[key]; ok {
-			return spanList
-		}
+	if trace.MayBePart(doc) {
+		return spanList
 	}
 	return noPart
 }

@@ -99,6 +99,9 @@ func autoGenInner(m map[string]any) map[string]any {
 			return inner
 		}
 	}
+	if said, ok := m["message"].(string); ok && m["content"] == nil && m["source"] != nil && m["role"] == nil { // of Magentic-One's log
+		return with(m, "content", said)
+	}
 	return m
 }
 

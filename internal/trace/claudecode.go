@@ -167,7 +167,7 @@ func (d *claudeDecoder) entry(s Step, m map[string]any) []Step {
 		s.Kind, s.Name, s.Output = KindChain, "summary", scalar(m["summary"])
 	case "system":
 		s.Kind, s.Name = KindChain, anyOf(scalar(m["subtype"]), "system")
-		s.Output = scalar(m["content"])
+		s.Output = anyOf(scalar(m["content"]), joined(list(m["hookErrors"])))
 		if s.Name == "init" {
 			d.declare = d.b.declare(parseTools(m["tools"]))
 			s.Model = scalar(m["model"])

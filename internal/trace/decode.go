@@ -71,7 +71,7 @@ func init() {
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
 		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, lists: []string{exchangeList}},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
-		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
+		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession, lists: []string{messageList}},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
 		{format: FormatOpenAI, match: isChat, decode: decodeChat, entry: isChatEntry},
 		{format: FormatOpaque, match: func(any) bool { return true }, decode: decodeOpaque},
@@ -174,43 +174,53 @@ func (t *Trace) below(base string) {
 	}
 }
 
-// enveloped decodes what m, which no decoder recognises, has around it: {"data": …}, and
-// the like. It returns the field that a trace was found in, the largest where there are
+// maxEnvelope bounds the fields of a document that something else may stand in.
+const maxEnvelope = 16
+
+// enveloped decodes what doc, which no decoder recognises, has around it: {"data": …}, and
+// the like. It returns the field in which a trace was found, the largest where there are
 // several, or nil.
 func (w *workspace) enveloped(doc any, depth int) (key string, t *Trace) {
-	const most = 16 // fields
 	m, ok := doc.(map[string]any)
-	if !ok || len(m) > most || depth == 0 {
+	if !ok || len(m) > maxEnvelope || depth == 0 {
 		return "", nil
 	}
 	for _, k := range sortedKeys(m) {
-		inner := w.embedded(m[k])
-		switch inner.(type) {
-		case map[string]any, []any:
-		default:
-			continue
-		}
-		inner = expand(inner)
-		found := w.understood(inner)
-		if l, ok := inner.([]any); ok && found == nil && len(l) > 0 && object(l[0]) != nil { // of traces: Split takes them apart
-			if found = w.understood(expand(object(l[0]))); found != nil {
-				found.below("/0")
-			}
-			if found != nil && len(l) > 1 {
-				found.Warnings = append(found.Warnings, fmt.Sprintf("the first of %d traces was decoded", len(l)))
-			}
-		}
-		if found == nil {
-			var at string
-			if at, found = w.enveloped(inner, depth-1); found != nil {
-				found.below(pointer("", at))
-			}
-		}
-		if found != nil && (t == nil || len(found.Steps) > len(t.Steps)) {
+		if found := w.contained(w.embedded(m[k]), depth); found != nil && (t == nil || len(found.Steps) > len(t.Steps)) {
 			key, t = k, found
 		}
 	}
 	return key, t
+}
+
+// contained decodes v, the value of a field: a trace, a list of traces, of which it decodes
+// the first, or what has one around it. It returns nil for anything else.
+func (w *workspace) contained(v any, depth int) *Trace {
+	switch v.(type) {
+	case map[string]any, []any:
+	default:
+		return nil
+	}
+	v = expand(v)
+	if t := w.understood(v); t != nil {
+		return t
+	}
+	if l, ok := v.([]any); ok && len(l) > 0 {
+		t := w.understood(expand(object(l[0])))
+		if t == nil {
+			return nil
+		}
+		t.below("/0")
+		if len(l) > 1 { // where Split did not take them apart
+			t.Warnings = append(t.Warnings, fmt.Sprintf("the first of %d traces was decoded", len(l)))
+		}
+		return t
+	}
+	key, t := w.enveloped(v, depth-1)
+	if t != nil {
+		t.below(pointer("", key))
+	}
+	return t
 }
 
 // expand returns doc with the lists that it holds as JSON strings decoded, so that this

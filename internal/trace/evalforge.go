@@ -129,6 +129,8 @@ func decodeLiveTest(b *builder, doc any) {
 			in = []Message{{Role: "user", Text: text(p)}}
 		}
 		root.In = b.pool(in)
+	} else {
+		root.In = b.pool(parseMessages(m["messages"], "user"))
 	}
 	if r := m["model_response"]; r != nil {
 		out := parseMessages(r, "assistant")
@@ -146,6 +148,7 @@ func decodeLiveTest(b *builder, doc any) {
 	root.Attrs = allowedAttrs(meta, nil)
 	readNotes(&root, meta)
 	var spans []*span
+	b.warnItems(notObjects(list(m["spans"])))
 	for i, e := range list(m["spans"]) {
 		if o := object(e); o != nil {
 			spans = append(spans, spanFrom(o, pointer("", "spans", i)))

@@ -46,18 +46,27 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 		}
 	}
 	switch {
-	case x.response == nil && x.request == nil && isModelResponse(m):
+	case x.response == nil && x.request == nil && isAnswer(m):
 		x.response = m
-		if isModelRequest(m) && m["messages"] == nil { // the Responses API's may have its input
+		if isModelRequest(m) { // the Responses API's may have its input
 			x.request = m
 		}
-		return x, m["object"] == "response" || m["choices"] == nil && x.request == nil || strings.HasPrefix(scalar(m["object"]), "chat.completion")
+		return x, true
 	case scalar(m["custom_id"]) != "":
 		return x, x.request != nil || x.response != nil || x.reply != nil || object(m["error"]) != nil
 	case x.request == nil:
 		return x, false
 	}
 	return x, x.response != nil || x.reply != nil || first(m, "error", "status_code", "statusCode", "url", "endpoint") != nil || firstText(m, responseKeys[:]...) != ""
+}
+
+// isAnswer recognises an answer that was kept alone.
+func isAnswer(m map[string]any) bool {
+	if !isModelResponse(m) || m["messages"] != nil {
+		return false
+	}
+	object := scalar(m["object"])
+	return object == "response" || strings.HasPrefix(object, "chat.completion") || m["type"] == "message" || m["type"] == "error" || list(m["candidates"]) != nil
 }
 
 // bodyOf returns the object under key, or in one of the fields that wrap a body there, that

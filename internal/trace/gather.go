@@ -178,11 +178,17 @@ func (s *splitter) unspill(sp *spill) {
 	s.spilled(sp.close())
 }
 
+// The fields of a payload put together from entries.
+const (
+	messageList  = "messages"
+	sessionField = "conversation_id"
+)
+
 // payload puts the parts together.
 func (g *gathering) payload() []byte {
 	b := []byte{'{'}
 	if g.session != "" {
-		b = append(b, `"conversation_id":`...)
+		b = append(appendString(b, sessionField), ':')
 		b = appendString(b, g.session)
 		b = append(b, ',')
 	}
@@ -214,7 +220,7 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 			if len(s.early) == maxEarly {
 				return false
 			}
-			s.early = append(s.early, piece{list: "messages", line: line, element: raw, warnings: warnings})
+			s.early = append(s.early, piece{list: messageList, line: line, element: raw, warnings: warnings})
 			return true
 		}
 		if ok {
@@ -224,7 +230,7 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 				s.part(p)
 			}
 			s.early = nil
-			s.part(piece{key: s.log, list: "messages", session: session, line: line, element: raw, warnings: warnings})
+			s.part(piece{key: s.log, list: messageList, session: session, line: line, element: raw, warnings: warnings})
 			return true
 		}
 	}
@@ -232,7 +238,7 @@ func (s *splitter) gather(m map[string]any, raw []byte, line int, warnings []str
 		if d.entry != nil && d.entry(m, s.talking) {
 			id := traceID(m)
 			s.talking = true
-			s.part(piece{key: "messages " + id, list: "messages", session: id, line: line, element: raw, warnings: warnings})
+			s.part(piece{key: "messages " + id, list: messageList, session: id, line: line, element: raw, warnings: warnings})
 			return true
 		}
 	}

@@ -255,6 +255,9 @@ func decodeLangfuse(b *builder, doc any) {
 		b.t.Session = scalar(trace["sessionId"])
 		b.t.Start = instant(trace["timestamp"])
 		readLangfuseScores(b, trace["scores"], "")
+		if m, ok := doc.(map[string]any); ok && trace["scores"] == nil { // beside the trace
+			readLangfuseScores(b, m["scores"], "")
+		}
 		fillRoot(spans, map[string]any{"input": trace["input"], "output": trace["output"]})
 	}
 	buildSpans(b, spans)
@@ -363,6 +366,12 @@ func readLangfuse(sp *span, r *reading, m map[string]any) {
 		return
 	}
 	if input != nil {
+		if rest, tools := langfuseTools(input); tools != nil {
+			input = rest
+			if r.tools == nil {
+				r.tools = tools
+			}
+		}
 		in, other := sp.memo.inOut(input, "user", r.kind)
 		if len(in) > 0 || r.in == nil {
 			r.in, r.input = in, other
@@ -372,6 +381,24 @@ func readLangfuse(sp *span, r *reading, m map[string]any) {
 		}
 	}
 	readLangfuseOutput(sp, r, output)
+}
+
+// langfuseTools takes the declared tools out of input, a list of messages: LangChain's
+// callback writes them as messages of tools.
+func langfuseTools(input any) (rest []any, tools []Tool) {
+	l, _ := input.([]any)
+	for i, e := range l {
+		m, _ := e.(map[string]any)
+		if content, _ := m["content"].(map[string]any); m["role"] == "tool" && object(content["function"]) != nil {
+			if tools == nil {
+				rest = slices.Clone(l[:i])
+			}
+			tools = append(tools, parseTools(content)...)
+		} else if tools != nil {
+			rest = append(rest, e)
+		}
+	}
+	return rest, tools
 }
 
 func readLangfuseOutput(sp *span, r *reading, output any) {

@@ -16,7 +16,27 @@ func isLangSmith(doc any) bool {
 
 // isLangSmithRun recognises one run; part of a batch need not say its type again.
 func isLangSmithRun(m map[string]any) bool {
+	m = langSmithKeys(m)
 	return scalar(m["run_type"]) != "" && first(m, "dotted_order", "trace_id", "id") != nil
+}
+
+// langSmithKeys returns m with the names of fields as the API has them: programs in
+// TypeScript write them in camelCase.
+func langSmithKeys(m map[string]any) map[string]any {
+	if m["runType"] == nil && m["dottedOrder"] == nil {
+		return m
+	}
+	out := maps.Clone(m)
+	for from, to := range map[string]string{
+		"runType": "run_type", "dottedOrder": "dotted_order", "traceId": "trace_id", "parentRunId": "parent_run_id", "childRuns": "child_runs",
+		"startTime": "start_time", "endTime": "end_time", "sessionName": "session_name", "projectName": "project_name",
+		"promptTokens": "prompt_tokens", "completionTokens": "completion_tokens", "feedbackStats": "feedback_stats",
+	} {
+		if v, ok := m[from]; ok && out[to] == nil {
+			out[to] = v
+		}
+	}
+	return out
 }
 
 // langSmithRuns returns the runs in doc, each once, with their JSON pointers, or nil.
@@ -25,6 +45,7 @@ func langSmithRuns(doc any) (runs []map[string]any, sources []string, strays int
 	byID := make(map[string]int)
 	var add func(m map[string]any, source string)
 	add = func(m map[string]any, source string) {
+		m = langSmithKeys(m)
 		id := firstText(m, "id", "run_id")
 		if i, ok := byID[id]; ok && id != "" { // the later half of a run
 			whole := maps.Clone(runs[i])
@@ -49,7 +70,7 @@ func langSmithRuns(doc any) (runs []map[string]any, sources []string, strays int
 	found := false
 	each := func(l []any, base string) {
 		for i, e := range l {
-			if m := object(e); m != nil && (isLangSmithRun(m) || (found || m["dotted_order"] != nil) && m["id"] != nil) {
+			if m := langSmithKeys(object(e)); m != nil && (isLangSmithRun(m) || (found || m["dotted_order"] != nil) && m["id"] != nil) {
 				found = true
 				add(m, pointer(base, i))
 			} else {
@@ -107,6 +128,7 @@ func langSmithParts(m map[string]any) (parts []fragment, skipped int) {
 
 // langSmithTrace returns the id of a run's trace, which is that of its first run, or "".
 func langSmithTrace(run map[string]any) string {
+	run = langSmithKeys(run)
 	if id := scalar(run["trace_id"]); id != "" {
 		return id
 	}

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 )
 
 // Merge returns the payload that holds the parts a and b of one trace, of which b is the
 // newer: OTLP exports (spans, log records or both), or the lists of spans, runs,
-// observations or events of a format that has them. A span that both have is taken from b;
-// an equal log record is kept once; nothing else is dropped.
+// observations, events or entries of a format that has them. A span that both have is taken from b;
+// an equal log record is kept once, and an entry as a has it; nothing else is dropped.
 // Merging a payload with itself, or with a part of itself, changes nothing but white
 // space and the order of keys.
 func Merge(a, b json.RawMessage) (json.RawMessage, error) {
@@ -36,19 +35,21 @@ func Merge(a, b json.RawMessage) (json.RawMessage, error) {
 	if lists := listsOf(ma, mb); lists != nil {
 		return json.RawMessage(canonical(mergeLists(ma, mb, lists))), nil
 	}
-	return nil, errors.New("merge: only OTLP exports and lists of spans, runs, observations or events come in parts")
+	return nil, errors.New("merge: only OTLP exports and lists of spans, runs, observations, events or entries come in parts")
 }
 
-// ListFields returns the fields under which documents other than OTLP exports hold traces
-// that come in parts. A document with such a field need not be one of those that [Merge]
-// takes.
-func ListFields() []string {
-	var fields []string
+// MayBePart reports whether a document with these fields, other than an OTLP export, may
+// hold a part of a trace that goes on in other documents: whether it does, [Merge] finds out.
+func MayBePart(fields map[string]json.RawMessage) bool {
 	for _, d := range decoders() {
-		fields = append(fields, d.lists...)
+		for _, k := range d.lists {
+			// Entries come in parts only where they say of what session they are.
+			if fields[k] != nil && (k != messageList || fields[sessionField] != nil) {
+				return true
+			}
+		}
 	}
-	slices.Sort(fields)
-	return slices.Compact(fields)
+	return false
 }
 
 // listsOf returns the lists in which documents like a and b hold their trace, or nil when
@@ -98,7 +99,7 @@ func mergeOTLP(a, b map[string]any) map[string]any {
 
 // spanIdentity is what tells spans apart: their id, else everything.
 func spanIdentity(v any) string {
-	if id := normalID(firstText(object(v), "spanId", "span_id", "spanID", "id"), 8); id != "" {
+	if id := normalID(firstText(object(v), "spanId", "span_id", "spanID", "id", "uuid"), 8); id != "" {
 		return "id " + id
 	}
 	return canonical(v)
@@ -183,32 +184,51 @@ func mergeLists(a, b map[string]any, lists []string) map[string]any {
 	}
 	for _, k := range lists {
 		if la, lb := list(a[k]), list(b[k]); la != nil && lb != nil {
-			out[k] = mergeItems(la, lb)
+			out[k] = mergeItems(la, lb, k != messageList) // what was said stands
 		}
 	}
 	return out
 }
 
-func mergeItems(a, b []any) []any {
-	newer := make(map[string]any)
-	for _, item := range b {
-		newer[spanIdentity(item)] = item
+// mergeItems returns the items of a, and those that only b has. Of what both have b's
+// version is taken if replace is set.
+func mergeItems(a, b []any, replace bool) []any {
+	newer := make(map[itemID]any)
+	ids := identities(b)
+	for i, id := range ids {
+		newer[id] = b[i]
 	}
-	known := make(map[string]bool)
+	known := make(map[itemID]bool)
 	out := make([]any, 0, len(a)+len(b))
-	for _, item := range a {
-		id := spanIdentity(item)
+	for i, id := range identities(a) {
 		known[id] = true
-		if n, ok := newer[id]; ok {
-			item = n
+		if n, ok := newer[id]; ok && replace {
+			out = append(out, n)
+		} else {
+			out = append(out, a[i])
 		}
-		out = append(out, item)
 	}
-	for _, item := range b {
-		if id := spanIdentity(item); !known[id] {
-			known[id] = true
-			out = append(out, item)
+	for i, id := range ids {
+		if !known[id] {
+			out = append(out, b[i])
 		}
+	}
+	return out
+}
+
+// An itemID tells the items of a list apart, also those of the same id.
+type itemID struct {
+	id string
+	n  int // how many of that id come before
+}
+
+func identities(l []any) []itemID {
+	seen := make(map[string]int)
+	out := make([]itemID, len(l))
+	for i, item := range l {
+		id := spanIdentity(item)
+		out[i] = itemID{id, seen[id]}
+		seen[id]++
 	}
 	return out
 }

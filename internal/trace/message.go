@@ -342,10 +342,13 @@ func readPart(m *Message, said *lines, results []Message, part map[string]any) [
 		return results
 	}
 	switch kind {
-	case "tool_call", "tool_use", "tool-call", "toolCall", "server_tool_call", "server_tool_use":
+	case "tool_call", "tool_use", "tool-call", "toolCall", "server_tool_call", "server_tool_use", "mcp_tool_use":
 		m.Calls = append(m.Calls, parseCall(part))
-	case "tool_call_response", "tool_result", "tool-result", "toolResult", "server_tool_call_response":
+	case "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result", "bash_code_execution_tool_result",
+		"text_editor_code_execution_tool_result", "mcp_tool_result", "tool_call_response", "tool_result", "tool-result", "toolResult", "server_tool_call_response":
 		results = append(results, toolResult(part))
+	case "document":
+		said.add(documentText(part))
 	case "refusal":
 		m.Refusal = join(m.Refusal, firstText(part, "refusal", "content", "text"))
 	case "image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "video", "redacted_thinking":
@@ -358,6 +361,19 @@ func readPart(m *Message, said *lines, results []Message, part map[string]any) [
 		said.add(text(v))
 	}
 	return results
+}
+
+// documentText returns what a part of a message says that is a document: its text, if it is
+// one.
+func documentText(part map[string]any) string {
+	source := object(part["source"])
+	if s := anyOf(firstText(part, "text", "content"), scalar(source["content"])); s != "" {
+		return s
+	}
+	if scalar(source["type"]) == "text" {
+		return scalar(source["data"])
+	}
+	return "[document]"
 }
 
 func join(a, b string) string {
@@ -382,6 +398,8 @@ func parseCall(m map[string]any) Call {
 	args := m
 	if f := object(m["function"]); f != nil {
 		args = f
+	} else if f := object(m["custom"]); f != nil { // what such a tool is given is text
+		return Call{ID: c.ID, Name: scalar(f["name"]), Args: text(f["input"])}
 	}
 	c.Name = firstText(args, "name", "toolName", "tool_name", "tool", "function")
 	if c.Name == "" {
@@ -400,7 +418,7 @@ func toolResult(m map[string]any) Message {
 	r := Message{
 		Role:   "tool",
 		Name:   firstText(m, "name", "toolName", "tool_name"),
-		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "call_id", "tool_id", "id"),
+		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "tool_id", "id"),
 		IsErr:  truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error",
 	}
 	v := first(m, "content", "result", "response", "output", "value", "text", "error")

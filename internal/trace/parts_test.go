@@ -1,8 +1,11 @@
 package trace
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -61,6 +64,8 @@ func TestSplitParts(t *testing.T) {
 			[]string{"1 langsmith t 2", "1 langsmith u 1"}},
 		{"langsmith patch that names no trace", []string{`{"post":[` + run("t", "a") + "," + run("u", "b") + `],"patch":[{"id":"b","error":"timeout"}]}`},
 			[]string{"1 langsmith t 1", "1 langsmith u 1"}},
+		{"langsmith runs in camelCase", []string{`{"runs":[{"id":"a","traceId":"t","name":"a","runType":"chain","inputs":{}},{"id":"b","traceId":"t","parentRunId":"a","name":"b","runType":"tool","error":"boom"},{"id":"c","traceId":"u","name":"c","runType":"llm"}]}`},
+			[]string{"1 langsmith t 2", "1 langsmith u 1"}},
 		{"langsmith pages", []string{`{"runs":[` + run("t", "a") + `],"cursors":{"next":"x"}}`, `{"runs":[` + run("t", "b") + `],"cursors":{"next":null}}`},
 			[]string{"1 langsmith t 2"}},
 		{"pages of any spans", []string{`{"data":[{"trace_id":"t","span_id":"a","name":"x"}],"next_cursor":"c"}`, `{"data":[{"trace_id":"t","span_id":"b","name":"y"}]}`},
@@ -96,6 +101,8 @@ func TestSplitParts(t *testing.T) {
 			`{"id":"c","run_type":"chain","name":"c","error":"boom","child_runs":[]}`,
 		}, []string{"1 langsmith a 2", "2 langsmith c 1"}},
 		{"an answer with traces", []string{`{"data":[` + chatA + "," + chatB + `],"total":2}`}, []string{"1 openai A 1", "1 openai B 1"}},
+		{"traces by id", []string{`{"A":{"trace_id":"A","failure_type":"x","trace_payload":` + chatA + `},"B":` + chatB + `}`}, []string{"1 openai A raw", "1 openai B 1"}},
+		{"magentic-one's log", []string{`{"timestamp":"2026-01-01T00:00:00","source":"UserProxy","message":"Find it","type":"OrchestrationEvent"}`, `{"timestamp":"2026-01-01T00:00:01","source":"WebSurfer","message":"Error: x","type":"WebSurferEvent"}`}, []string{"1 autogen  2"}},
 		{"traces within an envelope", []string{`{"status":"ok","result":{"items":[` + chatA + "," + chatB + `]}}`}, []string{"1 openai A 1", "1 openai B 1"}},
 		{"requests of a batch", []string{
 			`{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[{"role":"user","content":"hi"}]}}`,
@@ -132,6 +139,8 @@ func TestMergeLists(t *testing.T) {
 		{"langfuse observations", `{"trace":{"id":"t"},"observations":[{"id":"a","type":"SPAN","traceId":"t","name":"a"}]}`, `{"trace":{"id":"t"},"observations":[{"id":"b","type":"SPAN","traceId":"t","name":"b"},{"id":"a","type":"SPAN","traceId":"t","name":"newer"}]}`, []string{"newer", "b"}},
 		{"datadog pages", `{"data":[{"id":"a","type":"span","attributes":{"trace_id":"t","span_id":"a","span_kind":"tool","ml_app":"x","name":"a"}}]}`, `{"data":[{"id":"b","type":"span","attributes":{"trace_id":"t","span_id":"b","span_kind":"tool","ml_app":"x","name":"b"}}]}`, []string{"a", "b"}},
 		{"langsmith begin and end", `{"post":[{"id":"a","trace_id":"t","dotted_order":"1Zt","run_type":"tool","name":"a","inputs":{"q":1}}]}`, `{"patch":[{"id":"a","trace_id":"t","dotted_order":"1Zt","outputs":{"a":2}}]}`, []string{"a"}},
+		{"a session and its agent", `{"conversation_id":"s","messages":[{"sessionId":"s","type":"user","uuid":"1","message":{"role":"user","content":"hi"}}]}`,
+			`{"conversation_id":"s","messages":[{"sessionId":"s","type":"user","uuid":"2","isSidechain":true,"agentId":"a","message":{"role":"user","content":"test"}}]}`, []string{"user", "user"}},
 		{"langsmith runs", `{"runs":[{"id":"a","trace_id":"t","run_type":"tool","name":"a"}]}`, `{"runs":[{"id":"b","trace_id":"t","run_type":"tool","name":"b"}]}`, []string{"a", "b"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -196,4 +205,51 @@ func TestStrayItemsAreCounted(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Merging what was merged already changes nothing, and what comes of it can be decoded.
+func FuzzMerge(f *testing.F) {
+	files, err := filepath.Glob("testdata/decode/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i, name := range files {
+		a, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		b, err := os.ReadFile(files[(i+1)%len(files)])
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(a, b)
+		f.Add(a, bytes.ReplaceAll(a, []byte("1"), []byte("2")))
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		if len(a)+len(b) > 1<<17 {
+			return
+		}
+		whole, err := Merge(a, b)
+		if err != nil {
+			return
+		}
+		again, err := Merge(whole, b)
+		if err != nil || canonicalText(t, again) != canonicalText(t, whole) {
+			t.Errorf("merged again: %v\n%s\nwant no change:\n%s", err, again, whole)
+		}
+		tr, err := Decode(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkTrace(t, tr)
+	})
+}
+
+func canonicalText(t *testing.T, b []byte) string {
+	t.Helper()
+	v, err := parseJSON(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return canonical(v)
 }

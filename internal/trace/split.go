@@ -54,7 +54,7 @@ type Document struct {
 	// Raw is set when the source was a raw-trace document. Its Payload is Payload.
 	Raw   *evalforge.RawTrace
 	Start time.Time // zero when unknown
-	Line  int       // in the (decompressed) file, from 1
+	Line  int       // in the (decompressed) file, from 1; 0 in a file of protobuf
 	// Next and NextLine are where in the decompressed file, in bytes, the rest can be read
 	// on without what came before; 0 where it cannot.
 	Next     int64
@@ -407,11 +407,30 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 		return
 	}
 	t, within := decodeWithin(m, raw)
+	if within != "" && depth < maxNested && isMapOfTraces(m) {
+		var l []any
+		for _, k := range sortedKeys(m) {
+			l = append(l, m[k])
+		}
+		s.elements(l, nil, line, warnings, depth)
+		return
+	}
 	if inner := embedded(m[within]); within != "" && depth < maxNested { // which may hold several
 		s.value(inner, []byte(canonical(inner)), line, warnings, depth+1)
 		return
 	}
 	s.decoded(t, raw, line, warnings)
+}
+
+// isMapOfTraces reports whether each field of m is a trace of its own: those of a database,
+// by id.
+func isMapOfTraces(m map[string]any) bool {
+	for _, v := range m {
+		if object(v) == nil || decodeValue(v, nil).Format == FormatOpaque {
+			return false
+		}
+	}
+	return len(m) > 1
 }
 
 // tracesUnder returns the list of traces that m is: under "traces", or, of an answer of an
