@@ -375,7 +375,8 @@ func TestCanaries(t *testing.T) {
 	// A service that refuses the key, and says so with content.
 	refuses := geminitest.NewServer(t, geminitest.Status(http.StatusForbidden, "PERMISSION_DENIED", flat))
 	c.env = getenv(map[string]string{"GOOGLE_GEMINI_BASE_URL": refuses.URL, "GEMINI_API_KEY": ownKey, "EVALFORGE_REDACTION_KEY": "a key that is for canaries only"})
-	write("another.json", []byte(strings.Replace(rawSpecimen, "raw-1", "raw-2", 1)))
+	// Not an equal of what was refused before: that would not be asked about.
+	write("another.json", []byte(strings.NewReplacer("raw-1", "raw-2", `"failure_type": "unknown"`, `"failure_type": "denied"`).Replace(rawSpecimen)))
 	c.call("import", "-store", store, filepath.Join(in, "another.json"))
 	c.fails = true
 	c.call("run", "-store", store, "-log-level", "debug", "-analyzer", "gemini")

@@ -60,7 +60,7 @@ type Limiter struct {
 	flying   int
 	cutAt    time.Time // when the window was cut last
 	ratio    float64
-	starts   int       // how many of the first calls began
+	starts   int       // how many of the first calls, since busy, began
 	lastAt   time.Time // when the last turn was given
 	busy     time.Time // since when there were calls, without a long pause
 	requests *rate
@@ -133,7 +133,7 @@ func (l *Limiter) try(mostTokens int64) (time.Duration, <-chan struct{}, *Turn) 
 		return wait, l.changed, nil
 	}
 	if now.Sub(l.lastAt) > idle {
-		l.busy = now
+		l.busy, l.starts = now, 0
 	}
 	l.lastAt = now
 	t := &Turn{l: l, began: now, most: mostTokens, used: l.minute.add(now, tokens)}
