@@ -28,12 +28,13 @@ func TestUnknownQuota(t *testing.T) {
 		"60 requests, 300 calls":     {&service{requests: 60}, Limits{}, 300, 0.95, 0.02},
 		"10 requests":                {&service{requests: 10}, Limits{}, 300, 0.95, 0.02},
 		"400 requests":               {&service{requests: 400}, Limits{}, 2000, 0.95, 0.01},
+		"60 requests, a wrong hint":  {&service{requests: 60, hint: time.Second}, Limits{}, 1000, 0.90, 0.02},
 		"60 requests, named":         {&service{requests: 60, says: Quota{Requests: 60}}, Limits{}, 2000, 0.97, 0.003},
 		"500,000 tokens":             {&service{tokens: 500_000}, Limits{}, 1000, 0.92, 0.015},
 		"500,000 tokens, named":      {&service{tokens: 500_000, says: Quota{Tokens: 500_000}}, Limits{}, 1000, 0.95, 0.01},
 		"60 requests, 100 told":      {&service{requests: 60}, Limits{RequestsPerMinute: 100}, 1000, 0.97, 0.01},
 		"60 by the clock":            {&service{requests: 60, clock: true}, Limits{}, 1000, 0.95, 0.01},
-		"60 requests, a bucket of 5": {&service{requests: 60, bucket: 5}, Limits{}, 1000, 0.90, 0.04},
+		"60 requests, a bucket of 5": {&service{requests: 60, bucket: 5}, Limits{}, 1000, 0.85, 0.05},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
