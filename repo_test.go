@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -117,5 +121,52 @@ func TestDomainImportsOnlyTheSchemaLibrary(t *testing.T) {
 			continue
 		}
 		t.Errorf("the domain depends on %s; only the standard library and the JSON Schema library are allowed", p.ImportPath)
+	}
+}
+
+// Tests that the checks leave out of the run with the race detector they run without it. A
+// misspelled name, or a test of that name in another package, would be run nowhere.
+func TestNoTestIsLeftOutOfTheChecks(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join(".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?s)\nbulk='([^']+)'\n.*?-run "\^\(\$bulk\|[^"]*" \\\n\t([^\n]+)\n`).FindSubmatch(script)
+	if m == nil {
+		t.Fatal(".ci/run does not say what is left out, and where it is run")
+	}
+	found := map[string]bool{}
+	for _, name := range strings.Split(string(m[1]), "|") {
+		found[name] = false
+	}
+	test := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	err = filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, f := range test.FindAllSubmatch(source, -1) {
+			name := string(f[1])
+			if _, left := found[name]; !left {
+				continue
+			}
+			found[name] = true
+			dir := "./" + filepath.ToSlash(filepath.Dir(path))
+			if !slices.ContainsFunc(strings.Fields(string(m[2])), func(p string) bool { return p == dir || covers(p, dir) }) {
+				t.Errorf("%s in %s is run nowhere by .ci/run", name, dir)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, there := range found {
+		if !there {
+			t.Errorf(".ci/run leaves out %s, which does not exist", name)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/evalforge/evalforge/internal/rules"
+	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/auth/authtest"
 	"github.com/evalforge/evalforge/internal/server/route"
 )
@@ -26,31 +27,9 @@ func TestEveryRouteOfTheProgramAsksForItsRole(t *testing.T) {
 		"EVALFORGE_INVOKERS": authtest.Holder(route.Invoker), "EVALFORGE_VIEWERS": authtest.Holder(route.Viewer),
 		"EVALFORGE_OPERATORS": authtest.Holder(route.Operator), "EVALFORGE_SENDERS": authtest.Holder(route.Sender),
 	}
-	cfg, err := resolve(serveCommand().uses, nil, getenv(vars))
-	if err != nil {
-		t.Fatal(err)
-	}
 	var log logBuffer
 	env := Env{Getenv: getenv(vars), Stdout: io.Discard, Stderr: &log, Now: time.Now}
-	c := &call{Env: env, term: newTerminal(env), cfg: cfg, logTo: slog.NewJSONHandler(&log, nil)}
-	c.log = slog.New(c.logTo)
-	guard, err := c.guard("0.0.0.0:8080")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tel, stop, err := c.startTelemetry(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	b, err := c.openBackend(context.Background(), rules.New())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.newServer(b, guard, tel)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := programServer(t, env, slog.NewJSONHandler(&log, nil), "0.0.0.0:8080")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +59,34 @@ func TestEveryRouteOfTheProgramAsksForItsRole(t *testing.T) {
 	if strings.Contains(log.String(), "eyJ") {
 		t.Error("a token is in the log")
 	}
+}
+
+// programServer returns the server that "evalforge serve" makes of env, for an address.
+func programServer(t *testing.T, env Env, logTo slog.Handler, address string) *server.Server {
+	t.Helper()
+	cfg, err := resolve(serveCommand().uses, nil, env.Getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &call{Env: env, term: newTerminal(env), cfg: cfg, log: slog.New(logTo), logTo: logTo}
+	guard, err := c.guard(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tel, stop, err := c.startTelemetry(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	b, err := c.openBackend(context.Background(), rules.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.newServer(b, guard, tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // A logBuffer is written to by many goroutines.

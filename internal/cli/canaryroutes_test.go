@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/evalforge/evalforge/internal/rules"
 	"github.com/evalforge/evalforge/internal/server/route"
 )
 
@@ -139,27 +138,5 @@ func (s *service) changeSome() {
 func programRoutes(t *testing.T) []route.Route {
 	t.Helper()
 	env := Env{Getenv: getenv(map[string]string{"EVALFORGE_STORE": "mem:"}), Stdout: io.Discard, Stderr: io.Discard, Now: time.Now}
-	cfg, err := resolve(serveCommand().uses, nil, env.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &call{Env: env, term: newTerminal(env), cfg: cfg, log: slog.New(slog.DiscardHandler), logTo: slog.DiscardHandler}
-	guard, err := c.guard("127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tel, stop, err := c.startTelemetry(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	b, err := c.openBackend(t.Context(), rules.New())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.newServer(b, guard, tel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s.Routes()
+	return programServer(t, env, slog.DiscardHandler, "127.0.0.1:0").Routes()
 }

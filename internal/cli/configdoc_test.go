@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "rewrite docs/config.md")
 // The documentation of the settings is what the table says.
 func TestConfigDoc(t *testing.T) {
 	file := filepath.Join("..", "..", "docs", "config.md")
-	got := ConfigDoc()
+	got := configDoc()
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

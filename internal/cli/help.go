@@ -124,8 +124,8 @@ func (s *setting) defaultText() string {
 	return d
 }
 
-// ConfigDoc returns docs/config.md: the settings, generated from the table.
-func ConfigDoc() string {
+// configDoc returns docs/config.md: the settings, generated from the table.
+func configDoc() string {
 	var b strings.Builder
 	b.WriteString(`<!-- Generated from internal/cli/settings.go by "go generate ./internal/cli". Do not edit. -->
 # Configuration

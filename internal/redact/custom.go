@@ -34,7 +34,7 @@ type Rule struct {
 	// characters in all.
 	Pattern string `json:"pattern"`
 	// Names are words in the name of a value (acme in "acme_key = …"), of at least three
-	// letters. With names the value counts only behind one.
+	// letters. With names only the value of something so named counts.
 	Names []string `json:"names"`
 }
 
@@ -103,7 +103,7 @@ func (r *Rules) apply(p *policy, t *shapeTable) error {
 		if info := p.exact[folded]; info.treatment == always {
 			return fmt.Errorf("redaction rules: never: the value of %q always goes, as %s; this cannot be switched off", name, info.kind)
 		}
-		p.exact[folded] = keyInfo{treatment: identifier, spared: true}
+		p.exact[folded] = keyInfo{treatment: identifier, flags: spared}
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func (h *handler) attr(a slog.Attr) slog.Attr {
 	v := a.Value.Resolve()
 	switch v.Kind() {
 	case slog.KindString:
-		s, _ := h.r.Member(a.Key, v.String())
+		s, _ := h.r.member(a.Key, v.String())
 		return slog.String(a.Key, s)
 	case slog.KindGroup:
 		group := make([]any, 0, len(v.Group()))
@@ -56,7 +56,7 @@ func (h *handler) attr(a slog.Attr) slog.Attr {
 	case slog.KindAny:
 		// However the next handler would write it: as text, nothing is missed.
 		s := fmt.Sprintf("%+v", v.Any())
-		if clean, _ := h.r.Member(a.Key, s); clean != s {
+		if clean, _ := h.r.member(a.Key, s); clean != s {
 			return slog.String(a.Key, clean)
 		}
 	}

@@ -35,6 +35,17 @@
 //   - Nothing in the content switches redaction off.
 //   - It fails closed: when redaction itself fails, content is dropped, not passed on.
 //
+// # Reading order
+//
+//	json.go       a document: its members, pairs of name and value (jsonpair.go), strings (jsontext.go)
+//	state.go      one text: rounds until nothing more is found, placeholders, names that were learned
+//	scan.go       where in a text something can start, and who looks at it
+//	word.go       keys and tokens that begin with a word: vendors' (vendor.go, shape.go), random ones (opaque.go)
+//	number.go     cards, accounts, addresses of machines; phone.go, national.go, iddocument.go
+//	assign.go     name = value: what the name promises (name.go), whether the value keeps it (judge.go)
+//	prose.go      what sentences say: passwords (said.go), codes, persons, other scripts
+//	policy.go     what names of keys mean; custom.go has the operator's rules
+//
 // # What is out of reach
 //
 // Names of persons and postal addresses in running text have no pattern; they go where a
@@ -62,7 +73,7 @@ import (
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
-const Version = "4"
+const Version = "5"
 
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int
@@ -205,10 +216,8 @@ func encodings(secrets []string) []string {
 // the whole text is replaced by one placeholder of kind [Dropped].
 func (r *Redactor) Text(s string) (out string, counts Counts) { return r.member("", s) }
 
-// Member is Text for the value of a member called key: an attribute of a log record, a
-// header, a field of a form. What the policy says about the key counts.
-func (r *Redactor) Member(key, value string) (out string, counts Counts) { return r.member(key, value) }
-
+// member is Text for the value of a member called key, such as an attribute of a log
+// record. What the policy says about the key counts.
 func (r *Redactor) member(key, s string) (out string, counts Counts) {
 	st := r.states.Get().(*state)
 	defer func() {

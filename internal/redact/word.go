@@ -31,65 +31,72 @@ func (sc *scanner) word(s string, i, j int) (span, bool) {
 			return sp, true
 		}
 	}
-	switch n := j - i; {
-	case n >= 8 && c == 'e' && strings.HasPrefix(s[i:], "eyJ") && next == '.':
-		if sp, ok := jwt(s, i, j); ok {
-			return sp, true
-		}
-	case n == 2 && next == '-' || n == 4 && next == '.':
-		if sp, ok := sc.hardware(s, i, j); ok {
-			return sp, true
-		}
-	case n == 32 && next == '-' && foldPrefix(s[j+1:], "us") && isDigit(at(s, j+3)):
-		if end := wordSet.run(s, j+1, 5); hexOnly.open(s[i:j]) && strings.ToLower(s[i:j]) == s[i:j] { // Mailchimp
-			return span{i, end, APIKey}, true
-		}
-	case n >= 23 && n <= 28 && next == '.' && (c == 'M' || c == 'N' || c == 'O'):
-		if sp, ok := discord(s, i, j); ok {
-			return sp, true
-		}
-	case n == 14 && strings.HasPrefix(s[j:], ".atlasv1."):
-		if end := sc.runEnd(s, i, dottedSet); end-j >= 60 && random.open(s[j+len(".atlasv1."):end]) { // Terraform
-			return span{i, end, APIKey}, true
-		}
-	case next == ':' && n >= 5 && n <= 16 && isDigit(c) && allDigits(s[i:j]):
-		// Telegram: a bot's number and 35 characters.
-		if end := sets[tokenSet].run(s, j+1, 40); end-j-1 >= 34 && end-j-1 <= 36 && random.open(s[j+1:end]) {
-			return span{i, end, APIKey}, true
-		}
-	case next == '|' && n >= 15 && n <= 16 && isDigit(c) && allDigits(s[i:j]):
-		// Facebook: an app's number and 27 to 40 characters.
-		if end := sets[tokenSet].run(s, j+1, 48); end-j-1 >= 25 && random.open(s[j+1:end]) {
-			return span{i, end, APIKey}, true
-		}
-	case isSpace(next) && (n == 6 || n == 5 || n == 3):
-		if sp, ok := sc.scheme(s, i, j); ok {
-			return sp, true
-		}
-	case next == '.' && (c == 'h' || c == 'd' || c == 'w' || c == 'a'):
-		if sp, ok := webhook(s, i); ok {
-			return sp, true
-		}
+	if sp, ok := sc.token(s, i, j); ok {
+		return sp, true
 	}
 	if sp, ok := sc.shortWord(s, i); ok {
 		return sp, true
 	}
-	// MY_ghp_…: a key behind an underscore.
 	if j-i >= 12 || next == '-' {
-		for k := i; k < j-1 && k-i < 128; k++ {
-			if s[k] == '_' {
-				if sp, ok := sc.vendorKey(s, k+1); ok {
-					return sp, true
-				}
-				if isDigit(s[k+1]) {
-					if sp, ok := sc.number(s, k+1, j); ok {
-						return sp, true
-					}
-				}
-			}
+		if sp, ok := sc.afterUnderscore(s, i, j); ok {
+			return sp, true
 		}
 	}
 	return sc.opaque(s, i)
+}
+
+// afterUnderscore looks for a key or a number behind an underscore of the word s[i:j]:
+// MY_ghp_….
+func (sc *scanner) afterUnderscore(s string, i, j int) (span, bool) {
+	for k := i; k < j-1 && k-i < 128; k++ {
+		if s[k] != '_' {
+			continue
+		}
+		if sp, ok := sc.vendorKey(s, k+1); ok {
+			return sp, true
+		}
+		if isDigit(s[k+1]) {
+			if sp, ok := sc.number(s, k+1, j); ok {
+				return sp, true
+			}
+		}
+	}
+	return span{}, false
+}
+
+// token looks at what has a form of its own that begins with the word s[i:j]: a JSON Web
+// Token, the key of a vendor whose parts are joined by a sign, a scheme with credentials.
+func (sc *scanner) token(s string, i, j int) (span, bool) {
+	c, next := s[i], at(s, j)
+	switch n := j - i; {
+	case n >= 8 && c == 'e' && strings.HasPrefix(s[i:], "eyJ") && next == '.':
+		return jwt(s, i, j)
+	case n == 2 && next == '-' || n == 4 && next == '.':
+		return sc.hardware(s, i, j)
+	case n == 32 && next == '-' && foldPrefix(s[j+1:], "us") && isDigit(at(s, j+3)):
+		// Mailchimp
+		end := wordSet.run(s, j+1, 5)
+		return span{i, end, APIKey}, hexOnly.open(s[i:j]) && strings.ToLower(s[i:j]) == s[i:j]
+	case n >= 23 && n <= 28 && next == '.' && (c == 'M' || c == 'N' || c == 'O'):
+		return discord(s, i, j)
+	case n == 14 && strings.HasPrefix(s[j:], ".atlasv1."):
+		// Terraform
+		end := sc.runEnd(s, i, dottedSet)
+		return span{i, end, APIKey}, end-j >= 60 && random.open(s[j+len(".atlasv1."):end])
+	case next == ':' && n >= 5 && n <= 16 && isDigit(c) && allDigits(s[i:j]):
+		// Telegram: a bot's number and 35 characters.
+		end := sets[tokenSet].run(s, j+1, 40)
+		return span{i, end, APIKey}, end-j-1 >= 34 && end-j-1 <= 36 && random.open(s[j+1:end])
+	case next == '|' && n >= 15 && n <= 16 && isDigit(c) && allDigits(s[i:j]):
+		// Facebook: an app's number and 27 to 40 characters.
+		end := sets[tokenSet].run(s, j+1, 48)
+		return span{i, end, APIKey}, end-j-1 >= 25 && random.open(s[j+1:end])
+	case isSpace(next) && (n == 6 || n == 5 || n == 3):
+		return sc.scheme(s, i, j)
+	case next == '.' && (c == 'h' || c == 'd' || c == 'w' || c == 'a'):
+		return webhook(s, i)
+	}
+	return span{}, false
 }
 
 // minVendorBytes is the length of the shortest key of a vendor that is one word.

@@ -229,6 +229,31 @@ func TestRequestTimeBoundsTheRun(t *testing.T) {
 	}
 }
 
+// hangUp asks for a run under a key, hangs up when asked says so, and returns when the run has ended.
+func (s *service) hangUp(asked <-chan struct{}, key string) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(s.t.Context())
+	defer cancel()
+	go func() { <-asked; cancel() }()
+	events := s.runner.Watch(s.t.Context())
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/extraction/run-once", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		resp.Body.Close()
+		s.t.Fatalf("the request was answered: %s", resp.Status)
+	}
+	for e := range events {
+		if e.Kind == "finished" {
+			return
+		}
+	}
+}
+
 // A caller that hangs up stops its run in an orderly way; nothing stays leased.
 func TestHangingUpStopsTheRun(t *testing.T) {
 	asked := make(chan struct{}, 10)
@@ -236,22 +261,7 @@ func TestHangingUpStopsTheRun(t *testing.T) {
 	s := start(t, withGemini(func(w http.ResponseWriter, r *geminitest.Request) { asked <- struct{}{}; never(w, r) }),
 		func(s *service) { s.engine.Options.Grace = time.Millisecond })
 	s.traces(3)
-	ctx, cancel := context.WithCancel(t.Context())
-	events := s.runner.Watch(t.Context())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/extraction/run-once", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { <-asked; cancel() }()
-	if resp, err := http.DefaultClient.Do(req); err == nil {
-		resp.Body.Close()
-		t.Fatalf("the request was answered: %s", resp.Status)
-	}
-	for e := range events {
-		if e.Kind == "finished" {
-			break
-		}
-	}
+	s.hangUp(asked, "")
 	run := get[page[evalforge.RunSummary]](s, "/api/v1/runs").Items[0]
 	if run.NotStartedCount != 1 || run.PickedUpCount != 1 || !run.Throttled {
 		t.Errorf("got %+v, want a run that gave its one trace back", run)
@@ -268,23 +278,7 @@ func TestHangingUpIsNoAnswerToRepeat(t *testing.T) {
 	s := start(t, withGemini(func(w http.ResponseWriter, r *geminitest.Request) { asked <- struct{}{}; never(w, r) }, geminitest.Well()),
 		func(s *service) { s.engine.Options.Grace = time.Millisecond })
 	s.traces(3)
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() { <-asked; cancel() }()
-	events := s.runner.Watch(t.Context())
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/extraction/run-once", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Idempotency-Key", "k")
-	if resp, err := http.DefaultClient.Do(req); err == nil {
-		resp.Body.Close()
-		t.Fatalf("the request was answered: %s", resp.Status)
-	}
-	for e := range events {
-		if e.Kind == "finished" {
-			break
-		}
-	}
+	s.hangUp(asked, "k")
 	if got := s.run("", "Idempotency-Key", "k"); got.StoredCount != 3 {
 		t.Errorf("the repetition was answered with %+v, want a run of its own", got)
 	}

@@ -122,6 +122,31 @@ var (
 // gRPC statuses and exceptions of SDKs.
 var codeName = compile(`^(?:E(?:CONN[A-Z]+|TIMEDOUT|SOCKETTIMEDOUT|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH|PIPE|NOSPC|NOMEM|ACCES|PERM|NOENT|MFILE)|UNAVAILABLE|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|PERMISSION_DENIED|UNAUTHENTICATED|INVALID_ARGUMENT|INTERNAL|FAILED_PRECONDITION|DATA_LOSS|UNIMPLEMENTED|(?:[\w.#]*[.#])?[A-Z]\w*(?:Error|Exception|Fault))$`)
 
+// readError reads the value of a member that says what went wrong: a text, an object with
+// a message, or anything else.
+func readError(raw json.RawMessage, f *trace.Failure) {
+	var inner struct {
+		Message, Type string
+		Code          json.RawMessage
+	}
+	var plain string
+	switch {
+	case json.Unmarshal(raw, &plain) == nil:
+		f.Message = plain
+		if !strings.Contains(plain, " ") {
+			f.Code = plain
+		}
+	case json.Unmarshal(raw, &inner) == nil && inner.Message != "":
+		f.Message, f.Type, f.Code = inner.Message, inner.Type, strings.Trim(string(inner.Code), `"`)
+		if n, err := strconv.Atoi(f.Code); err == nil && n >= 400 && n < 600 && f.HTTP == 0 {
+			f.HTTP = n
+		}
+	default:
+		f.Message = string(raw)
+	}
+}
+
+// readObject is readResult of a JSON object, which text is.
 func readObject(obj map[string]json.RawMessage, text string) (trace.Failure, form) {
 	f := trace.Failure{HTTP: statusMember(obj)}
 	for _, key := range errorMembers {
@@ -133,25 +158,7 @@ func readObject(obj map[string]json.RawMessage, text string) (trace.Failure, for
 		case "null", "false", `""`, "{}", "[]", "0":
 			continue
 		}
-		var inner struct {
-			Message, Type string
-			Code          json.RawMessage
-		}
-		var plain string
-		switch {
-		case json.Unmarshal(raw, &plain) == nil:
-			f.Message = plain
-			if !strings.Contains(plain, " ") {
-				f.Code = plain
-			}
-		case json.Unmarshal(raw, &inner) == nil && inner.Message != "":
-			f.Message, f.Type, f.Code = inner.Message, inner.Type, strings.Trim(string(inner.Code), `"`)
-			if n, err := strconv.Atoi(f.Code); err == nil && n >= 400 && n < 600 && f.HTTP == 0 {
-				f.HTTP = n
-			}
-		default:
-			f.Message = string(raw)
-		}
+		readError(raw, &f)
 		if m := stringMember(obj, "message", "detail", "reason"); m != "" && m != f.Message {
 			f.Message += ": " + m
 		}

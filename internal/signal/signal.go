@@ -2,7 +2,7 @@
 // model. They are the input of the rules analyzer, hints to a model, and a check on
 // what it answers.
 //
-// [Detect] runs every detector over a [view] of the trace; each detector is one file:
+// [Detect] runs every detector over a [view] of the trace; each has a file or some:
 //
 //	verdict.go    what evaluators, guardrails and ingestion say
 //	loop.go       repetition without progress
@@ -11,7 +11,10 @@
 //	privacy.go    personal data and secrets in outputs
 //	toxic.go      abuse in outputs
 //	stale.go      information out of date for the question
-//	grounding.go  outputs that the trace does not support
+//	grounding.go  outputs that the trace does not support: answers after nothing was found
+//	              (nothing.go), things said to be done (done.go, claim.go), identifiers and
+//	              figures from nowhere (identifier.go, figure.go, extreme.go), data that was
+//	              made up (simulated.go)
 //	feedback.go   what users say about an answer
 //	shape.go      empty, cut and refused outputs
 //

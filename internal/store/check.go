@@ -30,7 +30,7 @@ func CheckClaim(req extract.ClaimRequest) error {
 // CheckPeek reports a request that nothing can be looked up from. Peeking needs no
 // token and no lease.
 func CheckPeek(req extract.ClaimRequest) error {
-	if err := CheckRunID(req.RunID); err != nil {
+	if err := checkRunID(req.RunID); err != nil {
 		return err
 	}
 	switch {
@@ -81,10 +81,15 @@ func validUTF8(b []byte) []byte {
 	return out
 }
 
-// CommittedPattern returns p in its stored form, with lists and maps that are never
-// null. It refuses a pattern that breaks [evalforge.Pattern.Validate], or that is of
-// another trace than l.
-func CommittedPattern(l extract.Lease, p *evalforge.Pattern) (*evalforge.Pattern, error) {
+// CommittedPattern returns the pattern of r in its stored form, with lists and maps that
+// are never null; nil if r has none. It refuses a result without the time at which it was
+// reached, and a pattern that breaks [evalforge.Pattern.Validate], or that is of another
+// trace than l.
+func CommittedPattern(l extract.Lease, r extract.Result) (*evalforge.Pattern, error) {
+	if r.At.IsZero() {
+		return nil, &evalforge.FieldError{Field: "processed_at", Problem: "must be set"}
+	}
+	p := r.Pattern
 	if p == nil {
 		return nil, nil
 	}
@@ -103,17 +108,9 @@ func CommittedPattern(l extract.Lease, p *evalforge.Pattern) (*evalforge.Pattern
 	return &q, nil
 }
 
-// CheckResult reports a result without the time at which it was reached.
-func CheckResult(r extract.Result) error {
-	if r.At.IsZero() {
-		return &evalforge.FieldError{Field: "processed_at", Problem: "must be set"}
-	}
-	return nil
-}
-
 // CheckError reports an error document that cannot be found again.
 func CheckError(e evalforge.ExtractionError) error {
-	if err := CheckRunID(e.RunID); err != nil {
+	if err := checkRunID(e.RunID); err != nil {
 		return err
 	}
 	if err := evalforge.ValidateTraceID(e.SourceTraceID); err != nil {
@@ -143,7 +140,7 @@ func CheckFailure(l extract.Lease, f extract.Failure) error {
 // SavedRun returns r in its stored form, with lists and maps that are never null. It
 // refuses a record that cannot be found again.
 func SavedRun(r evalforge.Run) (evalforge.Run, error) {
-	if err := CheckRunID(r.RunID); err != nil {
+	if err := checkRunID(r.RunID); err != nil {
 		return r, err
 	}
 	if r.StartedAt.IsZero() {
@@ -159,8 +156,8 @@ func SavedRun(r evalforge.Run) (evalforge.Run, error) {
 	return r, nil
 }
 
-// CheckRunID reports a run id that cannot be a document id.
-func CheckRunID(id string) error {
+// checkRunID reports a run id that cannot be a document id.
+func checkRunID(id string) error {
 	if err := evalforge.ValidateTraceID(id); err != nil {
 		return &evalforge.FieldError{Field: "run_id", Problem: fieldProblem(err)}
 	}

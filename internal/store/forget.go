@@ -30,7 +30,7 @@ type WorkedOn map[string]bool
 // Add notes a run. An id that cannot be one is left out: other services write such
 // documents too.
 func (w WorkedOn) Add(runID string, claimed bool) {
-	if CheckRunID(runID) == nil {
+	if checkRunID(runID) == nil {
 		w[runID] = w[runID] || claimed
 	}
 }

@@ -25,19 +25,19 @@ func CheckAnswerKey(key string) error {
 	return nil
 }
 
-// CheckKeptAnswer reports an answer that cannot be found again, or be deleted with its
-// trace.
-func CheckKeptAnswer(a extract.KeptAnswer) error {
+// EncodeKeptAnswer returns the JSON of an answer. It refuses one that cannot be found
+// again, or be deleted with its trace.
+func EncodeKeptAnswer(a extract.KeptAnswer) ([]byte, error) {
 	if err := CheckAnswerKey(a.Key); err != nil {
-		return err
+		return nil, err
 	}
 	if err := evalforge.ValidateTraceID(a.TraceID); err != nil {
-		return err
+		return nil, err
 	}
 	if a.SavedAt.IsZero() {
-		return &evalforge.FieldError{Field: "saved_at", Problem: "must be set"}
+		return nil, &evalforge.FieldError{Field: "saved_at", Problem: "must be set"}
 	}
-	return nil
+	return Encode(a)
 }
 
 // HistoryLimit checks how many replaced patterns are asked for.

@@ -37,17 +37,17 @@ func PatternPlace(p *evalforge.Pattern, order extract.Sort) Cursor {
 	c := Cursor{Time: p.ExtractedAt.String(), ID: p.SourceTraceID}
 	switch order {
 	case extract.ByConfidence:
-		c.Rank = ConfidenceRank(p.Confidence)
+		c.Rank = confidenceRank(p.Confidence)
 	case extract.BySeverity:
 		c.Rank = strconv.Itoa(SeverityRank(p.Severity))
 	}
 	return c
 }
 
-// ConfidenceRank returns a text that sorts as the confidence, which is 0 or more.
-func ConfidenceRank(c float64) string { return fmt.Sprintf("%016x", math.Float64bits(c+0)) }
+// confidenceRank returns a text that sorts as the confidence, which is 0 or more.
+func confidenceRank(c float64) string { return fmt.Sprintf("%016x", math.Float64bits(c+0)) }
 
-// Confidence is the inverse of [ConfidenceRank]; what is no rank is 0.
+// Confidence is the inverse of [confidenceRank]; what is no rank is 0.
 func Confidence(rank string) float64 {
 	bits, err := strconv.ParseUint(rank, 16, 64)
 	if c := math.Float64frombits(bits); err == nil && c >= 0 && c <= 1 {

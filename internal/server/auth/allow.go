@@ -55,8 +55,8 @@ func (l List) String() string {
 	return strings.Join(s, ",")
 }
 
-// All reports whether l gives its role to everybody who is authenticated.
-func (l List) All() bool { return slices.Contains(l, everybody) }
+// all reports whether l gives its role to everybody who is authenticated.
+func (l List) all() bool { return slices.Contains(l, everybody) }
 
 func (l List) has(id identity) bool {
 	return slices.ContainsFunc(l, func(e entry) bool { return e.matches(id) })

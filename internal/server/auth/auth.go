@@ -59,8 +59,8 @@ const (
 	iapKeys      = "https://www.gstatic.com/iap/verify/public_key-jwk"
 )
 
-// Skew is how far the clocks of an issuer and of this machine may differ.
-const Skew = time.Minute
+// skew is how far the clocks of an issuer and of this machine may differ.
+const skew = time.Minute
 
 // Options configure an [Auth].
 type Options struct {
@@ -147,7 +147,7 @@ func (o *Options) check() error {
 		}
 		if o.Mode == OIDC && (o.Issuer == "" || o.Issuer == googleIssuer) {
 			for _, role := range route.Roles() {
-				if o.Allow[role].All() {
+				if o.Allow[role].all() {
 					return fmt.Errorf("%s=* would admit everybody who has a Google account; name e-mail addresses or @DOMAINs", roleSettings[role])
 				}
 			}

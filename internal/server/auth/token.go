@@ -64,7 +64,7 @@ func newVerifier(o Options) *verifier {
 	v.keys = newKeySet(url, o.Client, o.Now)
 	v.parser = jwt.NewParser(
 		jwt.WithValidMethods(v.methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithLeeway(Skew), jwt.WithTimeFunc(o.Now))
+		jwt.WithLeeway(skew), jwt.WithTimeFunc(o.Now))
 	return v
 }
 
@@ -134,7 +134,7 @@ func readStripped(token string, now time.Time) (identity, *refusal) {
 	if _, _, err := jwt.NewParser().ParseUnverified(token, &c); err != nil {
 		return identity{}, refuseMalformed
 	}
-	check := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(Skew),
+	check := jwt.NewValidator(jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(skew),
 		jwt.WithTimeFunc(func() time.Time { return now }))
 	if err := check.Validate(&c); err != nil {
 		return identity{}, refusalOfClaims(err)

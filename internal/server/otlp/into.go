@@ -15,13 +15,13 @@ func Into(w *ingest.Writer, o Options) *Receiver {
 		o.Sink = func(ctx context.Context, doc trace.Document) error { return w.Write(ctx, "otlp", doc) }
 	}
 	if o.Decides == nil {
-		o.Decides = Decides
+		o.Decides = signalDecides
 	}
-	return New(o)
+	return newReceiver(o)
 }
 
-// Decides reports whether a signal in t decides that it failed, whatever its status.
-func Decides(t *trace.Trace) bool {
+// signalDecides reports whether a signal in t decides that it failed, whatever its status.
+func signalDecides(t *trace.Trace) bool {
 	for _, s := range signal.Detect(t, "") {
 		if s.Decides() {
 			return true

@@ -36,8 +36,6 @@ type Options struct {
 	// Decides says whether a trace without an error status is a failure all the same: a
 	// deciding signal. Nil: none is.
 	Decides func(*trace.Trace) bool
-	// KeepAll keeps every trace, failed or not.
-	KeepAll bool
 	// Grace is how long after its last span a trace whose root has ended is closed;
 	// default 5 s, an SDK's default delay between exports.
 	Grace time.Duration
@@ -134,8 +132,8 @@ type assembly struct {
 // overhead is counted for a trace beside its spans, in bytes: map, list and slices.
 const overhead = 512
 
-// New returns a receiver.
-func New(o Options) *Receiver {
+// newReceiver returns a receiver.
+func newReceiver(o Options) *Receiver {
 	o = o.withDefaults()
 	return &Receiver{
 		opt:    o,
@@ -220,7 +218,7 @@ func (r *Receiver) close(a *assembly) {
 	delete(r.traces, a.id)
 	r.order.Remove(a.place)
 	r.bytes -= a.bytes
-	if !a.failed && !r.opt.KeepAll && r.opt.Decides == nil {
+	if !a.failed && r.opt.Decides == nil {
 		r.stats.Dropped++
 		return
 	}
@@ -367,7 +365,7 @@ func (r *Receiver) settle(ctx context.Context, a *assembly) (kept bool, err erro
 	if err != nil {
 		return false, err
 	}
-	if !a.failed && !r.opt.KeepAll && !r.opt.Decides(t) {
+	if !a.failed && !r.opt.Decides(t) {
 		return false, nil
 	}
 	return true, r.opt.Sink(ctx, trace.Document{

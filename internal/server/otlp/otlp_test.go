@@ -27,6 +27,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
+func always(*trace.Trace) bool { return true }
+
 // A collected sink remembers what it was given.
 type collected struct {
 	mu   sync.Mutex
@@ -98,7 +100,7 @@ func run(r *Receiver) (stop func()) {
 func TestSpansInAnyOrderAndRequestBecomeOneTrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c collected
-		r := New(Options{Sink: c.sink})
+		r := newReceiver(Options{Sink: c.sink})
 		defer run(r)()
 		mustPost(t, r, "/v1/traces", spanJSON(1, 3, 2, failed)) // a grandchild first
 		mustPost(t, r, "/v1/logs", logJSON(1, 3, "Where is my lamp?"))
@@ -140,7 +142,7 @@ func TestSpansInAnyOrderAndRequestBecomeOneTrace(t *testing.T) {
 func TestTraceWithoutRootIsClosedWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c collected
-		r := New(Options{Sink: c.sink})
+		r := newReceiver(Options{Sink: c.sink})
 		defer run(r)()
 		mustPost(t, r, "/v1/traces", spanJSON(1, 3, 2, failed))
 		time.Sleep(119 * time.Second)
@@ -165,13 +167,13 @@ func TestOnlyFailedTracesAreKept(t *testing.T) {
 	}{
 		{"error status", Options{}, map[string]bool{traceID(1): true}},
 		{"or a deciding signal", Options{Decides: decides}, map[string]bool{traceID(1): true, traceID(2): true}},
-		{"all", Options{KeepAll: true}, map[string]bool{traceID(0): true, traceID(1): true, traceID(2): true}},
+		{"all", Options{Decides: always}, map[string]bool{traceID(0): true, traceID(1): true, traceID(2): true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var c collected
 				tc.opt.Sink = c.sink
-				r := New(tc.opt)
+				r := newReceiver(tc.opt)
 				stop := run(r)
 				mustPost(t, r, "/v1/traces", spanJSON(0, 1, 0, ""))
 				mustPost(t, r, "/v1/traces", spanJSON(1, 1, 0, failed))
@@ -195,7 +197,7 @@ func TestMemoryIsBoundedUnderAFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit = 1 << 20
 		var c collected
-		r := New(Options{Sink: c.sink, MaxMemory: limit})
+		r := newReceiver(Options{Sink: c.sink, MaxMemory: limit})
 		defer run(r)()
 		rng := rand.New(rand.NewPCG(1, 2))
 		want := map[string]bool{}
@@ -224,7 +226,7 @@ func TestMemoryIsBoundedUnderAFlood(t *testing.T) {
 
 func TestOneEndlessTraceIsClosedInParts(t *testing.T) {
 	var parts int
-	r := New(Options{MaxTrace: 4096, Sink: func(_ context.Context, d trace.Document) error {
+	r := newReceiver(Options{MaxTrace: 4096, Sink: func(_ context.Context, d trace.Document) error {
 		if parts++; len(d.Payload) > 8192 {
 			t.Errorf("a part of %d bytes", len(d.Payload))
 		}
@@ -246,7 +248,7 @@ func TestSendersNeverWaitForTheSink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		stored := map[string]bool{}
-		r := New(Options{MaxMemory: 64 << 10, MaxTrace: 1, Sink: func(_ context.Context, d trace.Document) error {
+		r := newReceiver(Options{MaxMemory: 64 << 10, MaxTrace: 1, Sink: func(_ context.Context, d trace.Document) error {
 			<-release
 			stored[d.TraceID] = true
 			return nil
@@ -280,7 +282,7 @@ func TestSendersNeverWaitForTheSink(t *testing.T) {
 }
 
 func TestWhatTheSinkCannotStoreIsCounted(t *testing.T) {
-	r := New(Options{Sink: func(context.Context, trace.Document) error { return errors.New("disk full") }})
+	r := newReceiver(Options{Sink: func(context.Context, trace.Document) error { return errors.New("disk full") }})
 	stop := run(r)
 	mustPost(t, r, "/v1/traces", spanJSON(1, 1, 0, failed))
 	stop()
@@ -295,7 +297,7 @@ func TestNothingIsLostInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c collected
 		var up atomic.Bool
-		r := New(Options{MaxMemory: 64 << 10, Sink: func(ctx context.Context, d trace.Document) error {
+		r := newReceiver(Options{MaxMemory: 64 << 10, Sink: func(ctx context.Context, d trace.Document) error {
 			if !up.Load() {
 				return errors.New("connection refused")
 			}
@@ -344,7 +346,7 @@ func TestNothingIsLostInAnOutage(t *testing.T) {
 func TestATraceThatCannotBeStoredIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c collected
-		r := New(Options{Sink: func(ctx context.Context, d trace.Document) error {
+		r := newReceiver(Options{Sink: func(ctx context.Context, d trace.Document) error {
 			if d.TraceID == traceID(0) {
 				return errors.New("refused")
 			}
@@ -371,7 +373,7 @@ func zipped(s string) string {
 }
 
 func TestRequestsThatAreNotTakenIn(t *testing.T) {
-	r := New(Options{Sink: (&collected{}).sink, MaxBody: 4096, MaxDecoded: 8192})
+	r := newReceiver(Options{Sink: (&collected{}).sink, MaxBody: 4096, MaxDecoded: 8192})
 	for _, tc := range []struct {
 		name, method, path, media, encoding, body string
 		status, code                              int
@@ -445,7 +447,7 @@ func protoStatus(t *testing.T, b []byte) (code int, message string) {
 }
 
 func TestItemsWithoutTraceIDAreRejectedAlone(t *testing.T) {
-	r := New(Options{Sink: (&collected{}).sink})
+	r := newReceiver(Options{Sink: (&collected{}).sink})
 	body := strings.Replace(spanJSON(1, 1, 0, ""), `"traceId":"`+traceID(1)+`"`, `"traceId":"00000000000000000000000000000000"`, 1)
 	w := post(t, r, "/v1/traces", "application/json", body)
 	if w.Code != 200 || !strings.Contains(w.Body.String(), `"partialSuccess":{"rejectedSpans":"1"`) {
@@ -471,7 +473,7 @@ func newProvider(t testing.TB, url string, batch int) *sdk.TracerProvider {
 
 func TestTheSDKsExporterIsReceived(t *testing.T) {
 	got := make(chan trace.Document, 1)
-	r := New(Options{Grace: 50 * time.Millisecond, Sink: func(_ context.Context, d trace.Document) error {
+	r := newReceiver(Options{Grace: 50 * time.Millisecond, Sink: func(_ context.Context, d trace.Document) error {
 		got <- d
 		return nil
 	}})
@@ -520,7 +522,7 @@ func BenchmarkReceiveFromSDK(b *testing.B) {
 	const perTrace = 10
 	var mu sync.Mutex
 	kept := map[string]bool{}
-	r := New(Options{Grace: 20 * time.Millisecond, Decides: Decides, Sink: func(_ context.Context, d trace.Document) error {
+	r := newReceiver(Options{Grace: 20 * time.Millisecond, Decides: signalDecides, Sink: func(_ context.Context, d trace.Document) error {
 		mu.Lock()
 		defer mu.Unlock()
 		kept[d.TraceID] = true
@@ -567,7 +569,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add([]byte(logJSON(1, 1, "x")), false, true)
 	f.Add([]byte("\x0a\x02\x12\x00"), true, false)
 	f.Fuzz(func(t *testing.T, body []byte, protobuf, logs bool) {
-		r := New(Options{Sink: func(context.Context, trace.Document) error { return nil }, KeepAll: true})
+		r := newReceiver(Options{Sink: func(context.Context, trace.Document) error { return nil }, Decides: always})
 		stop := run(r)
 		media, path := "application/json", "/v1/traces"
 		if protobuf {

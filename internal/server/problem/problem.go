@@ -35,8 +35,8 @@ const (
 	KeysUnavailable  Kind = "keys-unavailable"
 )
 
-// A Meaning is what follows from a kind.
-type Meaning struct {
+// A meaning is what follows from a kind.
+type meaning struct {
 	Status int
 	Title  string
 	Hint   string // what to do, or ""
@@ -48,9 +48,9 @@ type Meaning struct {
 // sees it; it is no fault of the service.
 const statusClientGone = 499
 
-// Kinds returns every kind with its meaning.
-func Kinds() map[Kind]Meaning {
-	return map[Kind]Meaning{
+// meanings returns every kind with its meaning.
+func meanings() map[Kind]meaning {
+	return map[Kind]meaning{
 		BadRequest:       {http.StatusBadRequest, "The request cannot be understood", "", 0},
 		Unauthenticated:  {http.StatusUnauthorized, "The caller is not known", "send a token that docs/security.md describes", 0},
 		Forbidden:        {http.StatusForbidden, "The caller may not do this", "ask whoever operates the service for the role", 0},
@@ -71,8 +71,8 @@ func Kinds() map[Kind]Meaning {
 	}
 }
 
-// TypePrefix begins the type of every problem; the kind follows.
-const TypePrefix = "https://github.com/evalforge/evalforge/blob/main/docs/api.md#"
+// typePrefix begins the type of every problem; the kind follows.
+const typePrefix = "https://github.com/evalforge/evalforge/blob/main/docs/api.md#"
 
 // A Problem is one answer.
 type Problem struct {
@@ -100,11 +100,11 @@ type FieldError struct {
 
 // New returns a problem of a kind.
 func New(k Kind, detail string) *Problem {
-	m, ok := Kinds()[k]
+	m, ok := meanings()[k]
 	if !ok {
-		m = Kinds()[Internal]
+		m = meanings()[Internal]
 	}
-	return &Problem{Type: TypePrefix + string(k), Title: m.Title, Status: m.Status, Detail: detail, Hint: m.Hint, retryAfter: m.RetryAfter}
+	return &Problem{Type: typePrefix + string(k), Title: m.Title, Status: m.Status, Detail: detail, Hint: m.Hint, retryAfter: m.RetryAfter}
 }
 
 // WithHint replaces the remedy of the kind.

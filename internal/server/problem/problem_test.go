@@ -23,7 +23,7 @@ func TestEveryKindIsDocumented(t *testing.T) {
 		described[m[1]] = m[2]
 	}
 	kinds := map[string]string{}
-	for k, m := range Kinds() {
+	for k, m := range meanings() {
 		kinds[string(k)] = strconv.Itoa(m.Status)
 	}
 	if d := cmp.Diff(kinds, described); d != "" {
@@ -33,7 +33,7 @@ func TestEveryKindIsDocumented(t *testing.T) {
 
 // What can be tried again says when; what cannot does not.
 func TestRetryAfter(t *testing.T) {
-	for _, k := range slices.Sorted(maps.Keys(Kinds())) {
+	for _, k := range slices.Sorted(maps.Keys(meanings())) {
 		w := httptest.NewRecorder()
 		Write(w, New(k, "detail"))
 		if got, want := w.Header().Get("Retry-After") != "", w.Code == 503; got != want {

@@ -75,10 +75,7 @@ func held(l extract.Lease, raw rawDoc, s *state) error {
 
 // Commit implements [extract.Queue].
 func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) error {
-	if err := store.CheckResult(res); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	p, err := store.CommittedPattern(l, res.Pattern)
+	p, err := store.CommittedPattern(l, res)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

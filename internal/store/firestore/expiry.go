@@ -10,11 +10,8 @@ import (
 // it; no service reads it.
 const expiryField = "expire_at"
 
-// Retention is how long records of runs, records of errors and kept answers stay, counted
-// from when they were written. Patterns and raw traces have no expiry.
-const Retention = store.Retention
 
-// expire dates a document that was made at a time.
+// expire dates a document that was made at a time: it stays for [store.Retention].
 func expire(fields map[string]any, made evalforge.Timestamp) {
-	fields[expiryField] = made.Add(Retention).UTC()
+	fields[expiryField] = made.Add(store.Retention).UTC()
 }

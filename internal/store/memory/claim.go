@@ -126,10 +126,7 @@ func (s *Store) Commit(ctx context.Context, l extract.Lease, res extract.Result)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := store.CheckResult(res); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	p, err := store.CommittedPattern(l, res.Pattern)
+	p, err := store.CommittedPattern(l, res)
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

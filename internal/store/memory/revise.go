@@ -34,10 +34,7 @@ func (s *Store) SaveAnswer(ctx context.Context, a extract.KeptAnswer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := store.CheckKeptAnswer(a); err != nil {
-		return fmt.Errorf("save answer: %w", err)
-	}
-	doc, err := store.Encode(a)
+	doc, err := store.EncodeKeptAnswer(a)
 	if err != nil {
 		return fmt.Errorf("save answer: %w", err)
 	}
