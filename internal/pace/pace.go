@@ -39,9 +39,6 @@ const (
 	firstRatio = 0.25
 	// weight is that of one answer in that ratio.
 	weight = 0.2
-	// firstHold is half of how long nobody calls after a refusal for quota at least; each one
-	// in a row doubles it, up to lastHold.
-	firstHold, lastHold = 250 * time.Millisecond, 30 * time.Second
 	// stagger is how far apart the first calls start, firstWithin in how much time all of
 	// them do: if there is no room for them, the first refusal stops the others.
 	stagger, firstWithin = 20 * time.Millisecond, time.Second
@@ -62,7 +59,6 @@ type Limiter struct {
 	minute   lastMinute
 	flying   int
 	cutAt    time.Time // when the window was cut last
-	inARow   int       // refusals for quota since the last call that was not refused
 	ratio    float64
 	starts   int       // how many of the first calls, since busy, began
 	lastAt   time.Time // when the last turn was given
@@ -189,22 +185,15 @@ func (t *Turn) Leave(r Result) {
 	case r.Unmade:
 		l.correct(t.used, 0, 0)
 	case r.Refused:
+		if h := now.Add(r.Wait); h.After(l.hold) {
+			l.hold = h
+		}
 		took := *t.used
 		l.correct(t.used, 0, 0) // what is refused counts for nothing
 		// Calls that began before the last cut say nothing about the time since.
 		first := t.began.After(l.cutAt)
 		if first {
 			l.cutAt = now
-		}
-		wait := r.Wait
-		if r.OverQuota { // a service that asks for too little would be asked again and again
-			if first {
-				l.inARow++
-			}
-			wait = max(wait, min(firstHold<<min(l.inARow, 8), lastHold))
-		}
-		if h := now.Add(wait); h.After(l.hold) {
-			l.hold = h
 		}
 		if r.OverQuota && l.learn(t, took, r, now, first) {
 			break // the rate is what was too high
@@ -213,7 +202,6 @@ func (t *Turn) Leave(r Result) {
 			l.window = max(1, l.window/2)
 		}
 	default:
-		l.inARow = 0
 		if l.window < l.most {
 			l.window = min(l.most, l.window+1/l.window)
 		}

@@ -1,7 +1,6 @@
 package pace
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"slices"
@@ -17,10 +16,9 @@ import (
 type service struct {
 	requests, tokens int // per minute; 0: no limit
 	latency          time.Duration
-	says             Quota         // that it names in refusals
-	hint             time.Duration // that it gives whatever the time is; 0: the right one
-	clock            bool          // it counts by the minutes of the clock
-	bucket           int           // it has a bucket of so many requests, which fills evenly
+	says             Quota // that it names in refusals
+	clock            bool  // it counts by the minutes of the clock
+	bucket           int   // it has a bucket of so many requests, which fills evenly
 
 	mu              sync.Mutex
 	log             []use // of the last minute
@@ -36,7 +34,7 @@ type use struct {
 // call makes a call, and returns how long to wait if it is refused.
 func (s *service) call(tokens int) (wait time.Duration, refused bool) {
 	if wait, refused := s.admit(tokens); refused {
-		return cmp.Or(s.hint, wait), true
+		return wait, true
 	}
 	time.Sleep(s.latency)
 	return 0, false
