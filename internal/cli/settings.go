@@ -195,7 +195,7 @@ func settings() []setting {
 		},
 		{
 			group: groupPace, vars: []string{"EVALFORGE_REQUESTS_PER_MINUTE"}, value: "N", shown: "no limit",
-			doc: "How many calls of the model are made per minute at most, by this process: its share of the quota. They are spread evenly.",
+			doc: "How many calls of the model are made per minute at most, by this process: its share of the quota. They are spread evenly. A quota that is not set is learned from refusals.",
 			set: func(c *config, v string) error { return setInt(&c.pace.RequestsPerMinute, v, 1, 1_000_000) },
 		},
 		{

@@ -1,8 +1,8 @@
 package extract
 
 import (
+	"bytes"
 	"strings"
-	"unicode"
 )
 
 // Codes of errors look like values, but tell failures apart: MySQL's 1045 is a wrong
@@ -30,27 +30,76 @@ var codeFamilies = map[string]bool{
 	"RMAN": true, "MY": true, "SQLCODE": true, "HTTP": true, "E": true,
 }
 
-// codesIn returns the tokens of a JSON text that are codes of errors and look like values.
+// codesIn returns the tokens of a JSON text that are codes of errors and look like values,
+// or nil.
 func codesIn(text []byte) map[string]bool {
-	codes := map[string]bool{}
+	var codes map[string]bool
 	near := 0 // how many tokens may still be a code
-	eachToken(text, false, func(token string) (string, bool) {
+	for i := 0; i < len(text); {
+		from, to := nextToken(text, i)
+		i = to
+		token := bytes.Trim(text[from:to], tokenPunctuation)
 		switch {
-		case isFamilyCode(token), near > 0 && isCode(token):
-			if isValue(token) {
-				codes[token] = true
+		case len(token) == 0:
+		case hasDigit(token):
+			if near > 0 && isCode(string(token)) || isUpper(token[0]) && isFamilyCode(string(token)) {
+				codes = noteCode(codes, string(token))
+				near = 1 // Error 1045 (28000)
+			} else {
+				near = 0
 			}
-			near = 1 // Error 1045 (28000)
-		case codeWords[lastWord(token)] || isErrnoName(token):
+		case isCodeWord(token):
 			near = 2
-		case near > 1 && linkWords[strings.ToLower(token)]:
+		case near > 1 && len(token) <= 6 && linkWords[strings.ToLower(string(token))]:
 		default:
 			near = 0
 		}
-		return "", false
-	})
+	}
 	return codes
 }
+
+func noteCode(codes map[string]bool, token string) map[string]bool {
+	if !isValue(token) {
+		return codes
+	}
+	if codes == nil {
+		codes = map[string]bool{}
+	}
+	codes[token] = true
+	return codes
+}
+
+func hasDigit(token []byte) bool { return bytes.ContainsAny(token, "0123456789") }
+
+// longestCodeWord bounds the words of codeWords.
+const longestCodeWord = 9
+
+// isCodeWord reports a name whose last word is one before a code: statusCode, exit_code; or
+// the name of an errno.
+func isCodeWord(token []byte) bool {
+	if isErrnoName(token) {
+		return true
+	}
+	i := len(token)
+	for i > 0 && isLetter(token[i-1]) {
+		i--
+		if i > 0 && isUpper(token[i]) && isLetter(token[i-1]) && !isUpper(token[i-1]) {
+			break
+		}
+	}
+	var word [longestCodeWord]byte
+	if len(token)-i > len(word) {
+		return false
+	}
+	n := copy(word[:], token[i:])
+	for k := range n {
+		word[k] |= 0x20 // lower case, of a letter
+	}
+	return codeWords[string(word[:n])]
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+func isUpper(c byte) bool  { return c >= 'A' && c <= 'Z' }
 
 // isCode reports a token that has the form of a code: a whole number, also in hex, or the
 // five characters of a SQLSTATE.
@@ -73,18 +122,14 @@ func isFamilyCode(token string) bool {
 }
 
 // isErrnoName reports a name such as ECONNREFUSED.
-func isErrnoName(token string) bool {
-	return len(token) > 4 && token[0] == 'E' && strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == ""
-}
-
-// lastWord returns the last word of a name in lower case: code of statusCode, exit_code.
-func lastWord(token string) string {
-	i := len(token)
-	for i > 0 && unicode.IsLetter(rune(token[i-1])) {
-		i--
-		if i > 0 && unicode.IsUpper(rune(token[i])) && unicode.IsLower(rune(token[i-1])) {
-			break
+func isErrnoName(token []byte) bool {
+	if len(token) <= 4 || token[0] != 'E' {
+		return false
+	}
+	for _, c := range token {
+		if !isUpper(c) {
+			return false
 		}
 	}
-	return strings.ToLower(token[i:])
+	return true
 }

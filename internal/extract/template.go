@@ -111,10 +111,7 @@ func eachToken(text []byte, stringsOnly bool, replace func(string) (string, bool
 		c := text[i]
 		switch {
 		case c == '\\' && i+1 < len(text):
-			n := 2
-			if text[i+1] == 'u' {
-				n = min(6, len(text)-i)
-			}
+			n := escapeLen(text[i:])
 			out = append(out, text[i:i+n]...)
 			i += n
 		case !tokenByte(c):
@@ -133,10 +130,34 @@ func eachToken(text []byte, stringsOnly bool, replace func(string) (string, bool
 	return out
 }
 
+// escapeLen returns the length of the JSON escape that text begins with.
+func escapeLen(text []byte) int {
+	if len(text) > 1 && text[1] == 'u' {
+		return min(6, len(text))
+	}
+	return min(2, len(text))
+}
+
+// nextToken returns where the first token at or after i begins and ends.
+func nextToken(text []byte, i int) (from, to int) {
+	for i < len(text) && !tokenByte(text[i]) {
+		if text[i] == '\\' {
+			i += escapeLen(text[i:])
+		} else {
+			i++
+		}
+	}
+	for to = i; to < len(text) && tokenByte(text[to]); to++ {
+	}
+	return i, to
+}
+
+// tokenPunctuation is what stands around tokens, of the characters that stand in them.
+const tokenPunctuation = ".:-_+"
+
 // appendToken appends a token without the punctuation around it, replaced or not.
 func appendToken(out []byte, run string, leave bool, replace func(string) (string, bool)) []byte {
-	const punctuation = ".:-_+"
-	token := strings.Trim(run, punctuation)
+	token := strings.Trim(run, tokenPunctuation)
 	if leave || token == "" {
 		return append(out, run...)
 	}

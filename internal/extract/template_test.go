@@ -49,6 +49,7 @@ func TestTemplate(t *testing.T) {
 		"negative":                    {`{"error":{"code":-32601}}`, `{"error":{"code":-32603}}`, false},
 		"after an error's name":       {`{"m":"OperationalError: (1045, 'denied')"}`, `{"m":"OperationalError: (2003, 'denied')"}`, false},
 		"of a vendor":                 {`{"m":"ORA-01017 at 10:00:01"}`, `{"m":"ORA-12154 at 10:00:02"}`, false},
+		"of a vendor, with a word":    {`{"m":"error ORA-01017"}`, `{"m":"error ORA-12154"}`, false},
 		"in hex":                      {`{"m":"exit status 0xC0000005"}`, `{"m":"exit status 0xC0000409"}`, false},
 		"with a word between":         {`{"m":"exit status was 10061"}`, `{"m":"exit status was 10060"}`, false},
 		"elsewhere, too":              {`{"code":10061,"m":"it said 10061"}`, `{"code":10061,"m":"it said 10060"}`, false},

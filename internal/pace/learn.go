@@ -19,13 +19,17 @@ const (
 	// firstTry and lastTry bound the time until the first try after a refusal, nextTry is
 	// that until the next one after a try that went well.
 	firstTry, lastTry, nextTry = 2 * time.Minute, 16 * time.Minute, time.Minute
-	// quickTry is all of these while what is known comes from less than most of a minute.
+	// quickTry is all of these while what is known comes from less than most of a minute:
+	// from calls of less than enoughTime, unless the service asks to wait until a minute
+	// after the first of them, as it does when it was these calls that used the quota up.
 	quickTry   = 10 * time.Second
 	enoughTime = 50 * time.Second
+	fullMinute = 58 * time.Second
 	// near is how close to what was thought a refusal confirms it.
 	near = 0.1
 	// quotaWait is the least wait that a service asks for when a quota of a minute is used
-	// up early in it. A shorter one is for a burst.
+	// up early in it. A shorter one is for a burst or a moment's load, unless it comes again
+	// within a minute.
 	quotaWait = 5 * time.Second
 	// idle is after how long without calls nothing is known of the last minute.
 	idle = 2 * time.Minute
@@ -33,10 +37,11 @@ const (
 
 // A learning is what was learned and is to be tried next.
 type learning struct {
-	step  float64
-	every time.Duration // until the first try after a refusal
-	tryAt time.Time     // zero: nothing was learned
-	short bool          // a call had to wait for the quota since the last try
+	refused time.Time // last
+	step    float64
+	every   time.Duration // until the first try after a refusal
+	tryAt   time.Time     // zero: nothing was learned
+	short   bool          // a call had to wait for the quota since the last try
 }
 
 // learn notes a refusal for quota of a call that took so much, and reports whether a rate
@@ -50,21 +55,25 @@ func (l *Limiter) learn(t *Turn, took used, r Result, now time.Time, first bool)
 		l.tokens.unsee(took.tokens)
 		return known
 	}
-	full := now.Sub(l.busy)+r.Wait >= enoughTime
-	if !known && !full && r.Quota == (Quota{}) && r.Wait < quotaWait {
+	full := now.Sub(l.busy) >= enoughTime || now.Sub(l.busy)+r.Wait >= fullMinute
+	again := now.Sub(g.refused) < time.Minute
+	g.refused = now
+	if !known && r.Quota == (Quota{}) && r.Wait < quotaWait && !(full && again) {
 		return false
 	}
 	requests, tokens := l.minute.since(t.began.Add(-time.Minute))
 	if requests == 0 {
 		return known // the quota was used up by others
 	}
-	quota := l.which(r.Quota)
-	before := quota.learned
 	l.requests.see(float64(requests), r.Quota.Requests)
 	l.tokens.see(tokens, r.Quota.Tokens)
-	quota = l.which(r.Quota)
+	quota := l.which(r.Quota)
+	before := quota.learned
 	l.requests.learned, l.tokens.learned = 0, 0
 	quota.settle()
+	if quota == l.requests && r.Quota.Tokens > 0 { // both are named
+		l.tokens.settle()
+	}
 	g.step = firstStep
 	switch {
 	case !full:

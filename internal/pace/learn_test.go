@@ -3,6 +3,7 @@ package pace
 import (
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,9 +12,11 @@ import (
 // A quota that nobody told is learned, whatever it is of and however the service counts:
 // nearly all of it is used, at the price of few refusals.
 func TestUnknownQuota(t *testing.T) {
+	var nth atomic.Uint64
 	sized := func() (int, int) {
-		most := 4000 + rand.N(12_000)
-		return most, int(float64(most) / (3 + 2*rand.Float64()))
+		r := rand.New(rand.NewPCG(nth.Add(1), 1))
+		most := 4000 + r.IntN(12_000)
+		return most, int(float64(most) / (3 + 2*r.Float64()))
 	}
 	for name, tt := range map[string]struct {
 		service       *service
@@ -24,13 +27,13 @@ func TestUnknownQuota(t *testing.T) {
 		"60 requests":                {&service{requests: 60}, Limits{}, 2000, 0.97, 0.01},
 		"60 requests, 300 calls":     {&service{requests: 60}, Limits{}, 300, 0.95, 0.02},
 		"10 requests":                {&service{requests: 10}, Limits{}, 300, 0.95, 0.02},
-		"400 requests":               {&service{requests: 400}, Limits{}, 4000, 0.95, 0.01},
+		"400 requests":               {&service{requests: 400}, Limits{}, 2000, 0.95, 0.01},
 		"60 requests, named":         {&service{requests: 60, says: Quota{Requests: 60}}, Limits{}, 2000, 0.97, 0.003},
-		"500,000 tokens":             {&service{tokens: 500_000}, Limits{}, 2000, 0.92, 0.015},
-		"500,000 tokens, named":      {&service{tokens: 500_000, says: Quota{Tokens: 500_000}}, Limits{}, 2000, 0.95, 0.01},
-		"60 requests, 100 told":      {&service{requests: 60}, Limits{RequestsPerMinute: 100}, 2000, 0.97, 0.01},
-		"60 by the clock":            {&service{requests: 60, clock: true}, Limits{}, 2000, 0.95, 0.01},
-		"60 requests, a bucket of 5": {&service{requests: 60, bucket: 5}, Limits{}, 2000, 0.90, 0.02},
+		"500,000 tokens":             {&service{tokens: 500_000}, Limits{}, 1000, 0.90, 0.015},
+		"500,000 tokens, named":      {&service{tokens: 500_000, says: Quota{Tokens: 500_000}}, Limits{}, 1000, 0.95, 0.01},
+		"60 requests, 100 told":      {&service{requests: 60}, Limits{RequestsPerMinute: 100}, 1000, 0.97, 0.01},
+		"60 by the clock":            {&service{requests: 60, clock: true}, Limits{}, 1000, 0.95, 0.01},
+		"60 requests, a bucket of 5": {&service{requests: 60, bucket: 5}, Limits{}, 1000, 0.85, 0.05},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -97,4 +100,24 @@ func TestSharedUnknownQuota(t *testing.T) {
 			t.Errorf("%.1f %% of the quota used, %.2f %% of the calls refused; want 85 %% and at most 3 %%", 100*used, 100*refused)
 		}
 	})
+}
+
+// A process that begins while another one's calls still count learns the quota all the
+// same, and soon.
+func TestUnknownQuotaAfterARestart(t *testing.T) {
+	for _, ago := range []time.Duration{2 * time.Second, 20 * time.Second, 50 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &service{requests: 60, latency: 2 * time.Second}
+			one := func() (int, int) { return 1, 1 }
+			drive(t, NewLimiter(Limits{Concurrency: 16}), s, 16, 57, one)
+			time.Sleep(ago)
+			took := drive(t, NewLimiter(Limits{Concurrency: 16}), s, 16, 600, one)
+			used := 599.0 / 60 / took.Minutes()
+			refused := float64(s.tried-s.admitted) / float64(s.tried)
+			t.Logf("after %v: %.1f %% of the quota used, %.2f %% of the calls refused", ago, 100*used, 100*refused)
+			if used < 0.80 || refused > 0.03 {
+				t.Errorf("after %v: %.1f %% of the quota used, %.2f %% of the calls refused; want 80 %% and at most 3 %%", ago, 100*used, 100*refused)
+			}
+		})
+	}
 }

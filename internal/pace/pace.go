@@ -41,7 +41,7 @@ const (
 	weight = 0.2
 	// stagger is how far apart the first calls start, firstWithin in how much time all of
 	// them do: if there is no room for them, the first refusal stops the others.
-	stagger, firstWithin = 50 * time.Millisecond, time.Second
+	stagger, firstWithin = 20 * time.Millisecond, time.Second
 )
 
 // A Limiter gives turns. It is used by many goroutines at once.
@@ -60,7 +60,7 @@ type Limiter struct {
 	flying   int
 	cutAt    time.Time // when the window was cut last
 	ratio    float64
-	starts   int       // how many of the first calls began
+	starts   int       // how many of the first calls, since busy, began
 	lastAt   time.Time // when the last turn was given
 	busy     time.Time // since when there were calls, without a long pause
 	requests *rate
@@ -133,7 +133,7 @@ func (l *Limiter) try(mostTokens int64) (time.Duration, <-chan struct{}, *Turn) 
 		return wait, l.changed, nil
 	}
 	if now.Sub(l.lastAt) > idle {
-		l.busy = now
+		l.busy, l.starts = now, 0
 	}
 	l.lastAt = now
 	t := &Turn{l: l, began: now, most: mostTokens, used: l.minute.add(now, tokens)}
