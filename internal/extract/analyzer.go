@@ -72,5 +72,5 @@ type Answer struct {
 
 // spent returns what the answer took.
 func (a *Answer) spent() Spent {
-	return Spent{Tokens: a.Tokens, CostUSD: a.CostUSD, Attempts: a.Attempts, Unsure: a.Unsure}
+	return Spent{Tokens: a.Tokens, CostUSD: a.CostUSD, Attempts: a.Attempts, Latency: a.Latency, Unsure: a.Unsure}
 }

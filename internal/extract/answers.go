@@ -12,7 +12,8 @@ type Answers interface {
 	// Answer returns the answer kept under a key, or an error that matches
 	// [evalforge.ErrNotFound].
 	Answer(ctx context.Context, key string) (KeptAnswer, error)
-	// SaveAnswer keeps an answer, in place of an older one with the same key.
+	// SaveAnswer keeps an answer, in place of an older one with the same key. A store may
+	// forget it after months.
 	SaveAnswer(ctx context.Context, a KeptAnswer) error
 }
 

@@ -3,6 +3,7 @@ package extract
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/evalforge/evalforge"
 )
@@ -50,6 +51,7 @@ type Spent struct {
 	Tokens   evalforge.Tokens
 	CostUSD  float64
 	Attempts int
+	Latency  time.Duration // of the calls, without what they waited for their turns
 	// Unsure bounds what calls took beyond Tokens and CostUSD whose usage nobody reported.
 	Unsure Unsure
 }
@@ -67,6 +69,7 @@ type Unsure struct {
 func (s Spent) Add(t Spent) Spent {
 	return Spent{
 		Tokens: s.Tokens.Add(t.Tokens), CostUSD: s.CostUSD + t.CostUSD, Attempts: s.Attempts + t.Attempts,
+		Latency: s.Latency + t.Latency,
 		Unsure: Unsure{
 			Calls: s.Unsure.Calls + t.Unsure.Calls, Tokens: s.Unsure.Tokens.Add(t.Unsure.Tokens),
 			CostUSD: s.Unsure.CostUSD + t.Unsure.CostUSD,

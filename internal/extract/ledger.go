@@ -22,8 +22,8 @@ type Ledger interface {
 	// Settle replaces what r counts, in each of its windows, by what the call took,
 	// which may also be more. A reservation that a window does not know (any more) is
 	// no error, and changes nothing there. A store may forget, oldest first, unsettled
-	// reservations of a window that has over [MaxOpenReservations] of them: they stay
-	// counted as they are.
+	// reservations of a window that has over [MaxOpenReservations] of them, or that are
+	// months old: they stay counted as they are.
 	Settle(ctx context.Context, r Reservation, took Amount) error
 	// Spend returns what a window counts: nothing, for one that was never reserved in.
 	Spend(ctx context.Context, window string) (Spend, error)

@@ -56,6 +56,7 @@ func (p *Pipeline) answer(ctx context.Context, in *Input) (*finished, error) {
 		second.spent = refused.Spent.Add(second.spent)
 		pv := &second.pattern.Provenance
 		pv.Tokens, pv.CostUSD, pv.Attempts = second.spent.Tokens, second.spent.CostUSD, second.spent.Attempts
+		pv.LatencyMS = second.spent.Latency.Milliseconds()
 		return second, nil
 	}
 	both := &Error{

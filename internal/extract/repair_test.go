@@ -27,15 +27,21 @@ func inTurn(repairs *[]*extract.Repair, answers ...func() (*extract.Answer, erro
 }
 
 func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
-	well := func() (*extract.Answer, error) { return good(), nil }
+	well := func() (*extract.Answer, error) {
+		a := good()
+		a.Latency = 2 * time.Second
+		return a, nil
+	}
 	broken := func(breakIt func(*evalforge.Analysis)) func() (*extract.Answer, error) {
 		return func() (*extract.Answer, error) {
 			a := good()
 			a.Raw = []byte(`{"mail": "jo.doe@example.com"}`)
+			a.Latency = time.Second
 			breakIt(&a.Analysis)
 			return a, nil
 		}
 	}
+	const latency = 3000 // of both calls, in milliseconds
 	invented := "a passage that nobody wrote"
 	noEvidence := broken(func(a *evalforge.Analysis) {
 		a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{{Quote: invented}}
@@ -44,7 +50,7 @@ func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
 	wrongStep := broken(func(a *evalforge.Analysis) { a.Summary = "Step 99 failed." })
 	fails := func(k extract.Kind, response string) func() (*extract.Answer, error) {
 		return func() (*extract.Answer, error) {
-			return nil, &extract.Error{Kind: k, Err: errors.New("scripted " + string(k)), Response: []byte(response), Spent: extract.Spent{CostUSD: 0.25, Attempts: 1}}
+			return nil, &extract.Error{Kind: k, Err: errors.New("scripted " + string(k)), Response: []byte(response), Spent: extract.Spent{CostUSD: 0.25, Attempts: 1, Latency: time.Second}}
 		}
 	}
 	tests := []struct {
@@ -104,7 +110,7 @@ func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
 				t.Errorf("the repair repeats what it must not: %s %q", r.Previous, r.Problems)
 			}
 			if tt.kind == "" {
-				if pv := x.Pattern.Provenance; pv.Repaired == "" || pv.Attempts != 2 || pv.CostUSD != 0.5 || x.Pattern.Confidence >= 0.9 {
+				if pv := x.Pattern.Provenance; pv.Repaired == "" || pv.Attempts != 2 || pv.CostUSD != 0.5 || pv.LatencyMS != latency || x.Pattern.Confidence >= 0.9 {
 					t.Errorf("provenance = %+v, confidence %v; want a repair, both calls and less confidence", pv, x.Pattern.Confidence)
 				}
 			}

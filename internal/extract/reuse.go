@@ -239,7 +239,7 @@ func (p *Pipeline) keep(in *Input, id identity, done *finished) (KeptAnswer, boo
 		Key: key, TraceID: in.TraceID, Digest: id.exact, SavedAt: evalforge.At(p.Now()), Analysis: template,
 		Model: ans.Model, ModelVersion: ans.ModelVersion, PromptSHA256: ans.PromptSHA256, Temperature: ans.Temperature,
 		Finish: ans.Finish, Repaired: done.repaired,
-		Tokens: spent.Tokens, CostUSD: spent.CostUSD, Attempts: spent.Attempts, LatencyMS: ans.Latency.Milliseconds(),
+		Tokens: spent.Tokens, CostUSD: spent.CostUSD, Attempts: spent.Attempts, LatencyMS: spent.Latency.Milliseconds(),
 		Quotes: len(done.pattern.Evidence.Refs),
 	}, true
 }

@@ -160,9 +160,12 @@ func (s *sent) placeOf(at int) place {
 	return place{offset: offset, step: st.step}
 }
 
-// holds reports whether a name or phrase occurs, however short, in any content.
-func (s *sent) holds(phrase string) bool {
-	return phrase != "" && strings.Contains(s.text, phrase)
+// nameForm is the form of a tool's name where nothing says which words are tools.
+var nameForm = regexp.MustCompile(`^[\p{L}_][\p{L}\p{N}_.:/-]{2,63}$`)
+
+// holdsName reports whether a name occurs in any content, as a whole.
+func (s *sent) holdsName(name string) bool {
+	return nameForm.MatchString(name) && regexp.MustCompile(`(?:^|[^\p{L}\p{N}_])`+regexp.QuoteMeta(name)+`(?:$|[^\p{L}\p{N}_])`).MatchString(s.text)
 }
 
 // encodedLen returns how many bytes of a JSON string's content make its first n decoded

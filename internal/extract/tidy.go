@@ -86,7 +86,7 @@ func disarm(a *evalforge.Analysis) {
 		a.ReproductionContext.ToolsInvolved[i] = disarmed(s)
 	}
 	for i, s := range a.RecommendedActions {
-		a.RecommendedActions[i] = noTags(noMarkdown(address.ReplaceAllString(s, linkRemoved)))
+		a.RecommendedActions[i] = noTags(noMarkdown(noBareLinks(address.ReplaceAllString(s, linkRemoved))))
 	}
 	if e := a.Evidence.Excerpt; e != nil {
 		*e = noTags(noMarkdown(*e))
@@ -109,7 +109,7 @@ func disarm(a *evalforge.Analysis) {
 	}
 }
 
-func disarmed(s string) string { return noTags(noMarkdown(deadLinks(s))) }
+func disarmed(s string) string { return noTags(noMarkdown(deadHosts(deadLinks(s)))) }
 
 // maxNameRunes bounds names and ids that are taken from the trace.
 const maxNameRunes = 200
@@ -121,31 +121,52 @@ func name(s string) string { return cutRunes(noTags(oneLine(clean(s))), maxNameR
 // browser or a model acts on, and without white space around it.
 func clean(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\u2028' || r == '\u2029' || invisible(r) }) {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\u2028' || r == '\u2029' || joiner(r) || invisible(r) }) {
 		return strings.TrimSpace(s)
 	}
 	var b strings.Builder
 	b.Grow(len(s))
+	last := ' ' // written
 	for i := 0; i < len(s); {
 		if n := escapeSequence(s[i:]); n > 0 {
 			i += n
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
+		i += size
 		switch {
 		case r == '\u2028' || r == '\u2029':
-			b.WriteByte('\n')
-		case !invisible(r):
-			b.WriteRune(r)
+			r = '\n'
+		case invisible(r), joiner(r) && !joins(last):
+			continue
 		}
-		i += size
+		b.WriteRune(r)
+		last = r
 	}
 	return strings.TrimSpace(b.String())
 }
 
-// invisible reports whether r has no glyph: control characters except tab and line feed,
-// format characters (bidirectional overrides, zero-width characters, tags) except the two
-// joiners that scripts need, and the variation selectors that carry hidden bytes.
+// joiner reports the two joiners that scripts and emoji need. A row of them can carry
+// hidden bits; one stays, behind what it can join.
+func joiner(r rune) bool { return r == '\u200C' || r == '\u200D' }
+
+func joins(r rune) bool { return r > 0x7F && !joiner(r) && !unicode.IsSpace(r) }
+
+// blanks are characters without a glyph that Unicode does not count as format characters:
+// variation selectors and tags, which can carry hidden bytes, fillers, and those that it
+// reserves for such uses (Default_Ignorable_Code_Point).
+var blanks = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x034F, 0x034F, 1}, {0x115F, 0x1160, 1}, {0x17B4, 0x17B5, 1}, {0x180B, 0x180F, 1}, {0x2065, 0x2065, 1},
+		{0x2800, 0x2800, 1}, {0x3164, 0x3164, 1}, {0xFDD0, 0xFDEF, 1}, {0xFE00, 0xFE0F, 1}, {0xFFA0, 0xFFA0, 1}, {0xFFF0, 0xFFF8, 1},
+		{0xFFFE, 0xFFFF, 1},
+	},
+	R32: []unicode.Range32{{0xE0000, 0xE0FFF, 1}},
+}
+
+// invisible reports whether r has no glyph that everybody sees: control characters except
+// tab and line feed, format characters (bidirectional overrides, zero-width characters)
+// except the two joiners, blanks, and characters for private use.
 func invisible(r rune) bool {
 	switch {
 	case r < 0x20:
@@ -154,12 +175,10 @@ func invisible(r rune) bool {
 		return false
 	case r <= 0x9F:
 		return true
-	case r == '\u200C' || r == '\u200D':
+	case joiner(r):
 		return false
-	case r >= 0xE0100 && r <= 0xE01EF:
-		return true
 	}
-	return unicode.Is(unicode.Cf, r)
+	return unicode.In(r, unicode.Cf, unicode.Co, blanks)
 }
 
 // escapeSequence returns the length of the terminal control sequence that s begins with,
@@ -198,6 +217,9 @@ func escapeSequence(s string) int {
 var (
 	tag          = regexp.MustCompile(`<([a-zA-Z/!?][^<>]*)(>?)`)
 	markdownLink = regexp.MustCompile(`!?\[([^\[\]]*)\](\(|\[)`)
+	// bareAddress matches an address without a scheme, which chats make a link of: a host
+	// with a path, or one under a common top-level domain.
+	bareAddress = regexp.MustCompile(`(?i)(?:[\p{L}\p{N}_-]+@)?(?:(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+\p{L}{2,24}|\b\d{1,3}(?:\.\d{1,3}){3})(?::\d{1,5})?(?:/[^\s<>"'` + "`" + `)\[\]}]+|/|\b)`)
 	// address matches what programs make a link of, or act on.
 	address = regexp.MustCompile(`(?i)(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|\b(?:javascript|vbscript|mailto):|\bdata:[a-z]+/)[^\s<>"'` + "`" + `)\[\]}]+`)
 )
@@ -266,6 +288,65 @@ func deadLinks(s string) string {
 			scheme += "[:]//"
 		}
 		return scheme + strings.ReplaceAll(host, ".", "[.]") + path
+	})
+}
+
+// fileTypes end names that look like hosts: utils.py/handlers. Some are top-level domains
+// all the same.
+var fileTypes = wordSet(`go py js ts mjs cjs jsx tsx json jsonl yaml yml md txt html htm css java kt rb rs php sh bash toml ini cfg
+	conf xml csv log lock sql tf proto c h cc cpp hpp cs swift env pem zip gz tar ipynb`)
+
+// domains are top-level domains under which a host alone is made a link of by chats.
+var domains = wordSet(`com net org edu gov int biz xyz top site online club shop live click link zip mov ru cn de uk eu example test`)
+
+func wordSet(s string) map[string]bool {
+	set := map[string]bool{}
+	for _, w := range strings.Fields(s) {
+		set[w] = true
+	}
+	return set
+}
+
+// eachHost replaces the addresses without a scheme in s.
+func eachHost(s string, replace func(address, top string, path bool) string) string {
+	if !strings.Contains(s, ".") {
+		return s
+	}
+	return bareAddress.ReplaceAllStringFunc(s, func(m string) string {
+		host, rest, path := strings.Cut(m, "/")
+		host, _, _ = strings.Cut(host, ":")
+		top := host[strings.LastIndexByte(host, '.')+1:]
+		path = path && strings.Trim(rest, "/.,;:") != ""
+		if !path && !domains[strings.ToLower(top)] {
+			return m
+		}
+		return replace(m, top, path)
+	})
+}
+
+// deadHosts writes addresses without a scheme as deadLinks does those with one.
+func deadHosts(s string) string {
+	return eachHost(s, func(m, _ string, _ bool) string { return deadHost(m) })
+}
+
+func deadHost(m string) string {
+	m, _, _ = strings.Cut(m, "?")
+	m, _, _ = strings.Cut(m, "#")
+	host, path, slash := strings.Cut(m, "/")
+	if slash {
+		path = "/" + path
+	}
+	return strings.ReplaceAll(host, ".", "[.]") + path
+}
+
+// noBareLinks removes addresses with a path from s. What may be the name of a file, a
+// method or a host that is only named is written so that nothing makes a link of it.
+func noBareLinks(s string) string {
+	return eachHost(s, func(m, top string, path bool) string {
+		if !path || fileTypes[top] || strings.ToLower(top) != top {
+			return deadHost(m)
+		}
+		return linkRemoved
 	})
 }
 

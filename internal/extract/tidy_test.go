@@ -7,26 +7,31 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract/prompts"
 )
 
 func TestDisarmed(t *testing.T) {
 	for in, want := range map[string]string{
-		"plain text, a < b && c > d":                       "plain text, a < b && c > d",
-		"the page said <html><b>":                          "the page said ‹html›‹b›",
-		"<script src=//x":                                  "‹script src=//x",
-		"<scr<script>ipt>":                                 "‹scr‹script›ipt>",
-		"List<String> and </p> and <!-- x -->":             "List‹String› and ‹/p› and ‹!-- x --›",
-		"![logo](https://a.example/p.png?d=1) end":         "[logo] (hxxps://a[.]example/p.png) end",
-		"[click](javascript:alert(1))":                     "[click] ([link removed]))",
-		"GET https://api.example.com/v1/x?key=1#f failed.": "GET hxxps://api[.]example[.]com/v1/x failed.",
-		"see www.example.com.":                             "see www[.]example[.]com[.]",
-		"hxxps://a[.]example/b":                            "hxxps://a[.]example/b",
-		"postgres://db.internal:5432/x refused":            "postgres[:]//db[.]internal:5432/x refused",
-		"mail [REDACTED:EMAIL:12ab](x)":                    "mail [REDACTED:EMAIL:12ab](x)",
-		"data: 3 rows; file:12; time: 12:30":               "data: 3 rows; file:12; time: 12:30",
+		"plain text, a < b && c > d":                           "plain text, a < b && c > d",
+		"the page said <html><b>":                              "the page said ‹html›‹b›",
+		"<script src=//x":                                      "‹script src=//x",
+		"<scr<script>ipt>":                                     "‹scr‹script›ipt>",
+		"List<String> and </p> and <!-- x -->":                 "List‹String› and ‹/p› and ‹!-- x --›",
+		"![logo](https://a.example/p.png?d=1) end":             "[logo] (hxxps://a[.]example/p.png) end",
+		"[click](javascript:alert(1))":                         "[click] ([link removed]))",
+		"GET https://api.example.com/v1/x?key=1#f failed.":     "GET hxxps://api[.]example[.]com/v1/x failed.",
+		"see www.example.com.":                                 "see www[.]example[.]com[.]",
+		"hxxps://a[.]example/b":                                "hxxps://a[.]example/b",
+		"postgres://db.internal:5432/x refused":                "postgres[:]//db[.]internal:5432/x refused",
+		"mail [REDACTED:EMAIL:12ab](x)":                        "mail [REDACTED:EMAIL:12ab](x)",
+		"see evil.example/x?d=1 now":                           "see evil[.]example/x now",
+		"ask evil.com, or 203.0.113.7:80/x.":                   "ask evil[.]com, or 203[.]0[.]113[.]7:80/x.",
+		"retry in src/main.go, see json.Marshal and/or v1.2/x": "retry in src/main.go, see json.Marshal and/or v1.2/x",
+		"data: 3 rows; file:12; time: 12:30":                   "data: 3 rows; file:12; time: 12:30",
 	} {
 		if got := disarmed(in); got != want {
 			t.Errorf("disarmed(%q) = %q, want %q", in, got, want)
@@ -34,20 +39,67 @@ func TestDisarmed(t *testing.T) {
 	}
 }
 
+// Actions are done: what they name to be opened is removed, what only looks so is kept.
+func TestActionsHaveNoAddresses(t *testing.T) {
+	for in, want := range map[string]string{
+		"Open evil.example/x to confirm.":                    "Open [link removed] to confirm.",
+		"Open evil.example/x?key=1#y and EVIL.COM.":          "Open [link removed] and EVIL[.]COM.",
+		"Download 203.0.113.7/a or user@evil.example:81/a":   "Download [link removed] or [link removed]",
+		"Visit https://evil.example/x":                       "Visit [link removed]",
+		"Visit bücher.example/x":                             "Visit [link removed]",
+		"Add a timeout to client.get, see README.md":         "Add a timeout to client.get, see README.md",
+		"Fix utils.py/parse and grpc.health.v1.Health/Check": "Fix utils[.]py/parse and grpc[.]health[.]v1[.]Health/Check",
+		"Set TCP/IP and/or node 1.2/3 to read/write":         "Set TCP/IP and/or node 1.2/3 to read/write",
+	} {
+		a := evalforge.Analysis{RecommendedActions: []string{in}}
+		disarm(&a)
+		if got := a.RecommendedActions[0]; got != want {
+			t.Errorf("action %q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestStepsIn(t *testing.T) {
+	for text, want := range map[string][]int{
+		"step 3 and steps 4, 5 and 7":             {3, 4, 5, 7},
+		"the 99th step, the 2nd failing step":     {99, 2},
+		"step ninety-nine and step number twenty": {99, 20},
+		"Step Zero; steps one to ten":             {0, 1},
+		"step forty two":                          {42},
+		"a next step; step by step; one step":     nil,
+		"step-by-step, stepone, step onerous":     nil,
+		"step 99999999999999999999":               {-1},
+	} {
+		var got []int
+		for _, s := range stepsIn(text) {
+			got = append(got, s.n)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
-		"  two\nlines\t ":             "two\nlines",
-		"\x1b[31mred\x1b[0m":          "red",
-		"\x1b]0;title\x07text":        "text",
-		"\x1b]8;;http://a\x1b\\b":     "b",
-		"a\x00b\x08\x7f\u0085c":       "abc",
-		"\u202eevil\u202c \u2066x":    "evil x",
-		"ig\u200bno\u2060re\ufeff":    "ignore",
-		"می\u200cخواهم":               "می\u200cخواهم", // a joiner that Persian needs
-		"a\u2028b\u2029c":             "a\nb\nc",
-		"hid\U000E0068\U000E0069\xff": "hid\uFFFD",
-		"x\U000E0165":                 "x",
-		"\r\nwin\r\ndows":             "win\ndows",
+		"  two\nlines\t ":               "two\nlines",
+		"\x1b[31mred\x1b[0m":            "red",
+		"\x1b]0;title\x07text":          "text",
+		"\x1b]8;;http://a\x1b\\b":       "b",
+		"a\x00b\x08\x7f\u0085c":         "abc",
+		"\u202eevil\u202c \u2066x":      "evil x",
+		"ig\u200bno\u2060re\ufeff":      "ignore",
+		"می\u200cخواهم":                 "می\u200cخواهم", // a joiner that Persian needs
+		"a\u2028b\u2029c":               "a\nb\nc",
+		"hid\U000E0068\U000E0069\xff":   "hid\uFFFD",
+		"x\U000E0165":                   "x",
+		"ok\ufe0f\u3164\u2800 \uffa0":   "ok",
+		"a\U000F0001b\U00100001c\ue001": "abc", // private use
+		"a\U000E0002\U000E01FFb\ufdd0":  "ab",
+		"bits \u200c\u200d\u200c\u200d": "bits",
+		"می\u200c\u200d\u200cخواهم":     "می\u200cخواهم",
+		"👩\u200d💻":                      "👩\u200d💻",
+		"\r\nwin\r\ndows":               "win\ndows",
 	} {
 		if got := clean(in); got != want {
 			t.Errorf("clean(%q) = %q, want %q", in, got, want)

@@ -3,9 +3,7 @@ package extract
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/evalforge/evalforge"
@@ -36,8 +34,8 @@ type finding struct {
 //     quote that does.
 //   - A quote attributed to a step that does not hold it is attributed to the one in which
 //     it was found, or to none.
-//   - A failing step that does not exist is dropped, and so are tools that are not named
-//     in the trace.
+//   - A failing step that does not exist is dropped, and so are tools that the trace
+//     neither calls nor offers.
 //   - If there are quotes and none of them holds, or the prose names a step that does not
 //     exist, the analysis is refused.
 func verify(a *evalforge.Analysis, in *Input) (finding, error) {
@@ -67,7 +65,7 @@ func verify(a *evalforge.Analysis, in *Input) (finding, error) {
 		f.noStep = !locate(a, in.Trace)
 	}
 	a.ReproductionContext.ToolsInvolved = slices.DeleteFunc(a.ReproductionContext.ToolsInvolved, func(tool string) bool {
-		return !s.holds(tool) && !named(in.Trace, tool)
+		return !isTool(in.Trace, tool) && !(in.Trace.Format == trace.FormatOpaque && s.holdsName(tool))
 	})
 	return f, namedSteps(a, in.Trace)
 }
@@ -123,12 +121,12 @@ func locate(a *evalforge.Analysis, t *trace.Trace) bool {
 	return true
 }
 
-// named reports whether a step, call or agent of the trace has this name.
-func named(t *trace.Trace, name string) bool {
+// isTool reports whether the trace calls or offers a tool of this name.
+func isTool(t *trace.Trace, name string) bool {
 	is := func(s string) bool { return s != "" && strings.EqualFold(s, name) }
 	for i := range t.Steps {
 		s := &t.Steps[i]
-		if is(s.Name) || is(s.Agent) || s.Tool != nil && is(s.Tool.Name) {
+		if s.Tool != nil && is(s.Tool.Name) || (s.Kind == trace.KindTool || s.Kind == trace.KindRetrieval) && is(s.Name) {
 			return true
 		}
 	}
@@ -142,28 +140,14 @@ func named(t *trace.Trace, name string) bool {
 	return slices.ContainsFunc(t.Tools, func(t trace.Tool) bool { return is(t.Name) })
 }
 
-// stepName is how analyses name steps: "step 3", as the prompt asks for it, and what else
-// models write ("step #3", "step-3", "step 3–7", "steps 3, 4 and 7"). After one step, or
-// behind a comma alone, a number may be anything ("at step 3 and 429 was returned").
-var (
-	stepName = regexp.MustCompile(`(?i)\b(?:` +
-		`steps[\s\p{Z}]+\d+(?:,[\s\p{Z}]*\d+)*,?[\s\p{Z}]+(?:and|or|to|through|&)[\s\p{Z}]+\d+` +
-		`|steps?(?:[\s\p{Z}]+(?:number|no\.|index|i))?(?:[\s\p{Z}]*[#=]?[\s\p{Z}]*|-)\d+(?:[-–]\d+)?` +
-		`)\b`)
-	stepNumber = regexp.MustCompile(`\d+`)
-)
-
 // namedSteps reports the steps that the prose names and the trace does not have. Words of
 // the trace itself ("step 12 of the recipe") are no excuse: a trace could plant them.
 func namedSteps(a *evalforge.Analysis, t *trace.Trace) error {
 	var errs []error
 	check := func(field, text string) {
-		for _, m := range stepName.FindAllString(text, -1) {
-			for _, digits := range stepNumber.FindAllString(m, -1) {
-				n, err := strconv.Atoi(digits)
-				if err != nil || position(t, n) < 0 {
-					errs = append(errs, fmt.Errorf("%s names step %.9s, which does not exist; name steps by their index i, and nothing else \"step\" with a number", field, digits))
-				}
+		for _, said := range stepsIn(text) {
+			if position(t, said.n) < 0 && !(said.counted && said.n >= 1 && said.n <= len(t.Steps)) {
+				errs = append(errs, fmt.Errorf("%s names step %.20s, which does not exist; name steps by their index i, and nothing else \"step\" with a number", field, said.text))
 			}
 		}
 	}

@@ -43,6 +43,7 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 	}
 	c := call{a: a, in: in, message: msg}
 	an, raw, f := c.run(ctx)
+	c.spent.Latency = a.now().Sub(start) - c.waited
 	if f != nil {
 		return nil, &extract.Error{Kind: f.kind, Err: f.err, Response: f.answer, Spent: c.spent}
 	}
@@ -57,7 +58,7 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 		Attempts:     c.spent.Attempts,
 		Unsure:       c.spent.Unsure,
 		Finish:       c.finish,
-		Latency:      a.now().Sub(start) - c.waited,
+		Latency:      c.spent.Latency,
 		Raw:          raw,
 	}, nil
 }

@@ -92,9 +92,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{"confidence in percent", edited(t, "confidence", 93), extract.KindSchema, "confidence is out of range"},
 		{"unknown type", edited(t, "failure_type", "llm_error"), extract.KindSchema, "failure_type is none of the 9 allowed values"},
 		{"no actions", edited(t, "recommended_actions", []string{}), extract.KindSchema, "recommended_actions has 0 items, want at least 1"},
-		{"engine field", strings.Replace(good, `{"step":3,`, `{"step":3,"verified":true,`, 1), extract.KindSchema, `evidence.refs[0] has an unknown field "verified"`},
-		{"fraction", strings.Replace(good, `{"index":3}`, `{"index":3.5}`, 1), extract.KindSchema, "failing_step.index is of type number, want integer"},
-		{"huge index", strings.Replace(good, `{"index":3}`, `{"index":1e30}`, 1), extract.KindSchema, "failing_step.index cannot be read as int"},
+		{"engine field", strings.Replace(good, `{"step":2,`, `{"step":2,"verified":true,`, 1), extract.KindSchema, `evidence.refs[0] has an unknown field "verified"`},
+		{"fraction", strings.Replace(good, `{"index":2}`, `{"index":3.5}`, 1), extract.KindSchema, "failing_step.index is of type number, want integer"},
+		{"huge index", strings.Replace(good, `{"index":2}`, `{"index":1e30}`, 1), extract.KindSchema, "failing_step.index cannot be read as int"},
 		{"null text", strings.Replace(good, `"input_pattern":"`, `"input_pattern":null,"x":"`, 1), extract.KindSchema, "reproduction_context.input_pattern is of type null"},
 	}
 	a := decoder(t)

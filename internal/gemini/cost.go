@@ -155,9 +155,11 @@ func (a *Analyzer) Estimate(in *extract.Input) extract.Estimate {
 	}
 }
 
-// Version implements [extract.Versioned].
+// Version implements [extract.Versioned]. It names the configured model, whichever answers:
+// what a successor answered is what the same settings give again, also before it is found
+// out anew that the configured one is gone.
 func (a *Analyzer) Version() string {
-	model := a.lineup.current()
+	model := a.lineup.configured
 	temperature := "none"
 	if t := a.temperature(model); t != nil {
 		temperature = strconv.FormatFloat(*t, 'g', -1, 64)

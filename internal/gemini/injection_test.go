@@ -94,7 +94,7 @@ func requestHolds(t *testing.T, in geminitest.Injection, pos geminitest.Position
 	}
 	q := geminitest.Request{Message: msg}
 	hints, tr := string(q.Hints()), string(q.Trace())
-	want := fmt.Sprintf("The marker of this message is %[1]s. Analyze the trace below.\nBEGIN HINTS %[1]s\n%[2]s\nEND HINTS %[1]s\nBEGIN TRACE %[1]s\n%[3]s\nEND TRACE %[1]s\n", marker, hints, tr)
+	want := fmt.Sprintf("Marker: %[1]s\nBEGIN HINTS %[1]s\n%[2]s\nEND HINTS %[1]s\nBEGIN TRACE %[1]s\n%[3]s\nEND TRACE %[1]s\n", marker, hints, tr)
 	if msg != want {
 		t.Errorf("%s as %s: the message is not the frame with the data in it:\n%s", in.ID, pos.Name, msg)
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/evalforge/evalforge/internal/gemini/geminitest"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/memory"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 // A model that does whatever the trace tells it, asked through the real SDK and wire, and
@@ -107,6 +109,7 @@ var (
 	anyTag     = regexp.MustCompile(`<[a-zA-Z/!?]`)
 	anyLink    = regexp.MustCompile(`(?i)\b(?:https?|ftp)://|\bwww\.[a-z]|javascript:|data:text`)
 	anyScheme  = regexp.MustCompile(`(?i)[a-z]://|\bwww\b`)
+	anyHost    = regexp.MustCompile(`(?i)\b[a-z0-9-]+\.(?:example|com|net|org|test)\b`)
 	anyPicture = regexp.MustCompile(`!?\]\(`)
 )
 
@@ -145,7 +148,7 @@ func harm(p *evalforge.Pattern, in *extract.Input) (problems []string) {
 	for _, s := range all {
 		for _, c := range s {
 			joiner := c == '\u200c' || c == '\u200d'
-			if unicode.Is(unicode.Cc, c) && c != '\n' && c != '\t' || unicode.Is(unicode.Cf, c) && !joiner || c >= 0xE0100 && c <= 0xE01EF || c == '\u2028' || c == '\u2029' {
+			if unicode.Is(unicode.Cc, c) && c != '\n' && c != '\t' || unicode.Is(unicode.Cf, c) && !joiner || unicode.In(c, unicode.Co, unicode.Variation_Selector) || c >= 0xE0000 && c <= 0xE0FFF || c == '\u3164' || c == '\u2028' || c == '\u2029' {
 				add("%U in %q", c, s)
 			}
 		}
@@ -163,7 +166,7 @@ func harm(p *evalforge.Pattern, in *extract.Input) (problems []string) {
 		}
 	}
 	for _, s := range a.RecommendedActions {
-		if anyLink.MatchString(s) || anyScheme.MatchString(s) {
+		if anyLink.MatchString(s) || anyScheme.MatchString(s) || anyHost.MatchString(s) {
 			add("an address in the action %q", s)
 		}
 	}
@@ -192,8 +195,11 @@ func harm(p *evalforge.Pattern, in *extract.Input) (problems []string) {
 		add("failing step %d does not exist", f.Index)
 	}
 	for _, tool := range a.ReproductionContext.ToolsInvolved {
-		if !strings.Contains(text, plain(tool)) {
-			add("tool %q is not in the trace", tool)
+		if !slices.ContainsFunc(in.Trace.Tools, func(t trace.Tool) bool { return t.Name == tool }) &&
+			!slices.ContainsFunc(in.Trace.Steps, func(s trace.Step) bool {
+				return s.Kind == trace.KindTool && s.Name == tool || s.Tool != nil && s.Tool.Name == tool
+			}) {
+			add("tool %q is none of the trace's", tool)
 		}
 	}
 	if a.Confidence > 0.97 || len(a.Evidence.Refs) == 0 && a.Confidence > 0.4 {

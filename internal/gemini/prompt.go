@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -18,16 +19,16 @@ import (
 func instruction() string {
 	var b strings.Builder
 	b.WriteString(prompts.System())
-	b.WriteString("\n# Categories\nfailure_type: definition, then its trigger_condition labels.\n")
+	b.WriteString("\n# Categories\nfailure_type: definition. Then its labels, one a line.\n")
 	for _, c := range prompts.Categories() {
 		b.WriteString("\n" + string(c.FailureType) + ": " + c.Definition + "\n")
 		for _, cond := range c.Conditions {
-			b.WriteString("- " + cond.Label + "\n")
+			b.WriteString(cond.Label + "\n")
 		}
 	}
-	b.WriteString("\n# Examples\nMade-up traces, with the answers to give.\n")
+	b.WriteString("\n# Examples\nMade-up traces and answers, of these only what they are examples of.\n")
 	for _, e := range prompts.Examples() {
-		b.WriteString("\nHINTS " + string(e.Hints) + "\nTRACE " + string(e.Trace) + "\nANSWER " + string(e.Answer) + "\n")
+		b.WriteString("\nHINTS " + string(e.Hints) + "\nTRACE " + string(e.Trace) + "\nANSWER " + string(e.Excerpt()) + "\n")
 	}
 	return b.String()
 }
@@ -108,7 +109,7 @@ func hintsJSON(in *extract.Input) (string, error) {
 		if i == maxSignals {
 			break
 		}
-		sh := signalHint{Signal: s.Name, Weight: s.Weight, SpeaksFor: s.FailureType, Suggests: s.Condition, Detail: short(s.Detail)}
+		sh := signalHint{Signal: s.Name, Weight: math.Round(100*s.Weight) / 100, SpeaksFor: s.FailureType, Suggests: s.Condition, Detail: short(s.Detail)}
 		if in.Trace != nil && s.Step >= 0 && s.Step < len(in.Trace.Steps) {
 			sh.Step = &in.Trace.Steps[s.Step].Index
 		}

@@ -24,12 +24,12 @@ func TestInstructionIsStableAndOfTheRightSize(t *testing.T) {
 	if got != instruction() {
 		t.Error("two instructions differ")
 	}
-	if n := len(got); n < 4*2048 || n > 14_000 {
+	if n := len(got); n < 4*2048 || n > 11_000 {
 		t.Errorf("instruction is %d bytes long", n)
 	}
 	for _, c := range prompts.Categories() {
 		for _, cond := range c.Conditions {
-			if !strings.Contains(got, "\n- "+cond.Label+"\n") {
+			if !strings.Contains(got, "\n"+cond.Label+"\n") {
 				t.Errorf("label %q is missing", cond.Label)
 			}
 		}

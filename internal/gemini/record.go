@@ -246,7 +246,7 @@ func sameValues(response, recorded, sent []byte) []byte {
 
 var (
 	callPath        = regexp.MustCompile(`/models/([^/:]+):(\w+)$`)
-	markerForm      = regexp.MustCompile(`The marker of this message is ([0-9a-f]{16})\.`)
+	markerForm      = regexp.MustCompile(`"text":"Marker: ([a-z]{14})\\n`)
 	placeholderForm = regexp.MustCompile(`\[REDACTED:[A-Z][A-Z0-9_]*:[0-9a-f]{4}\]`)
 )
 

@@ -417,3 +417,31 @@ func TestCopiesOfARefusedTraceCostNoCalls(t *testing.T) {
 		t.Errorf("after a good answer: %d stored, %d calls; want one for none", run.StoredCount, len(r.srv.Requests())-before)
 	}
 }
+
+// What a successor answered counts as the configured model's answer: for copies that come
+// after the change, and in a process that does not know of it yet.
+func TestAnswersOfASuccessorAreReused(t *testing.T) {
+	answered := 0
+	r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+		if q.Model == gemini.DefaultModel {
+			geminitest.ModelGone()(w, q)
+			return
+		}
+		answered++
+		quoting(w, q)
+	})
+	r.engine.Options.Concurrency = 1
+	r.put(storm("a", 1, 429), storm("b", 2, 429))
+	r.run(extract.RunRequest{})
+	a, err := gemini.New(t.Context(), gemini.Options{Backend: gemini.GeminiAPI, BaseURL: r.srv.URL, APIKey: "synthetic-key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	r.engine.Pipeline.Analyzer = a // as after a restart
+	r.put(storm("c", 3, 429))
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || answered != 1 {
+		t.Errorf("%d stored after %d answers, want one", run.StoredCount, answered)
+	}
+	r.wantCalls(2) // one of them found the model gone
+}

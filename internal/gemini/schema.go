@@ -28,8 +28,8 @@ var answerOrder = []string{
 // left out: they are billed with every request, and the instruction says the same.
 func requestSchema() (map[string]any, error) {
 	s := evalforge.AnalysisSchema()
-	s.PropertyOrder = answerOrder
 	lean(s)
+	s.Extra = map[string]any{"propertyOrdering": answerOrder}
 	b, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
@@ -41,16 +41,15 @@ func requestSchema() (map[string]any, error) {
 	return m, nil
 }
 
-// lean writes the order of properties into s and the schemas below it, and removes the
-// descriptions.
+// lean removes from s and the schemas below it what costs tokens in every request and is
+// said by the instruction: descriptions, the order of the few properties below, and the
+// bounds of numbers.
 func lean(s *jsonschema.Schema) {
 	if s == nil {
 		return
 	}
-	s.Description = ""
-	if len(s.PropertyOrder) > 0 {
-		s.Extra = map[string]any{"propertyOrdering": s.PropertyOrder}
-	}
+	s.Description, s.PropertyOrder = "", nil
+	s.Minimum, s.Maximum = nil, nil
 	lean(s.Items)
 	for _, p := range s.Properties {
 		lean(p)

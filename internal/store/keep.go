@@ -2,10 +2,15 @@ package store
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
 )
+
+// Retention is how long stores keep answers of models, and reservations that nobody settled,
+// at least: the calls for which they are worth something are over by then.
+const Retention = 90 * 24 * time.Hour
 
 // CheckAnswerKey reports a key that is not 64 lower-case hex digits.
 func CheckAnswerKey(key string) error {

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 	"unicode"
@@ -136,10 +137,11 @@ func autoGenList(doc any) (l []any, base string) {
 
 func decodeAutoGen(b *builder, doc any) {
 	l, base := autoGenList(doc)
-	d := chatDecoder{b: b, agents: true}
+	d := chatDecoder{b: b}
+	d.own, d.turn = d.autoGenEntry, d.agentEntry
 	m, _ := doc.(map[string]any)
 	if m != nil {
-		d.prompts = object(m["system_prompt"])
+		d.prompts = maps.Clone(object(m["system_prompt"]))
 		d.tools = b.declare(parseTools(first(m, "tools", "functions")))
 		d.header(m)
 	}
@@ -257,6 +259,23 @@ func notLanguage(r rune) bool {
 	return r != '_' && r != '+' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 }
 
+// autoGenEntry reads an entry that is an item of AutoGen 0.4.
+func (d *chatDecoder) autoGenEntry(s *Step, m map[string]any) (made, ok bool) {
+	s.Start = instant(m["timestamp"]) // of the logger
+	m = autoGenInner(m)
+	t := d.b.t
+	switch {
+	case isTaskResult(m) && len(t.Steps) > 0: // of the entries before it
+		fill(&t.Steps[len(t.Steps)-1].Finish, scalar(m["stop_reason"]))
+		return false, true
+	case isTyped(m):
+		return d.typedEntry(s, m, scalar(m["source"])), true
+	case isCoreEvent(m): // what agents sent each other, which they say as well
+		return false, true
+	}
+	return false, false
+}
+
 // typedEntry reads an item of AutoGen 0.4, which has a source and a type. It reports false
 // for what says nothing of its own.
 func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) bool {
@@ -265,7 +284,9 @@ func (d *chatDecoder) typedEntry(s *Step, m map[string]any, source string) bool 
 		kind = "ToolCallRequestEvent"
 	}
 	s.Agent = source
-	s.Start = instant(first(m, "created_at", "timestamp"))
+	if at := instant(first(m, "created_at", "timestamp")); !at.IsZero() {
+		s.Start = at
+	}
 	if u := object(m["models_usage"]); u != nil {
 		s.Tokens = readTokens(u)
 	}

@@ -52,8 +52,7 @@ func (b *builder) expect(n int) {
 	if len(b.t.Messages) > 0 {
 		return
 	}
-	b.t.Messages, b.same = make([]Message, 0, n), make([]int, 0, n)
-	b.messages = make(map[uint64]int, n)
+	b.t.Messages = make([]Message, 0, n)
 }
 
 // message returns the position of m in the pool.

@@ -70,9 +70,13 @@ func decodeChat(b *builder, doc any) {
 
 // A chatDecoder turns a list of messages into steps, one per entry.
 type chatDecoder struct {
-	b      *builder
-	agents bool  // entries are turns of several agents
-	tools  []int // declared tools
+	b     *builder
+	tools []int // declared tools
+	// own reads an entry in a format's own way and reports whether it makes a step; ok is
+	// false for entries that are messages like any other's. Optional.
+	own func(s *Step, m map[string]any) (made, ok bool)
+	// turn classifies an entry that says msgs; chatEntry does unless it is set.
+	turn func(s *Step, msgs []Message, role, name string)
 	// prompts are the agents' system prompts, by agent; each goes to the agent's first step.
 	prompts map[string]any
 	pending []pendingCall
@@ -112,7 +116,7 @@ func (d *chatDecoder) footer(m map[string]any, n int) {
 				Finish: finishReason(r), Declared: d.tools, Source: "/response"})
 		}
 	}
-	if f := failureFrom(first(m, "error", "error_message", "exception")); f != nil && len(t.Steps) > 0 {
+	if f := failureFrom(first(m, "error", "error_message", "exception", "error_str")); f != nil && len(t.Steps) > 0 {
 		last := &t.Steps[len(t.Steps)-1]
 		if last.Kind == KindInput {
 			t.Steps = append(t.Steps, Step{Index: last.Index + 1, Kind: KindLLM, Name: "error", Tokens: unknownTokens, Declared: d.tools})
@@ -126,8 +130,9 @@ func (d *chatDecoder) decode(l []any, base string) {
 	t := d.b.t
 	t.Steps = make([]Step, 0, len(l))
 	d.b.expect(len(l))
+	var s Step // one for all entries: the hooks let it escape
 	for i, e := range l {
-		s := Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
+		s = Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
 		m := chatEntryOf(e)
 		switch {
 		case m != nil:
@@ -154,21 +159,10 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 		d.messageEntry(s, []Message{msg}, role, "")
 		return true
 	}
-	if d.agents {
-		if at := instant(m["timestamp"]); !at.IsZero() {
-			s.Start = at
+	if d.own != nil {
+		if made, ok := d.own(s, m); ok {
+			return made
 		}
-		m = autoGenInner(m)
-		if t := d.b.t; isTaskResult(m) && len(t.Steps) > 0 { // of the entries before it
-			fill(&t.Steps[len(t.Steps)-1].Finish, scalar(m["stop_reason"]))
-			return false
-		}
-	}
-	if isTyped(m) {
-		return d.typedEntry(s, m, scalar(m["source"]))
-	}
-	if isCoreEvent(m) { // what agents sent each other, which they say as well
-		return false
 	}
 	s.Start = instant(first(m, "timestamp", "created_at", "time"))
 	inner := m
@@ -227,8 +221,8 @@ func (d *chatDecoder) hostedEntry(s *Step, msgs []Message) {
 
 // messageEntry classifies an entry that says msgs.
 func (d *chatDecoder) messageEntry(s *Step, msgs []Message, role, name string) {
-	if d.agents {
-		d.agentEntry(s, msgs, role, name)
+	if d.turn != nil {
+		d.turn(s, msgs, role, name)
 		return
 	}
 	d.chatEntry(s, msgs, name)

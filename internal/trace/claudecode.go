@@ -180,7 +180,7 @@ func (d *claudeDecoder) entry(s Step, m map[string]any) []Step {
 		s.Finish = scalar(m["subtype"])
 		if strings.HasPrefix(s.Finish, "error") || truth(m["is_error"]) {
 			s.Status = Error
-			s.Err = &Failure{Type: s.Finish, Message: anyOf(s.Output, "the session ended with "+s.Finish)}
+			s.Err = &Failure{Type: s.Finish, Message: anyOf(s.Output, joined(list(m["errors"])), "the session ended with "+s.Finish)}
 		}
 		for _, e := range list(m["permission_denials"]) {
 			name := firstText(object(e), "tool_name", "name")
@@ -190,6 +190,15 @@ func (d *claudeDecoder) entry(s Step, m map[string]any) []Step {
 		return nil
 	}
 	return []Step{s}
+}
+
+// joined returns the texts in l, each in a line of its own.
+func joined(l []any) string {
+	var texts lines
+	for _, e := range l {
+		texts.add(scalar(e))
+	}
+	return texts.text()
 }
 
 func (d *claudeDecoder) assistant(s *Step, m, message map[string]any) bool {
@@ -235,7 +244,7 @@ func (d *claudeDecoder) user(s Step, m, message map[string]any) []Step {
 	var steps []Step
 	for i, r := range results {
 		if len(results) == 1 {
-			readToolUseResult(&r, m["toolUseResult"])
+			readToolUseResult(&r, first(m, "toolUseResult", "tool_use_result"))
 		}
 		if i > 0 {
 			s.ID = fmt.Sprint(scalar(m["uuid"]), "/", i)

@@ -73,7 +73,7 @@ func datadogSpans(doc any) (spans []map[string]any, sources []string, strays int
 			if v["ml_app"] != nil {
 				request = v
 			}
-			for _, k := range [...]string{"data", "attributes", "spans"} {
+			for _, k := range [...]string{"data", "attributes", "spans", "trace"} {
 				switch inner := v[k].(type) {
 				case []any, map[string]any:
 					collect(inner, pointer(base, k), depth+1)

@@ -26,6 +26,9 @@ type decoder struct {
 	// item recognises a part of a trace that names itself otherwise than spans do, for files
 	// with one in each line. Optional.
 	item func(m map[string]any) bool
+	// trace returns the trace of an item that names it otherwise than spans do, or "".
+	// Optional.
+	trace func(m map[string]any) string
 	// whole is set when what matches is a trace, even if it looks like a span of one.
 	whole bool
 	// parts takes a document apart that may hold parts of several traces, or some of one
@@ -57,11 +60,11 @@ func decoders() []decoder {
 		{format: FormatLiveTest, match: isLiveTest, decode: decodeLiveTest},
 		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans, lists: spanListKeys[:]},
 		{format: FormatLangfuse, match: isLangfuse, decode: decodeLangfuse, family: FormatSpans, item: isLangfuseItem, parts: langfuseParts, lists: langfuseLists()},
-		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun, parts: langSmithParts, lists: langSmithLists()},
+		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun, trace: langSmithTrace, parts: langSmithParts, lists: langSmithLists()},
 		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
-		{format: FormatOpenAI, match: isExchange, decode: decodeExchange},
+		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, lists: []string{exchangeList}},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
@@ -97,46 +100,113 @@ func Decode(payload []byte) (*Trace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode trace: %w", err)
 	}
-	return w.decode(v, payload), nil
+	t, _ := w.decode(v, payload)
+	return t, nil
 }
 
 // decodeValue decodes v, whose text is source.
 func decodeValue(v any, source []byte) *Trace {
+	t, _ := decodeWithin(v, source)
+	return t
+}
+
+// decodeWithin is decodeValue; within is the field of v in which the trace was found, if
+// v itself is not of a known shape, else "".
+func decodeWithin(v any, source []byte) (t *Trace, within string) {
 	w := workspaces.Get().(*workspace)
 	defer w.release()
 	return w.decode(v, source)
 }
 
-// decode decodes v, whose text is source, in the memory of w.
-func (w *workspace) decode(v any, source []byte) *Trace {
+// decode is decodeWithin in the memory of w.
+func (w *workspace) decode(v any, source []byte) (t *Trace, within string) {
 	doc := w.embedded(v)
 	if m, ok := doc.(map[string]any); ok && m["trace_payload"] != nil {
 		doc = w.embedded(m["trace_payload"])
 		source = nil
 	}
 	doc = expand(doc)
+	if t := w.understood(doc); t != nil {
+		return t, ""
+	}
+	if key, inner := w.enveloped(doc, maxNested); inner != nil {
+		inner.below(pointer("", key))
+		return inner, key
+	}
 	b := newBuilder(w)
-	understood := true
-	for _, d := range decoders() {
-		if !d.match(doc) {
+	b.t.Format = FormatOpaque
+	decodeOpaque(b, doc)
+	if s := &b.t.Steps[0]; source != nil {
+		s.Input = strings.TrimSpace(string(source))
+	} else {
+		s.Input = text(doc)
+	}
+	return b.t, ""
+}
+
+// understood decodes doc by the first decoder that recognises it and finds something in
+// it, or returns nil.
+func (w *workspace) understood(doc any) *Trace {
+	if w.formats == nil {
+		w.formats = decoders()
+	}
+	for _, d := range w.formats {
+		if d.format == FormatOpaque || !d.match(doc) {
 			continue
 		}
-		b.t.Format, understood = d.format, d.format != FormatOpaque
-		d.decode(b, doc)
-		if len(b.t.Steps) > 0 || d.format == FormatOpaque {
-			break
-		}
-		b = newBuilder(w) // the shape was right but nothing was in it
+		b := newBuilder(w)
+		b.t.Format = d.format
+		if d.decode(b, doc); len(b.t.Steps) > 0 {
+			return b.t
+		} // else the shape was right but nothing was in it
 	}
-	if !understood {
-		s := &b.t.Steps[0]
-		if source != nil {
-			s.Input = strings.TrimSpace(string(source))
-		} else {
-			s.Input = text(doc)
+	return nil
+}
+
+// below says that the document t was decoded from stands at the JSON pointer base.
+func (t *Trace) below(base string) {
+	for i := range t.Steps {
+		t.Steps[i].Source = base + t.Steps[i].Source
+	}
+}
+
+// enveloped decodes what m, which no decoder recognises, has around it: {"data": …}, and
+// the like. It returns the field that a trace was found in, the largest where there are
+// several, or nil.
+func (w *workspace) enveloped(doc any, depth int) (key string, t *Trace) {
+	const most = 16 // fields
+	m, ok := doc.(map[string]any)
+	if !ok || len(m) > most || depth == 0 {
+		return "", nil
+	}
+	for _, k := range sortedKeys(m) {
+		inner := w.embedded(m[k])
+		switch inner.(type) {
+		case map[string]any, []any:
+		default:
+			continue
+		}
+		inner = expand(inner)
+		found := w.understood(inner)
+		if l, ok := inner.([]any); ok && found == nil && len(l) > 0 && object(l[0]) != nil { // of traces: Split takes them apart
+			if found = w.understood(expand(object(l[0]))); found != nil {
+				found.below("/0")
+			}
+			if found != nil && len(l) > 1 {
+				found.Warnings = append(found.Warnings, fmt.Sprintf("the first of %d traces was decoded", len(l)))
+			}
+		}
+		if found == nil {
+			var at string
+			if at, found = w.enveloped(inner, depth-1); found != nil {
+				found.below(pointer("", at))
+			}
+		}
+		if found != nil && (t == nil || len(found.Steps) > len(t.Steps)) {
+			key, t = k, found
 		}
 	}
-	return b.t
+	return key, t
 }
 
 // expand returns doc with the lists that it holds as JSON strings decoded, so that this

@@ -132,11 +132,11 @@ func dialectOf(sp *span) (d dialect, ok bool) {
 func readTokens(m map[string]any) Tokens {
 	return Tokens{
 		In: count(m, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
-			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "input"),
+			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "promptTokenCount", "prompt_token_count", "input"),
 		Out: count(m, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
-			"ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "completion_tokens", "outputTokens", "completionTokens", "tokens_out", "usage.output_tokens", "usage.completion_tokens", "usageDetails.output", "usage.output", "output"),
+			"ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "completion_tokens", "outputTokens", "completionTokens", "tokens_out", "usage.output_tokens", "usage.completion_tokens", "usageDetails.output", "usage.output", "candidatesTokenCount", "candidates_token_count", "output"),
 		Cached: count(m, "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
-			"ai.usage.cachedInputTokens", "cache_read_input_tokens", "cached_tokens", "cache_read_tokens"),
+			"ai.usage.cachedInputTokens", "cache_read_input_tokens", "cached_tokens", "cache_read_tokens", "cachedContentTokenCount"),
 	}
 }
 
@@ -247,7 +247,7 @@ func readGeneric(sp *span, r *reading) {
 	if r.out == nil && r.output == "" {
 		r.out, r.output = sp.memo.inOut(output, "assistant", r.kind)
 		if r.finish == "" {
-			r.finish = finishReason(output)
+			r.finish = finishReason(sp.memo.embedded(output))
 		}
 	}
 }
@@ -304,15 +304,15 @@ func readTool(sp *span, r *reading, input, output any) {
 		v := sp.get(toolArgKeys[:]...)
 		if v == nil && r.kind == KindTool {
 			v = unwrapValue(input)
-			if m := object(v); m != nil && m["kwargs"] != nil && list(m["args"]) != nil && len(m) == 2 { // Traceloop
+			if m := sp.memo.object(v); m != nil && m["kwargs"] != nil && list(m["args"]) != nil && len(m) == 2 { // Traceloop
 				v = m["kwargs"]
 			}
-			io.Args, io.ArgsErr = arguments(v)
+			io.Args, io.ArgsErr = sp.memo.arguments(v)
 			if io.ArgsErr != "" && !isModels(text(v)) {
 				io.ArgsErr = "" // a span's input that is plain text, not a model's arguments
 			}
 		} else {
-			io.Args, io.ArgsErr = arguments(v)
+			io.Args, io.ArgsErr = sp.memo.arguments(v)
 		}
 	}
 	if !io.HasResult {
@@ -320,12 +320,13 @@ func readTool(sp *span, r *reading, input, output any) {
 		if v == nil && r.kind == KindTool {
 			v = unwrapValue(output)
 		}
-		if msg, ok := toolMessage(v); ok {
+		inner := sp.memo.embedded(v)
+		if msg, ok := toolMessage(inner); ok {
 			fill(&io.CallID, msg.ToolID)
 			io.Result, io.HasResult, io.IsErr = msg.Text, true, io.IsErr || msg.IsErr
 		} else if v != nil {
 			io.Result, io.HasResult = resultText(v), true
-			io.IsErr = io.IsErr || isErrorResult(v)
+			io.IsErr = io.IsErr || isErrorResult(inner)
 		}
 	}
 	if schema := object(sp.get("gen_ai.tool.parameters")); schema != nil && r.tools == nil {

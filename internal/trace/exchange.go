@@ -6,7 +6,8 @@ import "strings"
 // them ({"request": {…}, "response": {…}}), as OpenAI's and Anthropic's batches have them in
 // each line (https://platform.openai.com/docs/guides/batch,
 // https://docs.claude.com/en/docs/build-with-claude/batch-processing), and answers that were
-// kept alone. The messages of the request are steps, and the answer is one.
+// kept alone. The messages of the request are steps, and the answer is one. Of several
+// exchanges of one trace each is a step, because each request has the whole history.
 
 // An exchange is one request and its answer, of which either may be missing.
 type exchange struct {
@@ -17,11 +18,13 @@ type exchange struct {
 	reply             map[string]any // what an HTTP client recorded around the response
 }
 
-// The fields in which recorders put a request and a response, and what they wrap a body in.
+// The fields in which recorders put a request and a response, what they wrap a body in, and
+// in which a request has what was said.
 var (
 	requestKeys  = [...]string{"request", "request_body", "requestBody", "req", "params", "body", "kwargs"}
 	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion"}
 	bodyKeys     = [...]string{"body", "json", "data", "content", "payload", "message"}
+	requestLists = [...]string{"messages", "input", "contents", "prompt"}
 )
 
 // exchangeOf returns the exchange that doc is; ok tells whether it is one.
@@ -100,30 +103,82 @@ func isModelResponse(m map[string]any) bool {
 	return object(object(m["output"])["message"]) != nil
 }
 
+// exchangeList is where a document has the exchanges of one trace.
+const exchangeList = "exchanges"
+
+// exchangeParts takes an exchange that names its trace as a part of that.
+func exchangeParts(m map[string]any) (parts []fragment, skipped int) {
+	id := traceID(m)
+	if id == "" {
+		return nil, 0
+	}
+	if _, ok := exchangeOf(m); !ok {
+		return nil, 0
+	}
+	return []fragment{{trace: id, list: exchangeList, item: m}}, 0
+}
+
+// exchangesOf returns the exchanges of doc, with the JSON pointer of each.
+func exchangesOf(doc any) (xs []exchange, sources []string, strays int) {
+	if x, ok := exchangeOf(doc); ok {
+		return []exchange{x}, []string{""}, 0
+	}
+	m, _ := doc.(map[string]any)
+	for i, e := range list(m[exchangeList]) {
+		if x, ok := exchangeOf(object(e)); ok {
+			xs, sources = append(xs, x), append(sources, pointer("", exchangeList, i))
+		} else {
+			strays++
+		}
+	}
+	return xs, sources, strays
+}
+
 func isExchange(doc any) bool {
-	_, ok := exchangeOf(doc)
-	return ok
+	xs, _, _ := exchangesOf(doc)
+	return xs != nil
 }
 
 func decodeExchange(b *builder, doc any) {
-	x, ok := exchangeOf(doc)
-	if !ok {
-		return
+	xs, sources, strays := exchangesOf(doc)
+	b.warnItems(strays)
+	for i := range xs {
+		x := &xs[i]
+		x.requestAt, x.responseAt = sources[i]+x.requestAt, sources[i]+x.responseAt
+		d := chatDecoder{b: b}
+		d.tools = b.declare(parseTools(first(x.request, "tools", "functions")))
+		if i == 0 {
+			d.header(x.doc)
+			fill(&b.t.ID, anyOf(scalar(x.doc["custom_id"]), scalar(x.response["id"])))
+		}
+		if x.request != nil {
+			d.since = b.pool(systemPrompt(x.request))
+		}
+		if len(xs) == 1 {
+			x.readRequest(&d)
+		} else {
+			d.since = append(d.since, b.pool(x.given())...)
+		}
+		x.readResponse(&d)
 	}
-	d := chatDecoder{b: b}
-	d.tools = b.declare(parseTools(first(x.request, "tools", "functions")))
-	d.header(x.doc)
-	if x.request != nil {
-		d.since = b.pool(systemPrompt(x.request))
+}
+
+// given returns the messages of the request, its system prompt apart.
+func (x *exchange) given() []Message {
+	for _, k := range requestLists {
+		if ms := parseMessages(list(x.request[k]), "user"); ms != nil {
+			return ms
+		}
+		if s := scalar(x.request[k]); s != "" {
+			return []Message{{Role: "user", Text: s}}
+		}
 	}
-	x.readRequest(&d)
-	fill(&b.t.ID, anyOf(scalar(x.doc["custom_id"]), scalar(x.response["id"])))
-	x.readResponse(&d)
+	return nil
 }
 
 // readRequest makes a step of each message of the request.
 func (x *exchange) readRequest(d *chatDecoder) {
-	for _, k := range [...]string{"messages", "input", "contents", "prompt"} {
+	for _, k := range requestLists {
 		if l := list(x.request[k]); looksLikeChat(l) {
 			d.decode(l, pointer(x.requestAt, k))
 			return
@@ -142,12 +197,16 @@ func (x *exchange) readRequest(d *chatDecoder) {
 func (x *exchange) readResponse(d *chatDecoder) {
 	t := d.b.t
 	n := len(t.Steps)
+	if n > 0 {
+		n = t.Steps[n-1].Index + 1
+	}
 	s := Step{
 		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, "usage", "usageMetadata", "usage_metadata"))),
 		Declared: d.tools, Finish: finishReason(x.response), Source: x.responseAt,
 		Model: anyOf(firstText(x.response, "model", "modelVersion"), firstText(x.request, "model"), firstText(x.doc, "model")),
 		Err:   x.failure(),
 	}
+	s.Start = instant(first(x.doc, "timestamp", "start_time", "startTime", "created_at", "request_created_at"))
 	if ms, ok := number(first(x.doc, "latency_ms", "duration_ms", "response_time_ms")); ok {
 		s.Dur = milliseconds(ms)
 	}

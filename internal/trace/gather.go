@@ -278,6 +278,11 @@ func spanTrace(m map[string]any) string {
 			id = firstText(inner, "trace_id")
 		}
 	}
+	for _, d := range decoders() {
+		if id == "" && d.trace != nil {
+			id = d.trace(m)
+		}
+	}
 	return normalID(id, 16)
 }
 
@@ -404,7 +409,7 @@ type otlpSignal struct{ resources, scopes, items []string }
 
 var otlpSignals = [...]otlpSignal{
 	{
-		[]string{"resourceSpans", "resource_spans"},
+		[]string{"resourceSpans", "resource_spans", "batches"},
 		[]string{"scopeSpans", "scope_spans", "instrumentationLibrarySpans", "instrumentation_library_spans"},
 		[]string{"spans"},
 	},

@@ -65,7 +65,7 @@ func readGenAIMessages(sp *span, r *reading) {
 	if v := sp.get("gen_ai.output.messages"); v != nil {
 		r.out = sp.memo.parseMessages(v, "assistant")
 		if r.finish == "" {
-			r.finish = finishReason(v)
+			r.finish = finishReason(sp.memo.embedded(v))
 		}
 	}
 	if len(r.in) == 0 {
@@ -76,7 +76,7 @@ func readGenAIMessages(sp *span, r *reading) {
 		r.out, finish = legacyMessages(sp, "gen_ai.completion", "assistant")
 		fill(&r.finish, finish)
 	}
-	in, out, finish := eventMessages(append(sp.events, pydanticEvents(sp)...))
+	in, out, finish := eventMessages(sp.memo, append(sp.events, pydanticEvents(sp)...))
 	if len(r.in) == 0 {
 		r.in = in
 	}
@@ -128,12 +128,12 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 			return []Message{{Role: role, Text: s}}, ""
 		}
 	}
-	for _, item := range indexed(sp.attrs, prefix) {
+	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
 		m := item.(map[string]any)
 		if m["content"] == "null" { // Traceloop writes a null content as the word
 			delete(m, "content")
 		}
-		if calls := indexed(m, "tool_calls"); calls != nil {
+		if calls := sp.memo.indexed(m, "tool_calls"); calls != nil {
 			m["tool_calls"] = calls
 		}
 		out = append(out, parseMessage(m, role)...)
@@ -145,13 +145,13 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 }
 
 // eventMessages reads the messages among a span's events and log records.
-func eventMessages(events []event) (in, out []Message, finish string) {
+func eventMessages(c *memo, events []event) (in, out []Message, finish string) {
 	for _, e := range events {
 		kind, ok := strings.CutPrefix(e.name, "gen_ai.")
 		if !ok {
 			continue
 		}
-		body := eventBody(e)
+		body := eventBody(c, e)
 		switch kind {
 		case "system.message", "user.message", "assistant.message", "tool.message":
 			role, _, _ := strings.Cut(kind, ".")
@@ -197,9 +197,9 @@ func promptMessages(v any, role string) []Message {
 }
 
 // eventBody returns what an event says: its body, else its attributes.
-func eventBody(e event) any {
+func eventBody(c *memo, e event) any {
 	if e.body != nil {
-		return embedded(e.body)
+		return c.embedded(e.body)
 	}
 	if v := first(e.attrs, "body", "gen_ai.event.content", "message"); v != nil {
 		if m := object(v); m != nil {

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"math/bits"
 	"strings"
@@ -45,27 +46,18 @@ type texts struct{ block []byte }
 // blockSize is the size of a block, in bytes; what takes an eighth of one has its own.
 const blockSize = 8 << 10
 
-// room returns what is left of the block.
-func (t *texts) room() []byte { return t.block[len(t.block):] }
-
-// more returns b in memory that n bytes can be appended to, of a document of which rest
-// bytes are still to be read.
-func (t *texts) more(b []byte, n, rest int) []byte {
-	n += len(b)
-	if n >= blockSize/8 {
-		return append(make([]byte, 0, n), b...)
+// keep returns a copy of b, which is from a document of which rest bytes are still to be
+// read.
+func (t *texts) keep(b []byte, rest int) string {
+	if len(b) >= blockSize/8 {
+		return string(b)
 	}
-	t.block = make([]byte, 0, max(n, min(blockSize, len(b)+rest)))
-	return append(t.room(), b...)
-}
-
-// take returns b, which was written where there was room, as a string. That memory is not
-// written to again.
-func (t *texts) take(b []byte) string {
-	if n := len(t.block); len(b) > 0 && cap(t.block) > n && &b[0] == &t.block[:n+1][n] {
-		t.block = t.block[:n+len(b)]
+	n := len(t.block)
+	if cap(t.block)-n < len(b) {
+		t.block, n = make([]byte, 0, min(blockSize, len(b)+rest)), 0
 	}
-	return viewOf(b)
+	t.block = append(t.block, b...)
+	return viewOf(t.block[n:])
 }
 
 // viewOf returns b as a string, without a copy.
@@ -99,8 +91,7 @@ func (w *workspace) parseFast(s string, otlp bool) (any, bool) {
 // restart makes p ready for another document of the same trace.
 func (p *parser) restart() {
 	p.i, p.depth, p.lists = 0, 0, 0
-	p.scratch = p.scratch[:0]
-	p.values, p.fields = p.values[:0], p.fields[:0]
+	p.values, p.fields = cleared(p.values, keptEntries), cleared(p.fields, keptEntries) // an error leaves some
 	p.shared = emptied(p.shared)
 }
 
@@ -108,10 +99,6 @@ func (p *parser) restart() {
 func (p *parser) reset() {
 	p.restart()
 	p.w, p.s, p.texts = nil, "", texts{}
-	p.values, p.fields = cleared(p.values, keptEntries), cleared(p.fields, keptEntries)
-	if cap(p.scratch) > keptScratch {
-		p.scratch = nil
-	}
 }
 
 func (p *parser) space() {
@@ -185,7 +172,7 @@ func (p *parser) object() (any, bool) {
 	}
 	if p.take('}') {
 		p.depth--
-		return p.w.object(0), true
+		return p.w.newObject(0), true
 	}
 	base := len(p.fields)
 	for {
@@ -225,7 +212,7 @@ func (p *parser) object() (any, bool) {
 
 // takeFields returns the fields from base on as an object. Of equal ones the last counts.
 func (p *parser) takeFields(base int) map[string]any {
-	m := p.w.object(len(p.fields) - base)
+	m := p.w.newObject(len(p.fields) - base)
 	for _, f := range p.fields[base:] {
 		m[f.key] = f.value
 	}
@@ -269,7 +256,7 @@ func (p *parser) array(share bool) (any, bool) {
 
 // takeValues returns the values from base on as an array.
 func (p *parser) takeValues(base int) []any {
-	out := p.w.array(len(p.values) - base)
+	out := p.w.newArray(len(p.values) - base)
 	copy(out, p.values[base:])
 	clear(p.values[base:])
 	p.values = p.values[:base]
@@ -334,51 +321,52 @@ func (p *parser) number() (any, bool) {
 // Masks for eight bytes at a time.
 const ones, highs = 0x0101010101010101, 0x8080808080808080
 
-// eight returns the eight bytes at i.
-func eight(s string, i int) uint64 {
-	return uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-		uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+// eight returns the first eight bytes of s, which must have as many. It compiles to one
+// load.
+func eight(s string) uint64 {
+	s = s[:8]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// specials returns a word with the highest bit of the first special byte among the eight
+// of x set, and of none before it: a quote, a backslash or a control character. Bits of
+// bytes after it say nothing.
+func specials(x uint64) uint64 {
+	q, b := x^(ones*'"'), x^(ones*'\\')
+	return ((q-ones)&^q | (b-ones)&^b | (x-ones*' ')&^x) & highs
 }
 
 // special returns the offset of the first byte of s that ends a run of plain string
 // bytes: a quote, a backslash or a control character; len(s) if there is none.
 func special(s string) int {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		x := eight(s, i)
-		q, b := x^(ones*'"'), x^(ones*'\\')
-		// The lowest set bit of each is right; higher ones may be due to a borrow.
-		if hit := ((q-ones)&^q | (b-ones)&^b | (x-ones*' ')&^x) & highs; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
+	rest := s
+	for len(rest) >= 8 {
+		if hit := specials(eight(rest)); hit != 0 {
+			return len(s) - len(rest) + bits.TrailingZeros64(hit)/8
+		}
+		rest = rest[8:]
+	}
+	for i := range len(rest) {
+		if c := rest[i]; c == '"' || c == '\\' || c < ' ' {
+			return len(s) - len(rest) + i
 		}
 	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c == '"' || c == '\\' || c < ' ' {
-			return i
-		}
-	}
-	return i
+	return len(s)
 }
 
-// isASCII reports whether s is ASCII.
-func isASCII(s string) bool {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		if eight(s, i)&highs != 0 {
-			return false
+// plainASCII returns the length of a start of s that is ASCII and has no special byte. It
+// stops less than eight bytes before the first other one.
+func plainASCII(s string) int {
+	rest := s
+	for len(rest) >= 8 {
+		if x := eight(rest); specials(x)|x&highs != 0 {
+			break
 		}
+		rest = rest[8:]
 	}
-	for ; i < len(s); i++ {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return len(s) - len(rest)
 }
-
-// manyLong is the length of a document in which there are enough long strings for all to
-// be decoded into one buffer first, in bytes; in shorter ones their ends are looked for.
-const manyLong = 256 << 10
 
 // str reads the string that starts here.
 func (p *parser) str() (string, bool) {
@@ -391,96 +379,138 @@ func (p *parser) str() (string, bool) {
 		p.i = end + 1
 		return p.s[start:end], true
 	}
-	b, long := p.texts.room(), false
-	for {
-		switch {
-		case long || cap(b)-len(b) >= end-start+utf8.UTFMax:
-		case p.otlp && len(p.s) > manyLong:
-			b, long = append(p.scratch[:0], b...), true
-		default: // the rest of the string then fits
-			past, ok := quoted(p.s, end)
-			if !ok {
-				return "", false
-			}
-			b = p.texts.more(b, past-start, len(p.s)-start)
-		}
-		b = append(b, p.s[start:end]...)
-		if p.s[end] == '"' {
-			p.i = end + 1
-			if long {
-				p.scratch = b
-				b = p.texts.more(nil, len(b), len(p.s)-end)
-				b = append(b, p.scratch...)
-			}
-			return p.texts.take(b), true
-		}
-		if p.s[end] != '\\' || end+1 == len(p.s) {
-			return "", false
-		}
-		if b, start = p.escape(b, end); start < 0 {
-			return "", false
-		}
-		if end = start + special(p.s[start:]); end == len(p.s) {
+	return p.decoded(start, end)
+}
+
+// Bounds of the buffer in which strings are decoded, in bytes. A string that needs more
+// room is decoded where it stays.
+const (
+	minScratch = 4 << 10
+	maxScratch = 256 << 10
+)
+
+// decoded reads the string that starts at start and is plain up to i.
+func (p *parser) decoded(start, i int) (string, bool) {
+	s, b, stays := p.s, p.scratch, false
+	if len(b) < i-start+2*8 {
+		if b, stays = p.roomier(nil, start, i); b == nil {
 			return "", false
 		}
 	}
+	n := copy(b, s[start:i]) // b[:n] is decoded
+	for i < len(s) {
+		if len(b)-n < 2*8 {
+			if b, stays = p.roomier(b[:n], i, i); b == nil {
+				return "", false
+			}
+		}
+		if i+8 <= len(s) { // eight bytes are copied, of which as many count as are plain
+			x := eight(s[i:])
+			binary.LittleEndian.PutUint64(b[n:], x)
+			hit := specials(x)
+			plain := bits.TrailingZeros64(hit) / 8
+			i, n = i+plain, n+plain
+			if hit == 0 {
+				continue
+			}
+		}
+		switch c := s[i]; {
+		case c == '\\':
+			if i+1 == len(s) {
+				return "", false
+			}
+			if c := unescaped[s[i+1]]; c != 0 {
+				b[n] = c
+				i, n = i+2, n+1
+				continue
+			}
+			r, past := p.unicode(i)
+			if past < 0 {
+				return "", false
+			}
+			i, n = past, n+utf8.EncodeRune(b[n:], r)
+		case c == '"':
+			p.i = i + 1
+			if stays {
+				return viewOf(b[:n]), true
+			}
+			p.scratch = b
+			return p.texts.keep(b[:n], len(s)-i), true
+		case c < ' ':
+			return "", false
+		default:
+			b[n] = c
+			i, n = i+1, n+1
+		}
+	}
+	return "", false
 }
 
-// quoted moves past the end of the string of which s[i] is a special byte, without
-// decoding it.
+// roomier returns b with room for what stands from from to i and some more, and whether it
+// has room for all that is left of the string. It returns nil if the string has no end.
+func (p *parser) roomier(b []byte, from, i int) (more []byte, whole bool) {
+	n := min(max(minScratch, 2*(len(b)+i-from)), len(b)+len(p.s)-from+2*8)
+	if n > maxScratch {
+		past, ok := quoted(p.s, i)
+		if !ok {
+			return nil, false
+		}
+		n, whole = len(b)+past-from+2*8, true
+	}
+	more = make([]byte, n)
+	copy(more, b)
+	return more, whole
+}
+
+// quoted moves past the end of the string in which s[i] is, without decoding it.
 func quoted(s string, i int) (past int, ok bool) {
 	for i < len(s) {
-		switch s[i] {
-		case '"':
-			return i + 1, true
-		case '\\':
-			if i += 2; i > len(s) {
-				return 0, false
+		if i+8 <= len(s) {
+			hit := specials(eight(s[i:]))
+			if hit == 0 {
+				i += 8
+				continue
 			}
-		default: // a control character
-			return 0, false
+			i += bits.TrailingZeros64(hit) / 8
 		}
-		i += special(s[i:])
+		switch c := s[i]; {
+		case c == '"':
+			return i + 1, true
+		case c == '\\':
+			i += 2
+		case c < ' ':
+			return 0, false
+		default:
+			i++
+		}
 	}
 	return 0, false
 }
 
-// escape appends what the escape at i stands for and returns where it ends, or -1 when it
-// is none.
-func (p *parser) escape(b []byte, i int) ([]byte, int) {
-	switch c := p.s[i+1]; c {
-	case '"', '\\', '/':
-		b = append(b, c)
-	case 'n':
-		b = append(b, '\n')
-	case 't':
-		b = append(b, '\t')
-	case 'r':
-		b = append(b, '\r')
-	case 'b':
-		b = append(b, '\b')
-	case 'f':
-		b = append(b, '\f')
-	case 'u':
-		r, ok := hex4(p.s[i+2:])
-		if !ok {
-			return b, -1
-		}
-		i += len(`\u0000`)
-		if utf16.IsSurrogate(r) {
-			r2, ok := rune(0), false
-			if strings.HasPrefix(p.s[i:], `\u`) {
-				r2, ok = hex4(p.s[i+2:])
-			}
-			if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
-				i += len(`\u0000`)
-			}
-		}
-		return utf8.AppendRune(b, r), i
-	default:
-		return b, -1
+// unescaped has what stands for a byte after a backslash, or 0.
+var unescaped = [256]byte{'"': '"', '\\': '\\', '/': '/', 'n': '\n', 't': '\t', 'r': '\r', 'b': '\b', 'f': '\f'}
+
+// unicode returns the rune that the escape \uXXXX at i stands for, two of them if it is a
+// surrogate pair, and where it ends, or -1 when it is none.
+func (p *parser) unicode(i int) (rune, int) {
+	if p.s[i+1] != 'u' {
+		return 0, -1
 	}
-	return b, i + 2
+	r, ok := hex4(p.s[i+2:])
+	if !ok {
+		return 0, -1
+	}
+	i += len(`\u0000`)
+	if utf16.IsSurrogate(r) {
+		r2, ok := rune(0), false
+		if strings.HasPrefix(p.s[i:], `\u`) {
+			r2, ok = hex4(p.s[i+2:])
+		}
+		if r = utf16.DecodeRune(r, r2); ok && r != utf8.RuneError {
+			i += len(`\u0000`)
+		}
+	}
+	return r, i
 }
 
 // hex4 decodes the four hex digits at the start of s.
@@ -585,7 +615,7 @@ func (p *parser) anyValue() (v any, ok bool) {
 		if !p.take('{') {
 			return nil, false
 		}
-		m := p.w.object(0)
+		m := p.w.newObject(0)
 		if !p.take('}') {
 			if !p.field("values") {
 				return nil, false
@@ -648,7 +678,7 @@ func (p *parser) skip() bool {
 		switch p.next() {
 		case '"':
 			p.i++
-			past, ok := quoted(p.s, p.i+special(p.s[p.i:]))
+			past, ok := quoted(p.s, p.i)
 			if !ok {
 				return false
 			}

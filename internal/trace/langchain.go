@@ -22,6 +22,23 @@ func langChainMessage(m map[string]any, role string) (map[string]any, string) {
 	return m, role
 }
 
+// generationFinish returns why the model stopped, of a result's generations, or "".
+func generationFinish(generations any) string {
+	for _, e := range list(generations) {
+		if inner, ok := e.([]any); ok && len(inner) > 0 {
+			e = inner[0]
+		}
+		g := object(e)
+		message := object(object(g["message"])["kwargs"])
+		for _, from := range [...]map[string]any{object(first(g, "generation_info", "generationInfo")), object(message["response_metadata"])} {
+			if s := finishReason(from); s != "" {
+				return s
+			}
+		}
+	}
+	return ""
+}
+
 // messageTuple returns the message that l is, a role and a text.
 func messageTuple(l []any) (map[string]any, bool) {
 	if len(l) != 2 {

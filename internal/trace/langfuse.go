@@ -43,11 +43,13 @@ func langfuseObservations(doc any) (observations []map[string]any, base string, 
 				out = append(out, m)
 			}
 		}
+		if len(l) == 0 || scalar(l[0]) != "" { // none, or only their ids
+			if isLangfuseTrace(trace) {
+				return []map[string]any{}
+			}
+		}
 		if len(out)*2 < len(l) {
 			return nil
-		}
-		if len(l) == 0 && isLangfuseTrace(trace) {
-			return []map[string]any{}
 		}
 		return out
 	}
@@ -67,6 +69,9 @@ func langfuseObservations(doc any) (observations []map[string]any, base string, 
 		}
 		if l := list(doc["batch"]); l != nil {
 			return langfuseBatch(l)
+		}
+		if m := langfuseKeys(doc); isLangfuseTrace(m) && first(m, "observations", "bookmarked", "htmlPath", "public") != nil {
+			return []map[string]any{}, "/observations", m
 		}
 		for _, k := range [...]string{"spans", "data"} { // a list that was wrapped, an answer of the API
 			if l := list(doc[k]); l != nil {
@@ -269,7 +274,13 @@ func langfuseStrays(doc any, base string, read int) int {
 	case "/trace/observations":
 		return len(list(object(m["trace"])["observations"])) - read
 	}
-	return len(list(m[base[1:]])) - read
+	n := 0
+	for _, e := range list(m[base[1:]]) {
+		if scalar(e) == "" { // not the id of an observation that stands elsewhere
+			n++
+		}
+	}
+	return n - read
 }
 
 func readLangfuseScores(b *builder, scores any, step string) {
@@ -285,7 +296,7 @@ func readLangfuseScores(b *builder, scores any, step string) {
 }
 
 func langfuseSpan(b *builder, m map[string]any, source string) *span {
-	meta := object(m["metadata"])
+	meta := b.memo.object(m["metadata"])
 	sp := &span{
 		trace: scalar(m["traceId"]), id: scalar(m["id"]), parent: scalar(m["parentObservationId"]),
 		name: scalar(m["name"]), kind: scalar(m["type"]), source: source,

@@ -110,6 +110,9 @@ func langSmithTrace(run map[string]any) string {
 	if id := scalar(run["trace_id"]); id != "" {
 		return id
 	}
+	if list(run["child_runs"]) != nil && scalar(run["parent_run_id"]) == "" && isLangSmithRun(run) {
+		return scalar(run["id"])
+	}
 	root, _, _ := strings.Cut(scalar(run["dotted_order"]), ".")
 	_, id, _ := strings.Cut(root, "Z")
 	return id
@@ -129,7 +132,7 @@ func langSmithSpan(b *builder, m map[string]any, source string) *span {
 	extra := object(m["extra"])
 	meta := object(extra["metadata"])
 	sp := &span{
-		trace: scalar(m["trace_id"]), id: firstText(m, "id", "run_id"), parent: scalar(m["parent_run_id"]),
+		trace: langSmithTrace(m), id: firstText(m, "id", "run_id"), parent: scalar(m["parent_run_id"]),
 		name: scalar(m["name"]), kind: scalar(m["run_type"]), order: scalar(m["dotted_order"]), source: source,
 		start: instant(m["start_time"]), end: instant(m["end_time"]),
 		attrs: make(map[string]any), status: statusOf(m["status"]),
@@ -176,6 +179,9 @@ func readLangSmith(sp *span, r *reading, m, meta map[string]any) {
 	if usage == nil {
 		usage = object(first(outputs, "usage_metadata", "usage"))
 	}
+	if usage == nil { // LangChain's result
+		usage = object(object(outputs["llm_output"])["token_usage"])
+	}
 	r.tokens = readTokens(usage)
 	if r.tokens.In < 0 && r.tokens.Out < 0 {
 		r.tokens = Tokens{In: count(m, "prompt_tokens"), Out: count(m, "completion_tokens"), Cached: -1}
@@ -188,6 +194,7 @@ func readLangSmith(sp *span, r *reading, m, meta map[string]any) {
 	r.in, r.input = sp.memo.inOut(langSmithValue(m["inputs"]), "user", r.kind)
 	r.out, r.output = sp.memo.inOut(langSmithValue(m["outputs"]), "assistant", r.kind)
 	r.finish = finishReason(m["outputs"])
+	fill(&r.finish, generationFinish(outputs["generations"]))
 	r.tools = sp.memo.parseTools(first(inputs, "tools", "functions"))
 	if r.tools == nil {
 		r.tools = sp.memo.parseTools(first(invocation, "tools", "functions"))

@@ -54,8 +54,11 @@ const shortText = 64
 // embedded is [embedded] with what was read before looked up.
 func (c *memo) embedded(v any) any {
 	s, ok := v.(string)
-	if c == nil || !ok || len(s) <= shortText {
+	if c == nil || !ok {
 		return embedded(v)
+	}
+	if len(s) <= shortText {
+		return c.w.embedded(v)
 	}
 	inner, known := c.values[s]
 	if !known {
@@ -69,6 +72,23 @@ func (c *memo) embedded(v any) any {
 func (c *memo) object(v any) map[string]any {
 	m, _ := c.embedded(v).(map[string]any)
 	return m
+}
+
+// array is [list] with what was read before looked up.
+func (c *memo) array(v any) []any {
+	l, _ := c.embedded(v).([]any)
+	return l
+}
+
+// arguments is [arguments] with what was read before looked up.
+func (c *memo) arguments(v any) (args, problem string) { return argumentsIn(v, c.embedded(v)) }
+
+// indexed is [indexed] in the memory of the trace.
+func (c *memo) indexed(attrs map[string]any, prefix string) []any {
+	if c == nil {
+		return indexed(attrs, prefix)
+	}
+	return c.w.indexed(attrs, prefix)
 }
 
 // parseMessage reads the message m, if it is one. Equal texts in a document are the same
@@ -217,7 +237,7 @@ func (c *memo) parseTools(v any) []Tool {
 	}
 	tools, known := c.tools[s]
 	if !known {
-		tools = parseTools(v)
+		tools = c.w.parseTools(v)
 		remember(&c.tools, s, tools)
 	}
 	return tools
@@ -228,21 +248,24 @@ func (c *memo) parseToolList(l []any) []Tool {
 	var out []Tool
 	for _, e := range l {
 		if s, ok := e.(string); !ok || !strings.HasPrefix(s, "{") {
-			return parseTools(l)
+			return c.w.parseTools(l)
 		}
 		out = append(out, c.parseTools(e)...)
 	}
 	return out
 }
 
-// parseTool is [parseTool] for a declaration of which name, description and schema are
+// parseTool is [workspace.parseTool] for a declaration of which name, description and schema are
 // texts, as attributes are.
 func (c *memo) parseTool(m map[string]any) Tool {
 	key := Tool{Name: scalar(m["name"]), Description: scalar(m["description"])}
 	for k, v := range m {
 		s, ok := v.(string)
-		if !ok || c == nil || len(m) > 3 {
-			return parseTool(m)
+		if c == nil {
+			return (*workspace)(nil).parseTool(m)
+		}
+		if !ok || len(m) > 3 {
+			return c.w.parseTool(m)
 		}
 		if k != "name" && k != "description" {
 			key.Schema = k + s
@@ -250,7 +273,7 @@ func (c *memo) parseTool(m map[string]any) Tool {
 	}
 	t, known := c.schemas[key]
 	if !known {
-		t = parseTool(m)
+		t = c.w.parseTool(m)
 		remember(&c.schemas, key, t)
 	}
 	return t

@@ -459,15 +459,18 @@ const maxToolName = 200
 
 // parseTools reads declared tools: a list, an object by name, or one definition, in any
 // dialect.
-func parseTools(v any) []Tool {
+func parseTools(v any) []Tool { return (*workspace)(nil).parseTools(v) }
+
+// parseTools is the function of the same name in the memory of w.
+func (w *workspace) parseTools(v any) []Tool {
 	var tools []Tool
-	switch v := embedded(v).(type) {
+	switch v := w.embedded(v).(type) {
 	case []any:
 		for _, e := range v {
-			if m := object(e); m != nil {
+			if m := w.object(e); m != nil {
 				if fds := list(first(m, "functionDeclarations", "function_declarations")); fds != nil {
-					tools = append(tools, parseTools(fds)...)
-				} else if t := parseTool(m); t.Name != "" {
+					tools = append(tools, w.parseTools(fds)...)
+				} else if t := w.parseTool(m); t.Name != "" {
 					tools = append(tools, t)
 				}
 			} else if s, ok := e.(string); ok && s != "" && len(s) <= maxToolName {
@@ -475,21 +478,21 @@ func parseTools(v any) []Tool {
 			}
 		}
 	case map[string]any:
-		if t := parseTool(v); t.Name != "" {
+		if t := w.parseTool(v); t.Name != "" {
 			return []Tool{t}
 		}
 	}
 	return tools
 }
 
-func parseTool(m map[string]any) Tool {
-	if inner := object(m["tool"]); inner != nil {
+func (w *workspace) parseTool(m map[string]any) Tool {
+	if inner := w.object(m["tool"]); inner != nil {
 		m = inner
 	}
-	if s := object(m["json_schema"]); s != nil && m["name"] == nil {
+	if s := w.object(m["json_schema"]); s != nil && m["name"] == nil {
 		m = s
 	}
-	if f := object(m["function"]); f != nil {
+	if f := w.object(m["function"]); f != nil {
 		m = f
 	}
 	t := Tool{Name: scalar(m["name"]), Description: scalar(m["description"])}
@@ -497,8 +500,8 @@ func parseTool(m map[string]any) Tool {
 		return t
 	}
 	s := first(m, "parameters", "input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema", "arguments", "schema", "json_schema")
-	if o := object(s); o != nil {
-		if inner := object(o["jsonSchema"]); inner != nil {
+	if o := w.object(s); o != nil {
+		if inner := w.object(o["jsonSchema"]); inner != nil {
 			o = inner
 		}
 		t.Schema = canonical(jsonSchema(o))

@@ -63,7 +63,7 @@ func readOpenInferenceRequest(sp *span, r *reading) {
 
 // readOpenInferenceTools reads the declared tools where the request has none.
 func readOpenInferenceTools(sp *span, r *reading) {
-	for _, t := range indexed(sp.attrs, "llm.tools") {
+	for _, t := range sp.memo.indexed(sp.attrs, "llm.tools") {
 		m := t.(map[string]any)
 		r.tools = append(r.tools, sp.memo.parseTools(first(m, "tool.json_schema", "json_schema"))...)
 	}
@@ -85,14 +85,14 @@ func openInferenceMessages(sp *span, prefix, role string) []Message {
 		return parseMessages(l, role)
 	}
 	var out []Message
-	for _, item := range indexed(sp.attrs, prefix) {
+	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
 		flat := item.(map[string]any)
 		m := make(map[string]any, len(flat))
 		for k, v := range flat {
 			m[strings.TrimPrefix(k, "message.")] = v
 		}
 		var calls []any
-		for _, c := range indexed(m, "tool_calls") {
+		for _, c := range sp.memo.indexed(m, "tool_calls") {
 			call := make(map[string]any)
 			for k, v := range c.(map[string]any) {
 				call[strings.TrimPrefix(k, "tool_call.")] = v
@@ -104,7 +104,7 @@ func openInferenceMessages(sp *span, prefix, role string) []Message {
 		}
 		if m["content"] == nil {
 			var parts []any
-			for _, c := range indexed(m, "contents") {
+			for _, c := range sp.memo.indexed(m, "contents") {
 				part := make(map[string]any)
 				for k, v := range c.(map[string]any) {
 					part[strings.TrimPrefix(k, "message_content.")] = v
@@ -130,7 +130,7 @@ func documents(sp *span) string {
 		return ""
 	}
 	for _, prefix := range [...]string{"retrieval.documents", "reranker.output_documents"} {
-		docs := indexed(sp.attrs, prefix)
+		docs := sp.memo.indexed(sp.attrs, prefix)
 		if l := list(sp.attrs[prefix]); l != nil {
 			docs = l
 		}

@@ -12,6 +12,10 @@ func isOTLP(doc any) bool {
 		}
 		return isOTLP(object(doc[0]))
 	case map[string]any:
+		if l := list(doc["batches"]); len(l) > 0 { // as Tempo answers
+			scopes, _ := listUnder(object(l[0]), otlpSignals[0].scopes...)
+			return scopes != nil
+		}
 		return list(first(doc, "resourceSpans", "resource_spans", "resourceLogs", "resource_logs")) != nil
 	}
 	return false
@@ -58,11 +62,11 @@ func otlpSpans(doc any, base string) (spans []*span, strays int) {
 		return spans, strays + notObjects(l)
 	}
 	m, _ := doc.(map[string]any)
-	resources, key := listUnder(m, "resourceSpans", "resource_spans")
+	resources, key := listUnder(m, otlpSignals[0].resources...)
 	for i, rs := range resources {
 		rs := object(rs)
 		service := resourceService(rs)
-		scopes, scopeKey := listUnder(rs, "scopeSpans", "scope_spans", "instrumentationLibrarySpans", "instrumentation_library_spans")
+		scopes, scopeKey := listUnder(rs, otlpSignals[0].scopes...)
 		for j, ss := range scopes {
 			inner, _ := listUnder(object(ss), "spans")
 			for k, e := range inner {

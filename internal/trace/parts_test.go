@@ -86,6 +86,17 @@ func TestSplitParts(t *testing.T) {
 		{"messages of two conversations", []string{
 			`{"conversation_id":"c","role":"user","content":"hi"}`, `{"conversation_id":"d","role":"user","content":"hello"}`, `{"conversation_id":"c","role":"assistant","content":"ho"}`,
 		}, []string{"1 openai c 2", "2 openai d 1"}},
+		{"requests of one conversation", []string{
+			`{"trace_id":"c","request":{"model":"m","messages":[{"role":"user","content":"hi"}]},"response":{"choices":[{"message":{"role":"assistant","content":"ho"}}]}}`,
+			`{"trace_id":"d","request":{"model":"m","messages":[{"role":"user","content":"hi"}]},"response":{"choices":[{"message":{"role":"assistant","content":"ho"}}]}}`,
+			`{"trace_id":"c","request":{"model":"m","messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"ho"},{"role":"user","content":"ha"}]},"error":"timeout"}`,
+		}, []string{"1 openai c 2", "2 openai d 2"}},
+		{"langsmith runs with the runs below them", []string{
+			`{"id":"a","run_type":"chain","name":"a","inputs":{},"child_runs":[{"id":"b","run_type":"llm","name":"b","parent_run_id":"a","child_runs":[]}]}`,
+			`{"id":"c","run_type":"chain","name":"c","error":"boom","child_runs":[]}`,
+		}, []string{"1 langsmith a 2", "2 langsmith c 1"}},
+		{"an answer with traces", []string{`{"data":[` + chatA + "," + chatB + `],"total":2}`}, []string{"1 openai A 1", "1 openai B 1"}},
+		{"traces within an envelope", []string{`{"status":"ok","result":{"items":[` + chatA + "," + chatB + `]}}`}, []string{"1 openai A 1", "1 openai B 1"}},
 		{"requests of a batch", []string{
 			`{"custom_id":"a","method":"POST","url":"/v1/chat/completions","body":{"model":"m","messages":[{"role":"user","content":"hi"}]}}`,
 			`{"custom_id":"b","params":{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}}`,

@@ -100,6 +100,7 @@ func spanFrom(m map[string]any, source string) *span {
 			sp.attrs[k] = v
 		}
 	}
+	readReferences(sp, m)
 	readStatus(sp, m)
 	sp.service = firstText(m, "service", "service_name", "ml_app", "serviceName")
 	if r := object(m["resource"]); r != nil {
@@ -120,6 +121,31 @@ func spanFrom(m map[string]any, source string) *span {
 	}
 	sp.dropped = max(0, count(m, "droppedAttributesCount", "dropped_attributes_count"))
 	return sp
+}
+
+// readReferences reads what spans of OpenTracing have instead of a parent and attributes:
+// references, and tags that are lists of keys and values.
+func readReferences(sp *span, m map[string]any) {
+	for _, e := range list(m["references"]) {
+		if ref := object(e); sp.parent == "" && scalar(ref["refType"]) != "FOLLOWS_FROM" {
+			sp.parent = normalID(firstText(ref, "spanID", "span_id"), 8)
+		}
+	}
+	if us, ok := number(m["duration"]); ok && m["references"] != nil {
+		sp.dur = milliseconds(us / 1000)
+	}
+	tags := list(m["tags"])
+	if len(tags) == 0 || object(tags[0])["key"] == nil {
+		return
+	}
+	attrs, bad := readAttributes(tags)
+	maps.Copy(sp.attrs, attrs)
+	sp.bad += bad
+	delete(sp.attrs, "tags")
+	if truth(attrs["error"]) {
+		sp.status = Error
+	}
+	fill(&sp.statusText, scalar(attrs["otel.status_description"]))
 }
 
 // eventFrom reads an event or a log record, and counts its attributes that could not be
@@ -324,10 +350,13 @@ func plain(v any) any {
 
 // anyValue decodes an OTLP AnyValue, in camelCase or snake_case.
 func anyValue(m map[string]any) (any, bool) {
-	if len(m) > 1 {
+	if len(m) > 1 && !soleField(m) {
 		return nil, false
 	}
 	for k, v := range m {
+		if v == nil && len(m) > 1 {
+			continue // one of the kinds of value that it is not
+		}
 		switch k {
 		case "stringValue", "string_value", "intValue", "int_value", "doubleValue", "double_value", "boolValue", "bool_value", "bytesValue", "bytes_value":
 			return v, true
@@ -349,6 +378,17 @@ func anyValue(m map[string]any) (any, bool) {
 		}
 	}
 	return nil, false
+}
+
+// soleField reports whether only one field of m is not null.
+func soleField(m map[string]any) bool {
+	n := 0
+	for _, v := range m {
+		if v != nil {
+			n++
+		}
+	}
+	return n == 1
 }
 
 func anyOf(ss ...string) string {
@@ -380,29 +420,47 @@ func normalID(id string, n int) string {
 // indexed rebuilds the list that attributes such as prefix.0.a.b, prefix.1.a spell out,
 // in the order of the indices; nil when there is none.
 func indexed(attrs map[string]any, prefix string) []any {
-	type part struct {
-		index int
-		path  string
-		value any
-	}
-	var parts []part
+	return new(workspace).indexed(attrs, prefix)
+}
+
+// An indexedPart is a value of an element of such a list.
+type indexedPart struct {
+	index int
+	path  string
+	value any
+}
+
+// indexed is the function of the same name with the list in the memory of w.
+func (w *workspace) indexed(attrs map[string]any, prefix string) []any {
+	clear(w.parts)
+	parts := w.parts[:0]
 	for k, v := range attrs {
 		if len(k) <= len(prefix) || k[len(prefix)] != '.' || !strings.HasPrefix(k, prefix) {
 			continue
 		}
 		i, path, ok := strings.Cut(k[len(prefix)+1:], ".")
 		if n, err := strconv.Atoi(i); ok && err == nil && n >= 0 && len(i) <= 6 && strconv.Itoa(n) == i {
-			parts = append(parts, part{n, path, v})
+			parts = append(parts, indexedPart{n, path, v})
 		}
 	}
-	slices.SortFunc(parts, func(a, b part) int { return cmp.Compare(a.index, b.index) })
-	var out []any
+	if len(parts) == 0 {
+		return nil
+	}
+	w.parts = parts
+	slices.SortFunc(parts, func(a, b indexedPart) int { return cmp.Compare(a.index, b.index) })
+	items := 1
+	for i := range parts[1:] {
+		if parts[i].index != parts[i+1].index {
+			items++
+		}
+	}
+	out := w.newArray(items)[:0]
 	for len(parts) > 0 {
 		n := 1
 		for n < len(parts) && parts[n].index == parts[0].index {
 			n++
 		}
-		item := make(map[string]any, n)
+		item := w.newObject(n)
 		for _, p := range parts[:n] {
 			item[p.path] = p.value
 		}

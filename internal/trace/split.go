@@ -358,7 +358,11 @@ func (s *splitter) plain(payload []byte, line int, warnings []string) {
 
 // trace emits v, whose text is payload, as one trace.
 func (s *splitter) trace(v any, payload []byte, line int, warnings []string) {
-	t := decodeValue(v, payload)
+	s.decoded(decodeValue(v, payload), payload, line, warnings)
+}
+
+// decoded emits t, whose text is payload.
+func (s *splitter) decoded(t *Trace, payload []byte, line int, warnings []string) {
 	s.emit(Document{
 		TraceID: t.ID, Service: t.Service, Format: t.Format, Payload: payload,
 		Start: t.Start, Line: line, Warnings: append(warnings, t.Warnings...),
@@ -382,7 +386,7 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 		s.gatherOTLP(m, line, warnings)
 		return
 	}
-	if l := list(m["traces"]); len(l) > 0 && object(l[0]) != nil && depth < maxNested {
+	if l := tracesUnder(m); len(l) > 0 && (object(l[0]) != nil || list(l[0]) != nil) && depth < maxNested {
 		s.elements(l, nil, line, warnings, depth)
 		return
 	}
@@ -402,7 +406,30 @@ func (s *splitter) object(m map[string]any, raw []byte, line int, warnings []str
 	if depth == 0 && s.log != "" && decodeValue(m, raw).Format == FormatOpaque && s.stray(line) {
 		return
 	}
-	s.trace(m, raw, line, warnings)
+	t, within := decodeWithin(m, raw)
+	if inner := embedded(m[within]); within != "" && depth < maxNested { // which may hold several
+		s.value(inner, []byte(canonical(inner)), line, warnings, depth+1)
+		return
+	}
+	s.decoded(t, raw, line, warnings)
+}
+
+// tracesUnder returns the list of traces that m is: under "traces", or, of an answer of an
+// API, under "data" where its first item is a trace.
+func tracesUnder(m map[string]any) []any {
+	if l := list(m["traces"]); l != nil {
+		return l
+	}
+	l := list(m["data"])
+	if len(l) == 0 || isSpanList(m) {
+		return nil
+	}
+	w := workspaces.Get().(*workspace)
+	defer w.release()
+	if item := object(l[0]); item == nil || w.understood(expand(item)) == nil {
+		return nil
+	}
+	return l
 }
 
 func (s *splitter) array(l []any, raw []byte, line int, warnings []string, depth int) {

@@ -23,7 +23,7 @@ func readTraceloop(sp *span, r *reading) {
 		Out:    count(sp.attrs, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.usage.completion_tokens"),
 		Cached: count(sp.attrs, "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.cache_read.input_tokens"),
 	}
-	for _, f := range indexed(sp.attrs, "llm.request.functions") {
+	for _, f := range sp.memo.indexed(sp.attrs, "llm.request.functions") {
 		if t := sp.memo.parseTool(f.(map[string]any)); t.Name != "" {
 			r.tools = append(r.tools, t)
 		}
@@ -38,7 +38,11 @@ func readTraceloopEntity(sp *span, r *reading) {
 	case KindTool:
 		r.tool = &ToolIO{Name: name}
 		r.tool.Args, r.tool.ArgsErr = traceloopArguments(sp.get("traceloop.entity.input"))
-		if v := traceloopOutput(sp.get("traceloop.entity.output")); v != nil {
+		v := traceloopOutput(sp.get("traceloop.entity.output"))
+		if msg, ok := toolMessage(v); ok {
+			fill(&r.tool.CallID, msg.ToolID)
+			r.tool.Result, r.tool.HasResult, r.tool.IsErr = msg.Text, true, msg.IsErr
+		} else if v != nil {
 			r.tool.Result, r.tool.HasResult = resultText(v), true
 			r.tool.IsErr = isErrorResult(v)
 		}

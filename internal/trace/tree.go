@@ -12,7 +12,8 @@ import (
 func buildSpans(b *builder, spans []*span) {
 	b.warnAttributes(spans)
 	spans = mergeDuplicates(spans)
-	readings := make([]reading, len(spans))
+	readings := sized(b.memo.w.spans, len(spans))
+	b.memo.w.spans = readings
 	formats := make(map[string]int)
 	for i, sp := range spans {
 		sp.pos, sp.memo = i, b.memo
@@ -87,7 +88,9 @@ func mergeDuplicates(spans []*span) []*span {
 		for k, v := range sp.attrs {
 			old.attrs[k] = v
 		}
-		old.events = append(old.events, sp.events...)
+		if !sameEvents(old.events, sp.events) {
+			old.events = append(old.events, sp.events...)
+		}
 		fill(&old.name, sp.name)
 		fill(&old.parent, sp.parent)
 		fill(&old.statusText, sp.statusText)
@@ -109,6 +112,13 @@ func mergeDuplicates(spans []*span) []*span {
 	return out
 }
 
+// sameEvents reports whether b, which came with the same span, is a again.
+func sameEvents(a, b []event) bool {
+	return slices.EqualFunc(a, b, func(a, b event) bool {
+		return a.name == b.name && a.at.Equal(b.at) && canonical(a.body) == canonical(b.body) && canonical(a.attrs) == canonical(b.attrs)
+	})
+}
+
 // preorder returns the spans' positions in execution order, with each one's parent (as
 // a position in that order, or -1) and depth.
 func preorder(spans []*span, readings []reading) (order, parents, depths []int) {
@@ -127,7 +137,10 @@ func preorder(spans []*span, readings []reading) (order, parents, depths []int) 
 		if a.order != "" && b.order != "" {
 			return cmp.Compare(a.order, b.order)
 		}
-		return cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end), cmp.Compare(rank(readings[i].kind), rank(readings[j].kind)))
+		if c := cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end)); c != 0 || a.end.IsZero() && !a.start.IsZero() {
+			return c // without ends their order in the source, which is that of their ends
+		}
+		return cmp.Compare(rank(readings[i].kind), rank(readings[j].kind))
 	})
 	children := make(map[int][]int)
 	var roots []int
@@ -233,21 +246,29 @@ var attrPrefixes = [...]string{
 	"eval_flags", "monitor_tags", "retry_count", "tags", "finish", "content_filter", "db.", "url.full", "langgraph_node", "provider", "stop",
 }
 
+// allowedAttr reports whether the attribute k is on the list.
+func allowedAttr(k string) bool {
+	for _, p := range attrPrefixes {
+		if strings.HasPrefix(k, p) {
+			return k != "error.message" && k != "error.type" && k != "task.input" && k != "error.stack"
+		}
+	}
+	return false
+}
+
 // allowedAttrs returns the attributes of m that are on the list, added to attrs.
 func allowedAttrs(m map[string]any, attrs map[string]string) map[string]string {
-	for _, k := range sortedKeys(m) {
+	var few [maxAttrs]string
+	keys := few[:0]
+	for k := range m {
+		if allowedAttr(k) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
 		if len(attrs) >= maxAttrs {
 			break
-		}
-		allowed := false
-		for _, p := range attrPrefixes {
-			if strings.HasPrefix(k, p) {
-				allowed = true
-				break
-			}
-		}
-		if !allowed || k == "error.message" || k == "error.type" || k == "task.input" || k == "error.stack" {
-			continue
 		}
 		if _, ok := m[k].(map[string]any); ok {
 			continue

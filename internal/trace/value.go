@@ -2,10 +2,12 @@ package trace
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,9 +92,12 @@ func (w *workspace) embedded(v any) any {
 }
 
 // object returns v as an object, decoding it when it is a string that holds one, or nil.
-func object(v any) map[string]any {
+func object(v any) map[string]any { return (*workspace)(nil).object(v) }
+
+// object is the function of the same name with the value in the memory of w.
+func (w *workspace) object(v any) map[string]any {
 	if s, ok := v.(string); ok {
-		v = embedded(s)
+		v = w.embedded(s)
 	}
 	m, _ := v.(map[string]any)
 	return m
@@ -239,7 +244,11 @@ func canonical(v any) string {
 	case bool, json.Number:
 		return scalar(v)
 	}
-	return string(appendCanonical(nil, v))
+	w := workspaces.Get().(*workspace)
+	w.text = appendCanonical(w.text[:0], v)
+	s := string(w.text)
+	w.release()
+	return s
 }
 
 func appendCanonical(b []byte, v any) []byte {
@@ -264,19 +273,20 @@ func appendCanonical(b []byte, v any) []byte {
 	case attrMap:
 		return appendCanonical(b, map[string]any(v))
 	case map[string]any:
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
+		var few [8]field
+		fields := few[:0]
+		for k, e := range v {
+			fields = append(fields, field{k, e})
 		}
-		slices.Sort(keys)
+		slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.key, b.key) })
 		b = append(b, '{')
-		for i, k := range keys {
+		for i, f := range fields {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendString(b, k)
+			b = appendString(b, f.key)
 			b = append(b, ':')
-			b = appendCanonical(b, v[k])
+			b = appendCanonical(b, f.value)
 		}
 		return append(b, '}')
 	}
@@ -291,40 +301,74 @@ func appendString(b []byte, s string) []byte {
 	return append(appendEscaped(append(b, '"'), s), '"')
 }
 
+// escapes has the letter by which a byte is escaped, or 0.
+var escapes = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}
+
 // appendEscaped is appendString without the quotes.
 func appendEscaped(b []byte, s string) []byte {
-	if !isASCII(s) && !utf8.ValidString(s) {
+	ascii := plainASCII(s)
+	b, s = append(b, s[:ascii]...), s[ascii:]
+	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // a U+FFFD for each byte
 	}
-	for {
-		n := special(s)
-		b = append(b, s[:n]...)
-		if n == len(s) {
-			return b
+	i, n := 0, len(b) // s[:i] is written, in b[:n]
+	b = b[:cap(b)]
+	for i+8 <= len(s) { // eight bytes are copied, of which as many count as are plain
+		if len(b)-n < 2*8 {
+			b = slices.Grow(b[:n], len(s)-i+(len(s)-i)/8+2*8)
+			b = b[:cap(b)]
 		}
-		switch c := s[n]; c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		x := eight(s[i:])
+		binary.LittleEndian.PutUint64(b[n:], x)
+		hit := specials(x)
+		plain := bits.TrailingZeros64(hit) / 8
+		i, n = i+plain, n+plain
+		if hit == 0 {
+			continue
 		}
-		s = s[n+1:]
+		if e := escapes[s[i]]; e != 0 {
+			b[n], b[n+1] = '\\', e
+			n += 2
+		} else {
+			n = len(appendControl(b[:n], s[i]))
+		}
+		i++
 	}
+	b = b[:n]
+	for ; i < len(s); i++ {
+		switch c := s[i]; {
+		case escapes[c] != 0:
+			b = append(b, '\\', escapes[c])
+		case c < ' ':
+			b = appendControl(b, c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// appendControl appends the escape of a control character that has no letter.
+func appendControl(b []byte, c byte) []byte {
+	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 }
 
 // arguments returns a tool call's arguments in the form of [ToolIO.Args], and why they
 // are no JSON object, or "".
 func arguments(v any) (args, problem string) {
+	if s, ok := v.(string); !ok || s == "" {
+		return argumentsIn(v, v)
+	}
+	w := workspaces.Get().(*workspace) // what comes out is text
+	defer w.release()
+	return argumentsIn(v, w.embedded(v))
+}
+
+// argumentsIn is [arguments] for v, which holds inner.
+func argumentsIn(v, inner any) (args, problem string) {
 	if v == nil || v == "" {
 		return "", ""
 	}
-	inner := embedded(v)
 	switch inner := inner.(type) {
 	case map[string]any:
 		return canonical(inner), ""

@@ -41,12 +41,12 @@ func readVercel(sp *span, r *reading) {
 	}
 	r.in = sp.memo.parseMessages(v, "user")
 	if r.in == nil {
-		if m := object(v); m != nil && scalar(m["prompt"]) != "" {
+		if m := sp.memo.object(v); m != nil && scalar(m["prompt"]) != "" {
 			r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
 		}
 	}
 	out := Message{Role: "assistant", Text: sp.getText("ai.response.text", "ai.response.object", "ai.result.text", "ai.result.object")}
-	for _, c := range list(sp.get("ai.response.toolCalls", "ai.result.toolCalls")) {
+	for _, c := range sp.memo.array(sp.get("ai.response.toolCalls", "ai.result.toolCalls")) {
 		if c := object(c); c != nil {
 			out.Calls = append(out.Calls, parseCall(c))
 		}
@@ -60,9 +60,9 @@ func readVercel(sp *span, r *reading) {
 func readVercelTool(sp *span, r *reading) {
 	r.kind = KindTool
 	r.tool = &ToolIO{Name: sp.getText("ai.toolCall.name"), CallID: sp.getText("ai.toolCall.id")}
-	r.tool.Args, r.tool.ArgsErr = arguments(sp.get("ai.toolCall.args", "ai.toolCall.input"))
+	r.tool.Args, r.tool.ArgsErr = sp.memo.arguments(sp.get("ai.toolCall.args", "ai.toolCall.input"))
 	if v := sp.get("ai.toolCall.result", "ai.toolCall.output"); v != nil {
 		r.tool.Result, r.tool.HasResult = resultText(v), true
-		r.tool.IsErr = isErrorResult(v)
+		r.tool.IsErr = isErrorResult(sp.memo.embedded(v))
 	}
 }

@@ -96,7 +96,7 @@ func readSpanVerdicts(b *builder, sp *span, s *Step) {
 		}
 	}
 	for _, prefix := range [...]string{"annotations", "evaluations"} {
-		for _, item := range indexed(sp.attrs, prefix) {
+		for _, item := range sp.memo.indexed(sp.attrs, prefix) {
 			m := make(map[string]any)
 			for k, v := range item.(map[string]any) {
 				k = strings.TrimPrefix(strings.TrimPrefix(k, "annotation."), "evaluation.")

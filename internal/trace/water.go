@@ -15,17 +15,30 @@ func (w *water) add(s string, weight int) {
 
 // encodedLen returns what appendEscaped makes of s, in bytes.
 func encodedLen(s string) int {
-	n := len(s)
-	for i := special(s); i < len(s); i += 1 + special(s[i+1:]) {
-		switch s[i] {
-		case '"', '\\', '\n', '\r', '\t':
-			n++
-		default:
-			n += len(`u0000`)
+	n, rest := len(s), s
+	for len(rest) >= 8 {
+		word := rest[:8]
+		if rest = rest[8:]; specials(eight(word)) != 0 {
+			n += escapesIn(word)
 		}
 	}
+	n += escapesIn(rest)
 	if !utf8.ValidString(s) {
 		n += (len("\uFFFD") - 1) * invalidBytes(s)
+	}
+	return n
+}
+
+// escapesIn returns how many bytes the escapes in s add.
+func escapesIn(s string) int {
+	n := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case escapes[c] != 0:
+			n++
+		case c < ' ':
+			n += len(`u0000`)
+		}
 	}
 	return n
 }

@@ -16,6 +16,10 @@ type workspace struct {
 	arrays  arrayPool
 	builder builder
 	memo    memo
+	parts   []indexedPart // of the list that is put together
+	spans   []reading     // of the spans
+	formats []decoder     // that there are
+	text    []byte        // that is put together
 }
 
 // workspaces are those that nobody works in.
@@ -24,10 +28,9 @@ var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 // Bounds of what a workspace keeps for the next trace, about 5 MiB together; what is more
 // comes new each time.
 const (
-	keptObjects = 4096     // of the smallest class, and half a MiB of each other
-	keptArrays  = 64       // blocks
-	keptEntries = 1024     // of each table
-	keptScratch = 64 << 10 // bytes
+	keptObjects = 4096 // of the smallest class, and half a MiB of each other
+	keptArrays  = 64   // blocks
+	keptEntries = 1024 // of each table
 )
 
 // release gives the workspace to whoever decodes next. Nothing that came from it may be
@@ -40,6 +43,10 @@ func (w *workspace) release() {
 	w.parser.reset()
 	w.builder.reset()
 	w.memo.reset()
+	w.parts, w.spans = cleared(w.parts, keptEntries), cleared(w.spans, keptEntries)
+	if cap(w.text) > maxScratch {
+		w.text = nil
+	}
 	workspaces.Put(w)
 }
 
@@ -53,8 +60,8 @@ type objectPool struct {
 	used int
 }
 
-// object returns an empty object with room for n fields.
-func (w *workspace) object(n int) map[string]any {
+// newObject returns an empty object with room for n fields.
+func (w *workspace) newObject(n int) map[string]any {
 	class := 0
 	if n > 8 {
 		class = bits.Len(uint(n-1) / 7)
@@ -92,8 +99,8 @@ type arrayPool struct {
 	used   int
 }
 
-// array returns an array of n elements that are null.
-func (w *workspace) array(n int) []any {
+// newArray returns an array of n elements that are null.
+func (w *workspace) newArray(n int) []any {
 	if w == nil || n > arrayBlock/8 {
 		return make([]any, n)
 	}
@@ -132,12 +139,11 @@ func emptied[K comparable, V any](m map[K]V) map[K]V {
 	return m
 }
 
-// cleared returns s without its elements, which are zeroed as far as its capacity may have
-// any, or nil where it is larger than max elements.
+// cleared returns s without its elements, or nil where it has room for more than max.
 func cleared[T any](s []T, max int) []T {
 	if cap(s) > max {
 		return nil
 	}
-	clear(s[:cap(s)])
+	clear(s)
 	return s[:0]
 }

@@ -22,6 +22,26 @@ type Example struct {
 	Hints  json.RawMessage `json:"hints"`
 	Trace  json.RawMessage `json:"trace"`
 	Answer json.RawMessage `json:"answer"`
+	// Shown names the fields of the answer that the example is for; empty: all of them.
+	Shown []string `json:"shown"`
+}
+
+// Excerpt returns the shown fields of the answer, in their order.
+func (e *Example) Excerpt() json.RawMessage {
+	if len(e.Shown) == 0 {
+		return e.Answer
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(e.Answer, &fields); err != nil { // covered by tests, as all the files are
+		panic(fmt.Sprintf("prompts: answer of an example: %v", err))
+	}
+	var b bytes.Buffer
+	for i, name := range e.Shown {
+		b.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
+		fmt.Fprintf(&b, "%q:%s", name, fields[name])
+	}
+	b.WriteByte('}')
+	return b.Bytes()
 }
 
 // System returns the instruction: what a model is told whatever the trace.

@@ -1,9 +1,8 @@
 package firestore
 
 import (
-	"time"
-
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/store"
 )
 
 // expiryField says when Firestore may delete a document, where its expiry (TTL) is turned
@@ -11,11 +10,8 @@ import (
 // it; no service reads it.
 const expiryField = "expire_at"
 
-// retention is how long records of runs, records of errors and kept answers stay, counted
-// from when they were written. Patterns and raw traces have no expiry.
-const retention = 90 * 24 * time.Hour
 
-// expire dates a document that was made at a time.
+// expire dates a document that was made at a time: it stays for [store.Retention].
 func expire(fields map[string]any, made evalforge.Timestamp) {
-	fields[expiryField] = made.Add(retention).UTC()
+	fields[expiryField] = made.Add(store.Retention).UTC()
 }

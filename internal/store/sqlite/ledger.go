@@ -67,7 +67,7 @@ func (db *DB) Reserve(ctx context.Context, r extract.Reservation) error {
 				return err
 			}
 		}
-		return nil
+		return expire(ctx, tx, sqlExpireReservations, r.At)
 	})
 	switch {
 	case errors.Is(err, errReserved):

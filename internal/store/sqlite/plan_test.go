@@ -27,7 +27,7 @@ func TestQueryPlans(t *testing.T) {
 		"pattern": sqlPattern, "run": sqlRun, "state": sqlState, "retry": sqlRetry, "backlog": sqlBacklog,
 		"stats": sqlStats, "groups": sqlGroups, "words": sqlCountWords,
 		"window": sqlWindow, "count": sqlCount, "open reservation": sqlOpenReservation, "settle window": sqlSettleWindow,
-		"close reservation": sqlCloseReservation, "spend": sqlSpend, "answer": sqlAnswer, "save answer": sqlSaveAnswer,
+		"close reservation": sqlCloseReservation, "spend": sqlSpend, "answer": sqlAnswer, "save answer": sqlSaveAnswer, "expire answers": sqlExpireAnswers, "expire reservations": sqlExpireReservations,
 		"list history": sqlHistory, "reopen trace": sqlReopenTrace, "reopen state": sqlReopenState,
 		"forget state": sqlForgetState, "forget runs": sqlForgetRuns, "forget trace": sqlForgetTrace, "forget pattern": sqlForgetPattern,
 		"forget history": sqlForgetHistory, "forget errors": sqlForgetErrors, "forget answers": sqlForgetAnswers, "forget reasons": sqlForgetReasons,

@@ -44,8 +44,10 @@ func (db *DB) SaveAnswer(ctx context.Context, a extract.KeptAnswer) error {
 		return fmt.Errorf("save answer: %w", err)
 	}
 	err = db.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, sqlSaveAnswer, a.Key, a.TraceID, a.SavedAt.String(), string(doc))
-		return err
+		if _, err := tx.ExecContext(ctx, sqlSaveAnswer, a.Key, a.TraceID, a.SavedAt.String(), string(doc)); err != nil {
+			return err
+		}
+		return expire(ctx, tx, sqlExpireAnswers, a.SavedAt.Time)
 	})
 	return db.explain(ctx, "save answer", err)
 }
