@@ -37,7 +37,7 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 			}
 		}
 	}
-	class := sc.classify(n.name)
+	class := sc.textName(n.name).class
 	if class == noKey && len(n.name) > 1 && afterEscape(s, n.start+1) {
 		class = classify(n.name[1:]) // \npw: the n is no part of the name
 	}
@@ -156,13 +156,37 @@ func (sc *scanner) valueAssigned(s string, i int, n assignedName, class keyClass
 	return span{}, false
 }
 
-// classify is the function of this name, which is asked about one name again and again in
-// some texts.
-func (sc *scanner) classify(name string) keyClass {
-	if name != sc.classified.name {
-		sc.classified.name, sc.classified.class = name, classify(name)
+// A textName is what is remembered of a name in a text.
+type textName struct {
+	class   keyClass
+	asked   bool // info is known
+	keyInfo keyInfo
+}
+
+// maxTextNames bounds the names that are remembered.
+const maxTextNames = 1024
+
+// textName returns what is remembered of name, which stands before an operator: the same
+// few are asked about again and again in most texts.
+func (sc *scanner) textName(name string) *textName {
+	n := sc.names[name]
+	if n == nil {
+		if sc.names == nil || len(sc.names) >= maxTextNames {
+			sc.names = make(map[string]*textName)
+		}
+		n = &textName{class: classify(name)}
+		sc.names[strings.Clone(name)] = n
 	}
-	return sc.classified.class
+	return n
+}
+
+// key returns what the policy says about a member called name.
+func (sc *scanner) key(name string) keyInfo {
+	n := sc.textName(name)
+	if !n.asked {
+		n.keyInfo, n.asked = sc.policy.key(keyInfo{}, name), true
+	}
+	return n.keyInfo
 }
 
 // puttyLines looks at the lines of a private key as PuTTY writes them, whose number is at
@@ -235,7 +259,7 @@ func (sc *scanner) quotedMember(s, name string, i int) (span, bool) {
 	if s[i] != ':' && s[i] != '=' {
 		return span{}, false
 	}
-	info := sc.policy.key(keyInfo{}, name)
+	info := sc.key(name)
 	if info.treatment != always && info.treatment != phoneLike && info.treatment != cardLike {
 		return span{}, false
 	}

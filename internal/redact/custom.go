@@ -103,7 +103,7 @@ func (r *Rules) apply(p *policy, t *shapeTable) error {
 		if info := p.exact[folded]; info.treatment == always {
 			return fmt.Errorf("redaction rules: never: the value of %q always goes, as %s; this cannot be switched off", name, info.kind)
 		}
-		p.exact[folded] = keyInfo{treatment: identifier, spared: true}
+		p.exact[folded] = keyInfo{treatment: identifier, flags: spared}
 	}
 	return nil
 }

@@ -170,12 +170,14 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		w.pos++
 		w.space()
 		member := w.st.member(info, key, known)
-		if info.schema && at(w.in, w.pos) == '{' {
+		if info.has(schema) && at(w.in, w.pos) == '{' {
 			// "password" under "properties" is declared, not given.
 			member = keyInfo{}
 		}
-		if member, err = w.paired(&seen, info, member, key); err != nil {
-			return err
+		if mayBePair(key) {
+			if member, err = w.paired(&seen, info, member, key); err != nil {
+				return err
+			}
 		}
 		if err := w.value(member, nesting+1); err != nil {
 			return err
@@ -262,7 +264,7 @@ func (st *state) member(parent keyInfo, key string, k *memberKey) keyInfo {
 	if info.treatment == scan && (key == "value" || strings.HasSuffix(key, "Value") || key == "values") {
 		// The wrappers of OTLP: {"stringValue": …}, {"arrayValue": {"values": […]}}.
 		info.treatment, info.kind = parent.treatment, parent.kind
-		info.version, info.spared = parent.version, parent.spared
+		info.flags |= parent.flags & (version | spared)
 	}
 	return info
 }

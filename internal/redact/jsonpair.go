@@ -73,6 +73,19 @@ func (w *walk) nameAfterValue() (keyInfo, bool) {
 	return w.st.key(keyInfo{}, name, w.st.memberKey(name)), true
 }
 
+// mayBePair reports whether a member called key may be one of a pair.
+func mayBePair(key string) bool {
+	switch len(key) {
+	case 3:
+		return key == "key"
+	case 4:
+		return key == "name"
+	case 5:
+		return key == "value"
+	}
+	return false
+}
+
 // paired returns what the policy says about a member of an object, with key and its value
 // at w.pos, when the object may be a pair.
 //

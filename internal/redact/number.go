@@ -29,7 +29,7 @@ func (sc *scanner) number(s string, i, j int) (span, bool) {
 	}
 	n := j - i
 	if sc.info.treatment == identifier {
-		if sc.info.spared || !isSeparated(s, j) {
+		if sc.info.has(spared) || !isSeparated(s, j) {
 			return span{}, false
 		}
 	} else if before != '-' && before != '/' && before != '.' && before != '_' && at(s, j) != '_' {
@@ -325,7 +325,7 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	octets := addr.As4()
 	// An id is no version, and versions have no such figures: their parts are small, the
 	// first of them most of all.
-	id := sc.info.treatment == identifier && !sc.info.version
+	id := sc.info.treatment == identifier && !sc.info.has(version)
 	proven := id || octets[0] >= 100 && high >= 2
 	if isAlnum(next) || (next == '.' || next == '-' || next == '+' || next == '_') && isDigit(at(s, end+1)) ||
 		!proven && (next == '_' || (next == '.' || next == '-' || next == '+') && isAlpha(at(s, end+1)) && !(next == '.' && isUpper(at(s, end+1)))) {
@@ -360,7 +360,7 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		before == '/' && isAlpha(at(s, i-2)) {
 		strong = false // Chrome/11.5.5.14, package==11.5.5.14, version 11.5.5.14
 	}
-	if !strong && (sc.info.version || !sc.wholeLine(s, i, end)) {
+	if !strong && (sc.info.has(version) || !sc.wholeLine(s, i, end)) {
 		return span{}, false
 	}
 	return span{i, end, IP}, true

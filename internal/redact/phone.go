@@ -8,7 +8,7 @@ import (
 
 // phone looks at a phone number that starts at s[i], a digit, '+' or '('.
 func (sc *scanner) phone(s string, i int) (span, bool) {
-	if sc.info.spared {
+	if sc.info.has(spared) {
 		return span{}, false
 	}
 	sp, ok := sc.plainPhone(s, i)
@@ -24,6 +24,9 @@ func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	switch {
 	case isAlnum(before) && s[i] != '(' && !afterEscape(s, i), money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
 		(before == '.' || before == ',' || before == '-' || before == ':') && isDigit(at(s, i-2)):
+		return span{}, false
+	}
+	if isRow(s, i) {
 		return span{}, false
 	}
 	p := parsePhone(s, i)
@@ -70,6 +73,11 @@ func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 		}
 	}
 	return span{i, end, Phone}, true
+}
+
+// isRow reports whether digits one by one start at s[i], with spaces between: figures.
+func isRow(s string, i int) bool {
+	return isDigit(s[i]) && at(s, i+1) == ' ' && isDigit(at(s, i+2)) && at(s, i+3) == ' ' && isDigit(at(s, i+4)) && !isDigit(at(s, i+5))
 }
 
 // latinBefore reports whether a letter beyond ASCII, of a script that separates words

@@ -29,23 +29,38 @@ const (
 	identifier
 )
 
-// keyInfo is what the policy says about one key.
+// keyInfo is what the policy says about one key. It goes with every value and is kept so
+// small that it travels in registers.
 type keyInfo struct {
 	treatment treatment
-	kind      Kind // for always
-	// What the key means for the keys of the object under it.
-	person bool // "name" under it is a person's
-	host   bool // "address" under it is a network address
-	schema bool // keys under it are names of declared properties, not of data
-	// version says that a dotted quad under an identifier's key may be a version.
-	version bool
-	// vendor is the key itself, if it names a vendor: the value is checked against the
-	// shapes of the vendor's keys.
-	vendor string
-	// spared says, for an identifier, that the operator vouches for the value: separated
-	// digits stay as well.
-	spared bool
+	flags     keyFlags
+	// kind is that of the placeholder, for always. For other treatments it is the key
+	// itself if that names a vendor, and empty otherwise: see vendor.
+	kind Kind
 }
+
+// vendor returns the key, if it names a vendor: the value is checked against the shapes
+// of the vendor's keys.
+func (k keyInfo) vendor() string {
+	if k.treatment == always {
+		return ""
+	}
+	return string(k.kind)
+}
+
+func (k keyInfo) has(f keyFlags) bool { return k.flags&f != 0 }
+
+// keyFlags say more about a key. The first three are for the keys of the object under it.
+type keyFlags uint8
+
+const (
+	person  keyFlags = 1 << iota // "name" under it is a person's
+	host                         // "address" under it is a network address
+	schema                       // keys under it are names of declared properties, not of data
+	version                      // a dotted quad under an identifier's key may be a version
+	// spared: the operator vouches for an identifier; separated digits stay as well.
+	spared
+)
 
 // The policy. Names are compared after folding case and leaving out '_', '-' and
 // spaces: first_name, firstName and "First-Name" are one name. In a dotted key
@@ -157,7 +172,7 @@ func newPolicy() *policy {
 	update(identifierKeys, func(k *keyInfo) { k.treatment = identifier })
 	for name := range p.version {
 		if p.exact[name].treatment == identifier {
-			update(name, func(k *keyInfo) { k.version = true })
+			update(name, func(k *keyInfo) { k.flags |= version })
 		}
 	}
 	for t, names := range hintKeys {
@@ -166,9 +181,9 @@ func newPolicy() *policy {
 	for kind, names := range alwaysKeys {
 		update(names, func(k *keyInfo) { k.treatment, k.kind = always, kind })
 	}
-	update(personKeys, func(k *keyInfo) { k.person = true })
-	update(hostKeys, func(k *keyInfo) { k.host = true })
-	update(schemaKeys, func(k *keyInfo) { k.schema = true })
+	update(personKeys, func(k *keyInfo) { k.flags |= person })
+	update(hostKeys, func(k *keyInfo) { k.flags |= host })
+	update(schemaKeys, func(k *keyInfo) { k.flags |= schema })
 	for kind, suffixes := range alwaysSuffixes {
 		for _, s := range strings.Fields(suffixes) {
 			p.always = append(p.always, suffixRule{s, kind})
@@ -223,7 +238,10 @@ func (p *policy) key(parent keyInfo, key string) keyInfo {
 				return keyInfo{treatment: always, kind: Name}
 			}
 			if p.identifier[parts.last(0)] {
-				info.treatment, info.version = identifier, p.version[parts.last(0)]
+				info.treatment = identifier
+				if p.version[parts.last(0)] {
+					info.flags = version
+				}
 			}
 		case opaqueKey:
 			info.treatment = opaqueOnly
@@ -241,9 +259,9 @@ var notPhones = words(`smartphone headphone earphone microphone megaphone saxoph
 func (p *policy) name(parent keyInfo, name string) keyInfo {
 	info, known := p.exact[name]
 	switch {
-	case info.kind == Address && parent.host:
+	case info.kind == Address && parent.has(host):
 		return keyInfo{treatment: address}
-	case parent.person && (name == "name" || name == "first" || name == "last"):
+	case parent.has(person) && (name == "name" || name == "first" || name == "last"):
 		return keyInfo{treatment: always, kind: Name}
 	case known:
 		return info

@@ -36,11 +36,8 @@ type scanner struct {
 		vendor     string // the start of what was no vendor's key
 	}
 
-	// classified is the name that was asked about last.
-	classified struct {
-		name  string
-		class keyClass
-	}
+	// names is what is known of the names before operators.
+	names map[string]*textName
 
 	runs [nsets]memo // ends of runs, in the segment
 	// late reports whether the time is over. It is asked at until, a position in the
@@ -113,7 +110,6 @@ func (sc *scanner) segment(spans []span, s string, lo, hi int) []span {
 		seg := s[lo:hi]
 		sc.base = lo
 		sc.runs = [nsets]memo{}
-		sc.classified.name, sc.classified.class = "", noKey // it was of another text
 		sc.digits, sc.long = memo{-1, -1}, memo{-1, -1}
 		sc.noAddress, sc.noHash = 0, 0
 		sc.rejected.head, sc.rejected.vendor = "", ""
@@ -156,11 +152,8 @@ func (sc *scanner) first(s string) (span, bool) {
 		case plain:
 			i++
 		case letter:
-			j := i + 1
-			for j < len(s) && wordSet[s[j]] {
-				j++
-			}
-			if isPlainWord(s, i, j) {
+			j, common := wordEnd(s, i)
+			if common {
 				if sc.mayBeTopic(s, i, j) {
 					if sp, ok := sc.prose(s, i, j); ok {
 						return sp, true
@@ -217,16 +210,40 @@ func (sc *scanner) first(s string) (span, bool) {
 	return span{}, false
 }
 
-// isPlainWord reports whether the word s[i:j] is one of a language, with a space behind
-// it: too short for a vendor's key, no part of a number, and not the name of an
-// authentication scheme. Most words are.
-func isPlainWord(s string, i, j int) bool {
-	n := j - i
-	if n >= minVendorBytes || at(s, j) != ' ' || n > 2 && s[i]|0x20 == 'b' || isDigit(s[j-1]) {
-		return false
+// wordEnd returns the end of the word at s[i], and whether it is plainly one of a language
+// with a space behind it: too short for a vendor's key, no part of a number, and not the
+// name of an authentication scheme. Most words are.
+func wordEnd(s string, i int) (end int, common bool) {
+	var seen byte
+	for end = i + 1; end < len(s); end++ {
+		w := wordBytes[s[end]]
+		if w == 0 {
+			break
+		}
+		seen |= w
 	}
-	return !isDigit(at(s, i+1)) && !isDigit(at(s, i+2)) && !isDigit(at(s, i+6)) && !isDigit(at(s, j+1))
+	common = seen&digitByte == 0 && end-i < minVendorBytes && at(s, end) == ' ' && !isDigit(at(s, end+1)) &&
+		(end-i <= 2 || s[i]|0x20 != 'b')
+	return end, common
 }
+
+const (
+	letterByte = 1 << iota // or '_'
+	digitByte
+)
+
+// wordBytes are the bytes of words.
+var wordBytes = func() (t [256]byte) {
+	for c := range 256 {
+		switch {
+		case isDigit(byte(c)):
+			t[c] = digitByte
+		case wordSet[c]:
+			t[c] = letterByte
+		}
+	}
+	return t
+}()
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 

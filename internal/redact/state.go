@@ -20,11 +20,14 @@ const (
 
 // A state is what one goroutine needs while it redacts: it is reused, not shared.
 type state struct {
-	r     *Redactor
-	keys  map[string]*memberKey
-	found map[Kind]int
-	spans []span
-	scan  scanner
+	r    *Redactor
+	keys map[string]*memberKey
+	// lastKey is the key that was asked for last. Objects of one form follow each other in
+	// most documents, and so do their keys.
+	lastKey *memberKey
+	found   map[Kind]int
+	spans   []span
+	scan    scanner
 	// levels are the buffers of each depth; the last is that of names.
 	levels [nameLevel + 1]level
 	second level // of the document that the second pass reads
@@ -70,8 +73,9 @@ type span struct {
 
 func newState(r *Redactor) *state {
 	st := &state{
-		r:    r,
-		keys: make(map[string]*memberKey),
+		r:       r,
+		keys:    make(map[string]*memberKey),
+		lastKey: new(memberKey),
 
 		placeholders: make(map[foundValue]string),
 		scan:         scanner{policy: r.policy, shapes: r.shapes, regions: r.regions},
@@ -139,6 +143,8 @@ func (st *state) hide(k Kind, value string) string {
 
 // A memberKey is what is remembered of a key: few keys make up most of a document.
 type memberKey struct {
+	key   string
+	next  *memberKey // that came after it the last time
 	plain bool       // nothing is found in it, and it has no placeholder
 	known [4]bool    // which of info are known
 	info  [4]keyInfo // by what the parent is
@@ -146,14 +152,23 @@ type memberKey struct {
 
 // memberKey returns what is remembered of key, or nil when it is not worth remembering.
 func (st *state) memberKey(key string) *memberKey {
-	if k := st.keys[key]; k != nil {
-		return k
+	if next := st.lastKey.next; next != nil && next.key == key {
+		st.lastKey = next
+		return next
 	}
-	if len(st.keys) >= maxCachedKeys || len(key) > maxKeyBytes {
-		return nil
+	k := st.keys[key]
+	if k == nil {
+		if len(key) > maxKeyBytes {
+			return nil
+		}
+		if len(st.keys) >= maxCachedKeys {
+			clear(st.keys) // those in use stay with who uses them
+		}
+		k = &memberKey{key: strings.Clone(key)}
+		st.keys[k.key] = k
 	}
-	k := new(memberKey)
-	st.keys[strings.Clone(key)] = k
+	st.lastKey.next = k
+	st.lastKey = k
 	return k
 }
 
@@ -164,10 +179,10 @@ func (st *state) key(parent keyInfo, key string, k *memberKey) keyInfo {
 		return st.askPolicy(parent, key)
 	}
 	i := 0
-	if parent.person {
+	if parent.has(person) {
 		i |= 1
 	}
-	if parent.host {
+	if parent.has(host) {
 		i |= 2
 	}
 	if !k.known[i] {
@@ -179,17 +194,18 @@ func (st *state) key(parent keyInfo, key string, k *memberKey) keyInfo {
 func (st *state) askPolicy(parent keyInfo, key string) keyInfo {
 	info := st.r.policy.key(parent, key)
 	if info.treatment != always && st.r.shapes.namesVendor(key) {
-		info.vendor = strings.Clone(key)
+		info.kind = Kind(strings.Clone(key))
 	}
 	return info
 }
 
 // vendorValue reports whether a string is a key of the vendor that its name names.
 func (st *state) vendorValue(s string, info keyInfo) (Kind, bool) {
-	if info.vendor == "" {
+	vendor := info.vendor()
+	if vendor == "" {
 		return "", false
 	}
-	return st.scan.vendorValue(info.vendor, strings.TrimSpace(s))
+	return st.scan.vendorValue(vendor, strings.TrimSpace(s))
 }
 
 // value redacts a decoded string that belongs to a key with info and stands inside
@@ -318,7 +334,7 @@ func (st *state) text(s string, info keyInfo, buf *[]byte) (string, bool) {
 	if len(s) < minFindingBytes {
 		return s, false
 	}
-	if info.treatment == identifier && (len(s) > maxIdentifierBytes || !info.spared && isProse(s)) {
+	if info.treatment == identifier && (len(s) > maxIdentifierBytes || !info.has(spared) && isProse(s)) {
 		info = keyInfo{}
 	}
 	spans := st.spans[:0]
