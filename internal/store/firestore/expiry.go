@@ -10,7 +10,6 @@ import (
 // it; no service reads it.
 const expiryField = "expire_at"
 
-
 // expire dates a document that was made at a time: it stays for [store.Retention].
 func expire(fields map[string]any, made evalforge.Timestamp) {
 	fields[expiryField] = made.Add(store.Retention).UTC()
