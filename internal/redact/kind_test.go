@@ -47,7 +47,7 @@ func TestText(t *testing.T) {
 		{"phone, postal code", "Philadelphia, PA 47105-2560", "Philadelphia, PA 47105-2560"},
 		{"phone, isbn", "ISBN 978-0-84-164954-2", "ISBN 978-0-84-164954-2"},
 		{"phone, international with zeros", "0044 20 7946 0958 or 0049-171-2345678", "«PHONE» or «PHONE»"},
-		{"phone, groups of zeros in a row of figures", "XX50 0040 0440 1162 44 and 0012 7946 095", "XX50 0040 0440 1162 44 and 0012 7946 095"},
+		{"phone, groups of zeros in a row of figures", "XX50 0040 0440 1162 44 and 0012 7946 095, S0019-1035(22)00489-4 10.1016/j", "XX50 0040 0440 1162 44 and 0012 7946 095, S0019-1035(22)00489-4 10.1016/j"},
 		{"phone, field of a row", "17,+390612345678,Rome\n18,415-555-0132,x", "17,«PHONE»,Rome\n18,«PHONE»,x"},
 		{"phone, words of other languages", "número 06 12 34 56 78, Handynummer 0171 2345678, teléfono 612345678", "número «PHONE», Handynummer «PHONE», teléfono «PHONE»"},
 		{"phone, words of other scripts", "电话：138 1234 5678，Телефон: 8 916 123 45 67", "电话：«PHONE»，Телефон: «PHONE»"},
