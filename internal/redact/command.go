@@ -10,6 +10,7 @@ var flagCommands = map[byte][]string{
 	'p': {"mysql", "mariadb", "sshpass", "docker login", "podman login", "skopeo login", "helm registry login", "mongo", "az login", "az acr login", "7z "},
 	'P': {"sqlcmd", "bcp ", "unzip ", "zip "},
 	'a': {"redis-cli"},
+	'N': {"ssh-keygen"},
 	'k': {"openssl enc", "openssl aes"},
 	'w': {"ldapsearch", "ldapadd", "ldapmodify", "ldapdelete"},
 	'b': {"curl"},

@@ -13,7 +13,11 @@ var documentIDs = map[string]documentID{
 	"license": {5, 18, 5}, "licence": {5, 18, 5}, // a driver's
 	"ein": {9, 9, 9}, "nino": {9, 9, 6}, "cnpj": {14, 14, 14}, "cpf": {11, 11, 11}, "nir": {13, 15, 13}, "insee": {13, 15, 13},
 	"sociale": {13, 15, 13}, "hetu": {10, 11, 9}, "tunnus": {10, 11, 9}, "dselsnummer": {11, 11, 11}, "ahv": {13, 13, 13},
-	"curp": {18, 18, 7}, "voter": {10, 10, 7},
+	"curp": {18, 18, 7}, "voter": {10, 10, 7}, "cnic": {13, 13, 13}, "bvn": {11, 11, 11}, "nin": {11, 11, 11}, "nik": {16, 16, 16},
+	"ktp": {16, 16, 16}, "mykad": {12, 12, 12}, "hkid": {8, 9, 6}, "ppsn": {8, 9, 7}, "pps": {8, 9, 7}, "cpr": {10, 10, 10},
+	"cuit": {11, 11, 11}, "cuil": {11, 11, 11}, "rut": {8, 9, 7}, "iqama": {10, 10, 10}, "kennitala": {10, 10, 10},
+	"jmbg": {13, 13, 13}, "egn": {10, 10, 10}, "cnp": {13, 13, 13}, "isikukood": {11, 11, 11},
+	"account": {8, 18, 8}, "acct": {8, 18, 8}, "kontonummer": {7, 12, 7}, // of a bank
 }
 
 // driverWords stand before "license" when it is one to drive.
@@ -27,6 +31,18 @@ func (sc *scanner) saidDocument(s string, i, j int, word string) (span, bool) {
 		if owner := sc.wordBefore(s, i); !driverWords[owner] || owner == "s" && before != ' ' {
 			return span{}, false
 		}
+	}
+	kind := NationalID
+	switch word {
+	case "account", "acct":
+		// "account 12345678" may be anybody's at any shop.
+		rest := strings.TrimLeft(s[j:min(len(s), j+8)], " ")
+		if !foldPrefix(rest, "number") && !foldPrefix(rest, "no") && !strings.HasPrefix(rest, "#") {
+			return span{}, false
+		}
+		kind = BankAccount
+	case "kontonummer":
+		kind = BankAccount
 	}
 	k, _ := skipLink(s, j)
 	if at(s, k) == '.' && k == j+4 {
@@ -51,7 +67,7 @@ func (sc *scanner) saidDocument(s string, i, j int, word string) (span, bool) {
 	if n < form.least || n > form.most || digits < form.digits || isAlnum(at(s, end)) || at(s, end) == '_' {
 		return span{}, false
 	}
-	return span{k, end, NationalID}, true
+	return span{k, end, kind}, true
 }
 
 // foreignIDs are the words for the number of a citizen in scripts without an ASCII part.

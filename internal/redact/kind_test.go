@@ -46,6 +46,15 @@ func TestText(t *testing.T) {
 		{"phone, columns", "415 555 0132 17 4", "415 555 0132 17 4"},
 		{"phone, postal code", "Philadelphia, PA 47105-2560", "Philadelphia, PA 47105-2560"},
 		{"phone, isbn", "ISBN 978-0-84-164954-2", "ISBN 978-0-84-164954-2"},
+		{"phone, international with zeros", "0044 20 7946 0958 or 0049-171-2345678", "«PHONE» or «PHONE»"},
+		{"phone, groups of zeros in a row of figures", "XX50 0040 0440 1162 44 and 0012 7946 095, S0019-1035(22)00489-4 10.1016/j", "XX50 0040 0440 1162 44 and 0012 7946 095, S0019-1035(22)00489-4 10.1016/j"},
+		{"phone, field of a row", "17,+390612345678,Rome\n18,415-555-0132,x", "17,«PHONE»,Rome\n18,«PHONE»,x"},
+		{"phone, words of other languages", "número 06 12 34 56 78, Handynummer 0171 2345678, teléfono 612345678", "número «PHONE», Handynummer «PHONE», teléfono «PHONE»"},
+		{"phone, words of other scripts", "电话：138 1234 5678，Телефон: 8 916 123 45 67", "电话：«PHONE»，Телефон: «PHONE»"},
+		{"phone, figures one by one", "phone 1 2 3 4 5 6 7 8 9 0", "phone 1 2 3 4 5 6 7 8 9 0"},
+
+		{"card, field of a row", "17,4111111111111111,12.50", "17,«CARD»,12.50"},
+		{"card, thousands", "4,111,111,111,111,111", "4,111,111,111,111,111"},
 
 		{"card", "4111111111111111 and 4111 1111 1111 1111 and 4111-1111-1111-1111", "«CARD» and «CARD» and «CARD»"},
 		{"cards, one after the other", "4111111111111111 5555555555554444 4111 1111 1111 1111 5555 5555 5555 4444", "«CARD» «CARD» «CARD» «CARD»"},
@@ -65,6 +74,7 @@ func TestText(t *testing.T) {
 		{"ssn, impossible", "000-12-3456 666-12-3456 123-00-4567 123-45-0000", "000-12-3456 666-12-3456 123-00-4567 123-45-0000"},
 		{"ssn, bare", "078051123", "078051123"},
 		{"ssn, figures", "100 20 3000 400", "100 20 3000 400"},
+		{"ssn, field of a row", "17,078-05-1123,x", "17,«SSN»,x"},
 
 		{"iban", "DE89370400440532013000, GB82 WEST 1234 5698 7654 32", "«IBAN», «IBAN»"},
 		{"iban, wrong check", "DE88370400440532013000", "DE88370400440532013000"},
@@ -75,6 +85,8 @@ func TestText(t *testing.T) {
 		{"ipv4, nothing else", "10.1.2.3", "«IP»"},
 		{"ipv4, list", "IPs: 10.1.2.3, 10.1.2.4, 10.1.2.5", "IPs: «IP», «IP», «IP»"},
 		{"ipv4, versions", "nvidia-cublas-cu12   11.5.5.14, Chrome/102.0.75.170, v1.3.3.9, pkg==12.4.5.8", "nvidia-cublas-cu12   11.5.5.14, Chrome/102.0.75.170, v1.3.3.9, pkg==12.4.5.8"},
+		{"ipv4, an upgrade", "upgraded from 4.18.2.1 to 4.18.3.0, connection from 4.18.2.1", "upgraded from 4.18.2.1 to 4.18.3.0, connection from «IP»"},
+		{"ipv4, field of a row", "1763000000,web1,203.0.113.88", "1763000000,web1,«IP»"},
 		{"ipv4, of every machine", "listen on 127.0.0.1 and 0.0.0.0", "listen on «IP» and «IP»"},
 		{"ipv4, of every machine, not in a sentence", "http://127.0.0.1:8080/x", "http://127.0.0.1:8080/x"},
 		{"ipv4, impossible", "host 256.1.1.1 and 1.2.3", "host 256.1.1.1 and 1.2.3"},
@@ -82,6 +94,8 @@ func TestText(t *testing.T) {
 		{"ipv6, code and times", "std::vector foo::bar::baz 12:30:45 16:9:2 a[1::2] ::1 ::", "std::vector foo::bar::baz 12:30:45 16:9:2 a[1::2] ::1 ::"},
 		{"mac", "00:1A:2B:3C:4D:5E or 00-1a-2b-3c-4d-5e", "«MAC» or «MAC»"},
 		{"mac, broadcast and parts", "FF:FF:FF:FF:FF:FF 00:1A:2B:3C:4D", "FF:FF:FF:FF:FF:FF 00:1A:2B:3C:4D"},
+		{"mac, dotted", "part 001b.4411.3ab7, cisco 001b.4411.3ab7", "part 001b.4411.3ab7, cisco «MAC»"},
+		{"passphrase of a new key", "ssh-keygen -N Zq8LVvjx4 -f id", "ssh-keygen -N «SECRET» -f id"},
 
 		{"private key", "key:\n" + fakePEM + "\nend", "key:\n«PRIVATE_KEY»\nend"},
 		{"private key, cut", fakePEM[:120] + "~ rest", "«PRIVATE_KEY»~ rest"},

@@ -28,6 +28,15 @@ var nationalIDs = []nationalID{
 	{words("rrn jumin"), 13, korean},
 	{words("npi"), 10, func(d []byte) bool { return (d[0] == '1' || d[0] == '2') && luhn("80840"+view(d)) }},
 	{words("aba routing"), 9, weighted(10, 3, 7, 1, 3, 7, 1, 3, 7, 1)},
+	{words("rijksregisternummer rijksregister national niss insz"), 11, belgian},
+	{words("sozialversicherungsnummer svnr svnummer"), 10, austrian},
+	{words("rentenversicherungsnummer sozialversicherungsnummer"), 0, germanPension},
+	{words("nif contribuinte"), 9, weighted(11, 9, 8, 7, 6, 5, 4, 3, 2, 1)},
+	{words("nip"), 10, weighted(11, 6, 5, 7, 2, 3, 4, 5, 6, 7, -1)},
+	{words("oib"), 11, mod11of10},
+	{words("zehut teudat"), 9, func(d []byte) bool { return luhn(view(d)) }},
+	{words("emirates"), 15, func(d []byte) bool { return luhn(view(d)) }},
+	{words("south african rsa identity"), 13, func(d []byte) bool { return d[10] <= '1' && d[2] <= '1' && d[4] <= '3' && luhn(view(d)) }},
 	{words("dni nif nie"), 0, spanish},
 	{words("nino insurance"), 0, nino},
 	{words("codice fiscale"), 0, codiceFiscale},
@@ -74,7 +83,7 @@ func (sc *scanner) national(s string, i int) (span, bool) {
 		if strings.IndexByte(" -./", c) < 0 || k+1 >= len(s) || !isAlnum(s[k+1]) {
 			break
 		}
-		if c == ' ' && !isDigit(s[k+1]) {
+		if c == ' ' && !isDigit(s[k+1]) && !(isUpper(s[k+1]) && !isAlnum(at(s, k+2))) {
 			break // a word follows
 		}
 	}
@@ -223,6 +232,32 @@ func korean(d []byte) bool {
 		sum += w * int(d[i]-'0')
 	}
 	return (11-sum%11)%10 == int(d[12]-'0')
+}
+
+// belgian is mod 97 over the first nine digits, with a 2 before them for who was born
+// since 2000.
+func belgian(d []byte) bool {
+	n := 0
+	for _, c := range d[:9] {
+		n = n*10 + int(c-'0')
+	}
+	check := int(d[9]-'0')*10 + int(d[10]-'0')
+	return check > 0 && (97-n%97 == check || 97-(n+2_000_000_000)%97 == check)
+}
+
+// austrian has its check digit as the fourth.
+func austrian(d []byte) bool {
+	sum := 0
+	for i, w := range [10]int{3, 7, 9, 0, 5, 8, 4, 2, 1, 6} {
+		sum += w * int(d[i]-'0')
+	}
+	return d[0] != '0' && sum%11 == int(d[3]-'0')
+}
+
+// germanPension is the form of the numbers of the pension insurance: 12 characters, the
+// ninth of them the first letter of the name.
+func germanPension(s []byte) bool {
+	return len(s) == 12 && allDigits(view(s[:8])) && isUpper(s[8]) && allDigits(view(s[9:]))
 }
 
 func spanish(s []byte) bool {

@@ -8,8 +8,13 @@ import (
 // number looks at the word s[i:j], which starts with a digit.
 func (sc *scanner) number(s string, i, j int) (span, bool) {
 	before := at(s, i-1)
-	if before == '.' && isDigit(at(s, i-2)) || before == ',' && isDigit(at(s, i-2)) {
-		return span{}, false // inside a number
+	if isDigit(at(s, i-2)) {
+		switch field := j-i >= 12 || j-i == 3 && at(s, j) == '-'; {
+		case before == ',' && j-i <= 3 && at(s, j) == '.':
+			return sc.ipv4(s, i)
+		case before == ',' && !field, before == '.':
+			return span{}, false // inside a number, and no field of a row
+		}
 	}
 	if sp, ok := sc.hardware(s, i, j); ok {
 		return sp, true
@@ -338,7 +343,7 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	}
 	h := sc.near(s, i, 4)
 	strong := id || sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || high == 1 && octets[0] >= 20 || addr.IsLinkLocalUnicast() ||
-		h.has(hintAddress) || before == '@' || next == '@' || before == '/' && at(s, i-2) == '/'
+		h.has(hintAddress) || h.has(hintOrigin) && !h.has(hintVersion) || before == '@' || next == '@' || before == '/' && at(s, i-2) == '/'
 	if next == ':' && isDigit(at(s, end+1)) {
 		strong = true // a port
 	}
@@ -419,7 +424,7 @@ func (sc *scanner) colons(s string, i int) (span, bool) {
 	if addr.IsLoopback() || addr.IsUnspecified() {
 		// Operators of programs are written alike.
 		prefix := at(s, end) == '/' && isDigit(at(s, end+1))
-		if !prefix && !sc.near(s, start, 2).has(hintAddress) {
+		if !prefix && !sc.near(s, start, 2).has(hintAddress|hintOrigin) {
 			return span{}, false
 		}
 		if prefix {

@@ -23,7 +23,8 @@ func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	before := at(s, i-1)
 	switch {
 	case isAlnum(before) && s[i] != '(' && !afterEscape(s, i), money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
-		(before == '.' || before == ',' || before == '-' || before == ':') && isDigit(at(s, i-2)):
+		(before == '.' || before == '-' || before == ':') && isDigit(at(s, i-2)),
+		before == ',' && isDigit(at(s, i-2)) && s[i] != '+' && s[i] != '(' && at(s, i+3) != '-':
 		return span{}, false
 	}
 	if isRow(s, i) {
@@ -53,6 +54,8 @@ func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 		ok = p.digits[0] >= '2' && p.digits[3] >= '2'
 	case p.ngroups == 4 && p.n >= 12 && p.groups[1] == 3 && p.groups[2] == 3 && p.groups[3] == 4 && p.seps[0] == '-' && p.seps[1] == '-' && p.seps[2] == '-':
 		ok = callingCode(p.digits[:p.n]) // 91-415-555-0132
+	case p.zeros():
+		ok = callingCode(p.digits[2:p.n]) && before != ')' && !figure(s, i-1, -1) // 0044 20 7946 0958
 	case p.northAmerican():
 		ok = end > p.end || !p.spaced
 	}
@@ -73,6 +76,20 @@ func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 		}
 	}
 	return span{i, end, Phone}, true
+}
+
+// zeros reports whether p is written with 00 for the '+': in groups of two digits or more,
+// with one separator between them.
+func (p *phoneNumber) zeros() bool {
+	if p.ngroups < 2 || p.n < 11 || p.digits[0] != '0' || p.digits[1] != '0' {
+		return false
+	}
+	for i, size := range p.groups[:p.ngroups] {
+		if size < 2 || i > 0 && p.seps[i-1] != p.seps[0] {
+			return false
+		}
+	}
+	return true
 }
 
 // isRow reports whether digits one by one start at s[i], with spaces between: figures.

@@ -73,7 +73,7 @@ import (
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
-const Version = "5"
+const Version = "6"
 
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int
