@@ -71,19 +71,27 @@ func (s *Server) runOnce(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key, err := replayKey(r, req)
-	if err != nil {
+	if req.Delivery, err = deliveryOf(r, req); err != nil {
 		return err
 	}
-	out, replayed, err := s.replays.do(r.Context(), key, func(ctx context.Context) (evalforge.RunSummary, error) {
-		return s.run(ctx, req, arrived)
+	a, err := s.replays.do(r.Context(), req.Delivery, func(ctx context.Context) (runAnswer, error) {
+		kept, err := s.kept(ctx, req.Delivery)
+		if err != nil {
+			return runAnswer{}, err
+		}
+		if kept != nil {
+			return *kept, nil
+		}
+		out, err := s.run(ctx, req, arrived)
+		return runAnswer{run: out}, err
 	})
 	if err != nil {
 		return err
 	}
-	if replayed {
+	if a.replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
+	out := a.run
 	if !out.DryRun {
 		w.Header().Set("Location", "/api/v1/runs/"+out.RunID)
 	}
