@@ -44,12 +44,7 @@ func (o *runOrder) request() (extract.RunRequest, error) {
 	if len(o.TraceIDs) > maxTraceIDs {
 		refuse("traceIds", "has %d entries; at most %d are allowed", len(o.TraceIDs), maxTraceIDs)
 	}
-	for i, id := range o.TraceIDs {
-		if field := (*evalforge.FieldError)(nil); errors.As(evalforge.ValidateTraceID(id), &field) {
-			refuse(fmt.Sprintf("traceIds[%d]", i), "%s", field.Problem)
-			break // one says it
-		}
-	}
+	wrong = append(wrong, wrongTraceID(o.TraceIDs)...)
 	trigger, err := evalforge.ParseTrigger(o.TriggeredBy)
 	if err != nil {
 		refuse("triggeredBy", "%.60q is none of scheduled, manual, cloud-scheduler", o.TriggeredBy)
@@ -58,6 +53,16 @@ func (o *runOrder) request() (extract.RunRequest, error) {
 	slices.Sort(req.TraceIDs)
 	req.TraceIDs = slices.Compact(req.TraceIDs)
 	return req, invalid(wrong)
+}
+
+// wrongTraceID says what is wrong with the first of the ids that no trace can have: one says it for all.
+func wrongTraceID(ids []string) []problem.FieldError {
+	for i, id := range ids {
+		if field := (*evalforge.FieldError)(nil); errors.As(evalforge.ValidateTraceID(id), &field) {
+			return []problem.FieldError{{Field: fmt.Sprintf("traceIds[%d]", i), Problem: field.Problem}}
+		}
+	}
+	return nil
 }
 
 // runOnce makes a run, and answers when it has ended.
