@@ -116,7 +116,7 @@ func TestRunOnceRefuses(t *testing.T) {
 		})
 	}
 	s.do(http.MethodPost, "/extraction/run-once", "a=b", "Content-Type", "application/x-www-form-urlencoded").refused(t, problem.UnsupportedMedia)
-	s.do(http.MethodPost, "/extraction/run-once", `{"triggeredBy":"`+strings.Repeat("x", 70<<10)+`"}`).refused(t, problem.TooLarge)
+	s.do(http.MethodPost, "/extraction/run-once", `{"triggeredBy":"`+strings.Repeat("x", 800<<10)+`"}`).refused(t, problem.TooLarge)
 	if runs := get[page[evalforge.RunSummary]](s, "/api/v1/runs"); len(runs.Items) != 0 {
 		t.Errorf("a refused request made the run %s", runs.Items[0].RunID)
 	}
