@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // MaxBytes is the hard bound on what is sent of one trace: 100 KiB.
@@ -182,8 +183,6 @@ func (p *plan) classifyErrors(class []int) (ends [2]int) {
 	}
 	seen := make(map[string]bool)
 	for i := range class {
-		kind := p.errorKind(i)
-		first := !seen[kind]
 		switch {
 		case p.failed(i):
 			note(&marked, i)
@@ -194,11 +193,12 @@ func (p *plan) classifyErrors(class []int) (ends [2]int) {
 		default:
 			continue
 		}
-		seen[kind] = true
-		if !first {
+		kind := p.errorKind(i)
+		if seen[kind] {
 			class[i] = classAgain
 			continue
 		}
+		seen[kind] = true
 		for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] > class[i]; a, hops = p.parent[a], hops+1 {
 			class[a] = class[i]
 		}
@@ -209,20 +209,23 @@ func (p *plan) classifyErrors(class []int) (ends [2]int) {
 	return marked
 }
 
-// errorKind returns what errors at steps have in common that are the same but for numbers.
+// errorKind returns what errors have in common that differ in details only: the step's name,
+// and the error's type or else its first words without numbers. A stack trace is known by
+// its last line.
 func (p *plan) errorKind(i int) string {
-	if !p.failed(i) && !p.told[i] {
-		return ""
+	s := &p.t.Steps[i]
+	if s.Err != nil && s.Err.Type != "" {
+		return s.Name + "\n" + s.Err.Type
 	}
-	const enough = 200 // bytes that tell kinds apart
 	text := p.said(i)
-	if e := p.t.Steps[i].Err; e != nil {
-		text = e.Type + " " + e.Message
+	if s.Err != nil {
+		text = s.Err.Message
 	}
-	return strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return -1
-		}
-		return r
-	}, p.t.Steps[i].Name+" "+tailOf(headOf(text, 2*enough), enough))
+	if strings.Contains(text, traceback) {
+		text = strings.TrimSpace(text)
+		text = text[strings.LastIndexByte(text, '\n')+1:]
+	}
+	const enough, words = 80, 3 // bytes that are looked at, and what of them tells kinds apart
+	first := strings.FieldsFunc(headOf(text, enough), func(r rune) bool { return !unicode.IsLetter(r) })
+	return s.Name + "\n" + strings.Join(first[:min(len(first), words)], " ")
 }

@@ -11,7 +11,7 @@ import (
 func TestTellsError(t *testing.T) {
 	long := strings.Repeat("An ordinary line of a log. ", 40)
 	for text, want := range map[string]bool{
-		"Error: order 17 not found":                                            true,
+		"Error: order 17 not found": true,
 		"  Traceback (most recent call last):\n  File \"a.py\"\nKeyError: 'x'": true,
 		long + "\nTraceback (most recent call last):\nKeyError":                true,
 		"botocore.exceptions.ClientError: An error occurred (AccessDenied)":    true,
@@ -19,23 +19,23 @@ func TestTellsError(t *testing.T) {
 		`{"error":{"code":429,"message":"Too Many Requests"}}`:                 true,
 		`{"success": false, "data": null}`:                                     true,
 		"exitcode: 1 (execution failed)\nCode output: x":                       true,
-		"Permission denied":                                                    true,
-		"exitcode: 0 (execution succeeded)\nCode output: no such error":        false,
-		`{"error": null, "rows": [1, 2]}`:                                      false,
-		`{"errors":[],"data":{"ok":true}}`:                                     false,
-		"12 tests passed, 0 failed":                                            false,
-		long + "the error was fixed":                                           false,
-		"42 EUR":                                                               false,
-		"":                                                                     false,
+		"Permission denied": true,
+		"exitcode: 0 (execution succeeded)\nCode output: no such error": false,
+		`{"error": null, "rows": [1, 2]}`:                               false,
+		`{"errors":[],"data":{"ok":true}}`:                              false,
+		"12 tests passed, 0 failed":                                     false,
+		long + "the error was fixed":                                    false,
+		"42 EUR":                                                        false,
+		"":                                                              false,
 	} {
 		if got := tellsError(text); got != want {
 			t.Errorf("tellsError(%.60q) is %v, want %v", text, got, want)
 		}
 	}
 	for text, want := range map[string]bool{
-		"ConnectionError: host unreachable":           true,
-		"I looked at the error that you described.":   false,
-		"The report lists what failed and why.":       false,
+		"ConnectionError: host unreachable":            true,
+		"I looked at the error that you described.":    false,
+		"The report lists what failed and why.":        false,
 		"ok\nTraceback (most recent call last):\n ...": true,
 	} {
 		if got := startsAsError(text); got != want {
