@@ -18,6 +18,7 @@ type builder struct {
 	messages map[uint64]int // position in t.Messages of the last message with a hash
 	same     []int          // by message: the one before it with the same hash, or -1
 	tools    map[Tool]int   // position in t.Tools
+	texts    texts          // of the positions
 	memo     *memo
 }
 
@@ -44,7 +45,7 @@ func newBuilder(w *workspace) *builder {
 func (b *builder) reset() {
 	b.t, b.memo = nil, nil
 	b.messages, b.tools = emptied(b.messages), emptied(b.tools)
-	b.same = b.same[:0]
+	b.same, b.texts = b.same[:0], texts{}
 }
 
 // expect makes room for n messages, unless there are some already.
@@ -74,18 +75,25 @@ func (b *builder) message(m Message) int {
 	return i
 }
 
+// hash returns a number that is the same for equal messages.
 func (b *builder) hash(m *Message) uint64 {
-	var h maphash.Hash
-	h.SetSeed(b.seed)
-	for _, s := range [...]string{m.Role, m.Name, m.Text, m.ToolID, m.Refusal} {
-		h.WriteString(s)
-		h.WriteByte(0)
+	h := maphash.String(b.seed, m.Text)
+	mix := func(s string) {
+		const prime = 1_099_511_628_211 // FNV's: any odd number of that size does
+		if s != "" {
+			h = h*prime ^ maphash.String(b.seed, s)
+		}
 	}
-	for _, c := range m.Calls {
-		h.WriteString(c.Name)
-		h.WriteString(c.Args)
+	mix(m.Role)
+	mix(m.Name)
+	mix(m.ToolID)
+	mix(m.Refusal)
+	for i := range m.Calls {
+		mix(m.Calls[i].ID)
+		mix(m.Calls[i].Name)
+		mix(m.Calls[i].Args)
 	}
-	return h.Sum64()
+	return h
 }
 
 func equalMessages(a, b *Message) bool {
@@ -145,6 +153,13 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// position is pointer(base, i), in memory that it shares with others.
+func (b *builder) position(base string, i int) string {
+	const most = 32
+	var few [2 * most]byte
+	return b.texts.keep(strconv.AppendInt(append(append(few[:0], base...), '/'), int64(i), 10), most*(cap(b.t.Steps)-len(b.t.Steps)))
 }
 
 // pointer appends tokens, keys or positions, to a JSON pointer (RFC 6901).
