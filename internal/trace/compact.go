@@ -78,11 +78,11 @@ func Compact(t *Trace, budget int) Compacted {
 	view.items = minItems
 	order, decisive := p.priorities()
 	keep := func(n int) []bool {
-		kept := make([]bool, len(t.Steps))
-		for _, i := range order[:n] {
-			kept[i] = true
+		p.kept = sized(p.kept, len(t.Steps))
+		for _, r := range order[:n] {
+			p.kept[r.step] = true
 		}
-		return kept
+		return p.kept
 	}
 	view.keep = keep(decisive)
 	if !p.fits(view) {
@@ -138,59 +138,68 @@ func largest(lo, hi int, fits func(int) bool) int {
 	return lo
 }
 
-// priorities returns the positions of all steps, what to keep first in front, and how
-// many of them are never dropped. After those come the other errors, then the steps
-// nearest to an error or an end.
-func (p *plan) priorities() (order []int, decisive int) {
+// A stepRank tells when a step is dropped: those of a higher class first, and of one class
+// those that are further from an error and from both ends.
+type stepRank struct {
+	step, distance int32
+	class          class
+}
+
+type class uint8
+
+const (
+	decisiveStep class = iota // never dropped
+	errorStep
+	otherStep
+)
+
+// priorities returns the ranks of all steps, what to keep first in front, and how many of
+// them are never dropped. After those come the other errors, then the steps nearest to an
+// error or an end.
+func (p *plan) priorities() (order []stepRank, decisive int) {
 	n := len(p.t.Steps)
-	class := make([]int, n) // 0 decisive, 1 error, 2 other
-	for i := range class {
-		class[i] = 2
+	order = sized(p.ranks, n)
+	p.ranks = order
+	for i := range order {
+		order[i] = stepRank{step: int32(i), distance: int32(min(i, n-1-i)), class: otherStep}
 	}
-	distance := make([]int, n)
 	firstErr, lastErr := -1, -1
 	for i := range n {
-		distance[i] = min(i, n-1-i)
 		if p.failed(i) {
 			if firstErr < 0 {
 				firstErr = i
 			}
 			lastErr = i
-			class[i] = 1
-			for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] == 2; a, hops = p.parent[a], hops+1 {
-				class[a] = 1
+			order[i].class, order[i].distance = errorStep, 0
+			for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && order[a].class == otherStep; a, hops = p.parent[a], hops+1 {
+				order[a].class = errorStep
 			}
 		}
 	}
 	for _, e := range [...]int{firstErr, lastErr} {
 		for a, hops := e, 0; a >= 0 && hops < minItems; a, hops = p.parent[a], hops+1 {
-			class[a] = 0
+			order[a].class = decisiveStep
 		}
 	}
 	for _, i := range [...]int{0, 1, n - 2, n - 1} {
 		if i >= 0 && i < n {
-			class[i] = 0
+			order[i].class = decisiveStep
 		}
 	}
 	// Distance to the nearest error, in two sweeps.
 	for i := 1; i < n; i++ {
-		distance[i] = min(distance[i], distance[i-1]+1)
-		if p.failed(i) {
-			distance[i] = 0
-		}
+		order[i].distance = min(order[i].distance, order[i-1].distance+1)
 	}
 	for i := n - 2; i >= 0; i-- {
-		distance[i] = min(distance[i], distance[i+1]+1)
+		order[i].distance = min(order[i].distance, order[i+1].distance+1)
 	}
-	order = make([]int, n)
 	for i := range order {
-		order[i] = i
-		if class[i] == 0 {
+		if order[i].class == decisiveStep {
 			decisive++
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(class[a], class[b]), cmp.Compare(distance[a], distance[b]))
+	slices.SortFunc(order, func(a, b stepRank) int {
+		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.distance, b.distance), cmp.Compare(a.step, b.step))
 	})
 	return order, decisive
 }

@@ -36,39 +36,28 @@ type plan struct {
 	likely      int         // the same, as it mostly is
 	scratch     scratch
 	cutTexts    []waterText
-	shapes      []int    // by step: as [plan.shape] returns it
-	keys        []uint64 // by step: as [plan.stepKeys] returns them
-	seen        []bool   // by message: it is in a key
+	shapes      []int      // by step: as [plan.shape] returns it
+	keys        []uint64   // by step: as [plan.stepKeys] returns them
+	seen        []bool     // by message: it is in a key
+	ranks       []stepRank // by step
+	kept        []bool     // by step: it is rendered
 }
 
 // plans are those that are of no trace.
-var plans = sync.Pool{New: func() any {
-	return &plan{
-		byID: make(map[string]int), weight: make(map[string]int), failingTool: make(map[string]bool), lengths: make(map[int]int),
-		scratch: scratch{
-			where: make(map[string]place), calls: make(map[string]string), lastCall: make(map[string]string), lastName: make(map[Kind]string),
-		},
-	}
-}}
+var plans = sync.Pool{New: func() any { return new(plan) }}
 
-// Bounds of what a plan keeps for the next trace: a table of more entries, or a rendering
-// of more bytes, makes it worth no keeping.
+// keptRendering is how long a rendering may be whose memory serves the next one, in bytes.
 const keptRendering = 256 << 10
 
 // release gives the plan's memory to the next one. The plan must not be used any more.
 func (p *plan) release() {
 	s := &p.scratch
-	if len(p.t.Steps)+len(p.t.Messages) > keptEntries || cap(s.buf) > keptRendering {
-		return
-	}
-	clear(p.byID)
-	clear(p.weight)
-	clear(p.failingTool)
-	clear(p.lengths)
-	s.clear()
+	s.release()
 	*p = plan{
-		byID: p.byID, weight: p.weight, failingTool: p.failingTool, lengths: p.lengths, scratch: *s,
-		parent: p.parent[:0], fold: p.fold[:0], cutTexts: cleared(p.cutTexts, keptEntries), shapes: p.shapes[:0], keys: p.keys[:0], seen: p.seen[:0],
+		byID: emptied(p.byID), weight: emptied(p.weight), failingTool: emptied(p.failingTool), lengths: emptied(p.lengths), scratch: *s,
+		parent: cleared(p.parent, keptValues), fold: cleared(p.fold, keptEntries), cutTexts: cleared(p.cutTexts, keptEntries),
+		shapes: cleared(p.shapes, keptValues), keys: cleared(p.keys, keptValues), seen: cleared(p.seen, keptValues),
+		ranks: cleared(p.ranks, keptValues), kept: cleared(p.kept, keptValues),
 	}
 	plans.Put(p)
 }
@@ -89,6 +78,8 @@ type fold struct {
 func newPlan(t *Trace) *plan {
 	p := plans.Get().(*plan)
 	p.t = t
+	p.byID, p.weight, p.failingTool, p.lengths = made(p.byID), made(p.weight), made(p.failingTool), made(p.lengths)
+	p.scratch.make()
 	for i := range t.Steps {
 		if id := t.Steps[i].ID; id != "" {
 			p.byID[id] = i

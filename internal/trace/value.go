@@ -248,8 +248,8 @@ func (w *workspace) canonical(v any) string {
 		return scalar(v)
 	}
 	if w == nil {
-		w = workspaces.Get().(*workspace)
-		defer w.release()
+		w = asides.Get().(*workspace)
+		defer w.releaseAside()
 	}
 	w.text = appendCanonical(w.text[:0], v)
 	return string(w.text)
@@ -363,8 +363,8 @@ func arguments(v any) (args, problem string) {
 	if v == nil || v == "" {
 		return "", ""
 	}
-	w := workspaces.Get().(*workspace) // what comes out is text
-	defer w.release()
+	w := asides.Get().(*workspace) // what comes out is text
+	defer w.releaseAside()
 	return w.argumentsIn(v, w.embedded(v))
 }
 
@@ -375,7 +375,14 @@ func (w *workspace) argumentsIn(v, inner any) (args, problem string) {
 	}
 	switch inner := inner.(type) {
 	case map[string]any:
-		return w.canonical(inner), ""
+		if w == nil {
+			return canonical(inner), ""
+		}
+		w.text = appendCanonical(w.text[:0], inner)
+		if s, ok := v.(string); ok && s == string(w.text) { // it is written so: no copy is needed
+			return s, ""
+		}
+		return string(w.text), ""
 	case string:
 		_, err := readJSON(strings.NewReader(inner))
 		if err == nil {
