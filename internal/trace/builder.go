@@ -123,6 +123,12 @@ func (b *builder) pool(ms []Message) []int {
 		if m.Text == "" && m.Calls == nil && m.Refusal == "" && m.Role != "tool" {
 			continue
 		}
+		if out == nil {
+			out = make([]int, 0, len(ms))
+			if len(ms) > keptEntries {
+				b.expect(len(ms))
+			}
+		}
 		out = append(out, b.message(m))
 	}
 	return out

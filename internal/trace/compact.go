@@ -46,78 +46,72 @@ func Compact(t *Trace, budget int) Compacted {
 	budget = max(budget, MinBudget)
 	p := newPlan(t)
 	defer p.release()
-	view := view{budget: budget}
+	v := view{budget: budget}
 	// Where the messages alone are over the budget, the cut below gives what this would if
 	// it did fit, unless a name is cut; it also does where that can only be guessed.
 	switch {
 	case p.longestName <= nameCap && p.messages > budget:
 	case p.longestName <= nameCap && p.likely > budget:
-		view.untried = true
+		v.untried = true
 	default:
-		if c, ok := p.render(view); ok {
+		if c, ok := p.render(v); ok {
 			return c
 		}
 	}
-	view.names, view.cap = nameCap, minCap
-	if c, ok := p.widen(view); ok {
-		return c
+	v.names, v.cap = nameCap, minCap
+	// Where no list is long, keeping all steps is the last that is tried below.
+	if p.longestList > minItems || p.leastLikely <= budget {
+		if c, ok := p.widen(v); ok {
+			return c
+		}
 	}
-	view.untried = false
+	v.untried = false
+	v.items = minItems
 	if p.longestList > minItems {
-		view.items = minItems
-		if p.fits(view) {
-			view.items = largest(minItems, p.longestList, func(n int) bool {
-				v := view
-				v.items = n
-				return p.fits(v)
-			})
-			c, _ := p.widen(view)
+		if used, ok := p.length(v); ok {
+			v.items = p.most(v, used, minItems, p.longestList, func(v *view, n int) { v.items = n })
+			c, _ := p.widen(v)
 			return c
 		}
 	}
-	view.items = minItems
 	order, decisive := p.priorities()
-	keep := func(n int) []bool {
+	keep := func(v *view, n int) {
 		p.kept = sized(p.kept, len(t.Steps))
 		for _, r := range order[:n] {
 			p.kept[r.step] = true
 		}
-		return p.kept
+		v.keep = p.kept
 	}
-	view.keep = keep(decisive)
-	if !p.fits(view) {
-		view.items = fewItems
-		if !p.fits(view) {
+	keep(&v, decisive)
+	used, ok := p.length(v)
+	if !ok {
+		v.items = fewItems
+		if used, ok = p.length(v); !ok {
 			return p.lastResort(budget)
 		}
 	}
-	view.keep = keep(p.mostSteps(view, decisive, len(order), keep))
-	c, _ := p.widen(view)
+	keep(&v, p.most(v, used, decisive, len(order), keep))
+	c, _ := p.widen(v)
 	return c
 }
 
-// mostSteps returns how many steps, from lo, which fit v's budget, to hi, can be kept so
-// that they still do: all that can, or so many that at most a hundredth is unused. What
-// the steps took so far tells about how many more have room, which takes four renderings
-// where bisection takes ten.
-func (p *plan) mostSteps(v view, lo, hi int, keep func(int) []bool) int {
-	size := func(n int) (bytes int, fits bool) {
-		v.keep = keep(n)
-		r := p.write(v, nil)
-		return len(r.buf), !r.over()
-	}
-	used, _ := size(lo)
-	perStep := used/max(lo, 1) + 1
+// most returns how many items or steps, from lo to hi, can be kept so that v is within its
+// budget: as many as can, or so many that at most a hundredth is unused. With lo of them
+// it takes used bytes. What those kept so far took tells about how many more have room,
+// which takes four renderings where bisection takes ten.
+func (p *plan) most(v view, used, lo, hi int, keep func(v *view, n int)) int {
+	each := used/max(lo, 1) + 1
 	for try := 0; lo < hi && v.budget-used > v.budget/enough; try++ {
-		n := min(lo+max(1, (v.budget-used)/perStep), hi)
+		n := min(lo+max(1, (v.budget-used)/each), hi)
 		if try >= maxTries {
 			n = lo + (hi-lo+1)/2
 		}
-		if bytes, fits := size(n); fits {
-			perStep = max(1, (bytes-used)/(n-lo))
+		keep(&v, n)
+		if bytes, ok := p.length(v); ok {
+			each = max(1, (bytes-used)/(n-lo))
 			lo, used = n, bytes
 		} else {
-			perStep += perStep/8 + 1
+			each += each/8 + 1
 			hi = n - 1
 		}
 	}

@@ -25,7 +25,16 @@ func (c *memo) parseMessages(v any, role string) []Message {
 	switch v := c.embedded(v).(type) {
 	case []any:
 		var out []Message
-		for _, e := range v {
+		for i, e := range v {
+			if m, ok := e.(map[string]any); ok && c == nil {
+				if msg, ok := plainMessage(m); ok {
+					if out == nil {
+						out = make([]Message, 0, len(v)-i)
+					}
+					out = append(out, msg)
+					continue
+				}
+			}
 			switch e := e.(type) {
 			case []any:
 				if m, ok := messageTuple(e); ok {

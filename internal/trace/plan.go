@@ -34,6 +34,7 @@ type plan struct {
 	lengths     map[int]int // how many texts that can be referred to have a length
 	size        int         // of a rendering without cuts, at most by estimate, in bytes
 	likely      int         // the same, as it mostly is
+	leastLikely int         // the same with all texts cut to minCap
 	scratch     scratch
 	cutTexts    []waterText
 	shapes      []int      // by step: as [plan.shape] returns it
@@ -112,11 +113,13 @@ func (p *plan) measure() {
 	// What they mostly take, without names.
 	const likelyStep, likelyMessage, likelyName, likelyTool = 40, 20, 10, 45
 	p.likely = likelyStep*len(t.Steps) + likelyMessage*len(t.Messages)
+	p.leastLikely = p.likely
 	text := func(ss ...string) {
 		for _, s := range ss {
 			p.longestText = max(p.longestText, len(s))
 			p.size += len(s)
 			p.likely += len(s)
+			p.leastLikely += min(len(s), minCap)
 			if len(s) >= shareable {
 				p.lengths[len(s)]++
 			}
@@ -154,7 +157,9 @@ func (p *plan) measure() {
 		}
 		if s.Tool != nil {
 			text(s.Tool.Args, s.Tool.Result)
-			p.likely += likelyTool - p.repeated(s)
+			repeated := p.repeated(s)
+			p.likely += likelyTool - repeated
+			p.leastLikely += likelyTool - min(repeated, 2*minCap)
 			name(s.Tool.Name, s.Tool.CallID)
 		}
 		if s.Err != nil {

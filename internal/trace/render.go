@@ -81,10 +81,10 @@ func (r *renderer) take() Compacted {
 	return Compacted{JSON: slices.Clone(r.buf), BytesCut: r.cut, StepsOmitted: r.omitted}
 }
 
-// fits reports whether the view is within the budget.
-func (p *plan) fits(v view) bool {
+// length returns how long the view is, in bytes, and whether that is within the budget.
+func (p *plan) length(v view) (bytes int, ok bool) {
 	r := p.write(v, nil)
-	return !r.over()
+	return len(r.buf), !r.over()
 }
 
 // write writes the view and collects in w, if that is not nil, the texts that it cuts.

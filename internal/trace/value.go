@@ -312,6 +312,9 @@ var escapes = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}
 func appendEscaped(b []byte, s string) []byte {
 	ascii := plainASCII(s)
 	b, s = append(b, s[:ascii]...), s[ascii:]
+	if len(s) < 8 && isPlain(s) { // as most names end
+		return append(b, s...)
+	}
 	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // a U+FFFD for each byte
 	}
@@ -350,6 +353,16 @@ func appendEscaped(b []byte, s string) []byte {
 		}
 	}
 	return b
+}
+
+// isPlain reports whether s is ASCII that needs no escapes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || escapes[c] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // appendControl appends the escape of a control character that has no letter.

@@ -48,25 +48,26 @@ const (
 // release gives the workspace to whoever decodes next. Nothing that came from it may be
 // used any more.
 func (w *workspace) release() {
-	w.reset()
+	w.forget()
+	w.builder.reset()
+	w.memo.reset()
+	w.parts, w.spans = cleared(w.parts, keptEntries), cleared(w.spans, keptEntries)
 	workspaces.Put(w)
 }
 
-// releaseAside is release for a workspace from asides.
+// releaseAside is release for a workspace from asides, in which only documents were read.
 func (w *workspace) releaseAside() {
-	w.reset()
+	w.forget()
 	asides.Put(w)
 }
 
-func (w *workspace) reset() {
+// forget makes w ready for another document.
+func (w *workspace) forget() {
 	for i := range w.objects {
 		w.objects[i].reset()
 	}
 	w.arrays.reset()
 	w.parser.reset()
-	w.builder.reset()
-	w.memo.reset()
-	w.parts, w.spans = cleared(w.parts, keptEntries), cleared(w.spans, keptEntries)
 	if cap(w.text) > maxScratch {
 		w.text = nil
 	}
