@@ -92,23 +92,30 @@ func (b *builder) message(m Message) int {
 
 // hash returns a number that is the same for equal messages.
 func (b *builder) hash(m *Message) uint64 {
-	h := maphash.String(b.seed, m.Text)
-	mix := func(s string) {
-		const prime = 1_099_511_628_211 // FNV's: any odd number of that size does
-		if s != "" {
-			h = h*prime ^ maphash.String(b.seed, s)
-		}
-	}
-	mix(m.Role)
-	mix(m.Name)
-	mix(m.ToolID)
-	mix(m.Refusal)
+	d := digest{seed: b.seed}
+	d.add(m.Text)
+	d.add(m.Role)
+	d.add(m.Name)
+	d.add(m.ToolID)
+	d.add(m.Refusal)
 	for i := range m.Calls {
-		mix(m.Calls[i].ID)
-		mix(m.Calls[i].Name)
-		mix(m.Calls[i].Args)
+		d.add(m.Calls[i].ID)
+		d.add(m.Calls[i].Name)
+		d.add(m.Calls[i].Args)
 	}
-	return h
+	return d.sum
+}
+
+// A digest is one number made of texts, in their order. Each text is hashed at once: most
+// are short or empty, and a maphash.Hash takes five times as long for those.
+type digest struct {
+	seed maphash.Seed
+	sum  uint64
+}
+
+func (d *digest) add(s string) {
+	const prime = 1_099_511_628_211 // FNV's: any odd number of that size does
+	d.sum = d.sum*prime ^ maphash.String(d.seed, s)
 }
 
 func equalMessages(a, b *Message) bool {
@@ -178,9 +185,9 @@ func sortedKeys[V any](m map[string]V) []string {
 
 // position is pointer(base, i), in memory that it shares with others.
 func (b *builder) position(base string, i int) string {
-	const most = 32
-	var few [2 * most]byte
-	return b.texts.keep(strconv.AppendInt(append(append(few[:0], base...), '/'), int64(i), 10), most*(cap(b.t.Steps)-len(b.t.Steps)))
+	var few [64]byte
+	text := strconv.AppendInt(append(append(few[:0], base...), '/'), int64(i), 10)
+	return b.texts.keep(text, len(text)*(cap(b.t.Steps)-len(b.t.Steps)))
 }
 
 // pointer appends tokens, keys or positions, to a JSON pointer (RFC 6901).

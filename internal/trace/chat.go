@@ -129,7 +129,7 @@ func (d *chatDecoder) footer(m map[string]any, n int) {
 
 func (d *chatDecoder) decode(l []any, base string) {
 	t := d.b.t
-	t.Steps = make([]Step, 0, len(l))
+	t.Steps = make([]Step, 0, len(l)+1) // the response, or an error
 	d.b.expect(len(l))
 	var s Step // one for all entries: the hooks let it escape
 	for i, e := range l {
@@ -153,11 +153,15 @@ func (d *chatDecoder) decode(l []any, base string) {
 	}
 }
 
+// entryTimes are the fields in which an entry says when it was.
+var entryTimes = [...]string{"timestamp", "created_at", "time"}
+
 // entry reads one entry of the list into s. It reports false when it makes no step.
 func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 	role := scalar(m["role"])
 	if msg, ok := plainMessage(m); ok {
 		d.one[0] = msg
+		s.Start = instant(first(m, entryTimes[:]...))
 		d.messageEntry(s, d.one[:], role, msg.Name)
 		return true
 	}
@@ -166,7 +170,7 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 			return made
 		}
 	}
-	s.Start = instant(first(m, "timestamp", "created_at", "time"))
+	s.Start = instant(first(m, entryTimes[:]...))
 	inner := m
 	if im := object(m["message"]); im != nil && role == "" { // a log line around a message
 		inner = im

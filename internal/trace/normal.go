@@ -80,7 +80,7 @@ func Normal(t *Trace, limit int) (json.RawMessage, error) {
 func (t *Trace) keepSteps(ranks []stepRank) *Trace {
 	kept := make([]int, len(ranks))
 	for i, r := range ranks {
-		kept[i] = int(r.step)
+		kept[i] = r.step()
 	}
 	slices.Sort(kept)
 	out := *t

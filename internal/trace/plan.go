@@ -41,6 +41,8 @@ type plan struct {
 	keys        []uint64   // by step: as [plan.stepKeys] returns them
 	seen        []bool     // by message: it is in a key
 	ranks       []stepRank // by step
+	class       []int      // by step
+	distance    []int      // by step
 	kept        []bool     // by step: it is rendered
 }
 
@@ -58,7 +60,7 @@ func (p *plan) release() {
 		byID: emptied(p.byID), weight: emptied(p.weight), failingTool: emptied(p.failingTool), lengths: emptied(p.lengths), scratch: *s,
 		parent: cleared(p.parent, keptValues), fold: cleared(p.fold, keptEntries), cutTexts: cleared(p.cutTexts, keptEntries),
 		shapes: cleared(p.shapes, keptValues), keys: cleared(p.keys, keptValues), seen: cleared(p.seen, keptValues),
-		ranks: cleared(p.ranks, keptValues), kept: cleared(p.kept, keptValues),
+		ranks: cleared(p.ranks, keptValues), class: cleared(p.class, keptValues), distance: cleared(p.distance, keptValues), kept: cleared(p.kept, keptValues),
 	}
 	plans.Put(p)
 }
@@ -290,12 +292,12 @@ func (p *plan) stepKeys() []uint64 {
 		}
 		return false
 	}
-	d := digester{t: t, seed: maphash.MakeSeed(), seen: sized(p.seen, len(t.Messages))}
+	d := digester{t: t, digest: digest{seed: maphash.MakeSeed()}, seen: sized(p.seen, len(t.Messages))}
 	keys := sized(p.keys, len(t.Steps))
 	p.shapes, p.keys, p.seen = shapes, keys, d.seen
 	for i := range t.Steps {
 		if s := &t.Steps[i]; recurs(i) {
-			keys[i] = d.digest(s)
+			keys[i] = d.step(s)
 		} else {
 			d.see(s)
 			keys[i] = ^uint64(i)
@@ -327,51 +329,55 @@ func (p *plan) shape(s *Step) int {
 
 // A digester makes the keys of steps, in their order.
 type digester struct {
-	t    *Trace
-	seed maphash.Seed
-	h    maphash.Hash
+	t *Trace
+	digest
 	seen []bool // by message
 }
 
-func (d *digester) put(ss ...string) {
-	for _, v := range ss {
-		d.h.WriteString(v)
-		d.h.WriteByte(0xff) // not in valid UTF-8
+// step returns the key of s.
+func (d *digester) step(s *Step) uint64 {
+	d.sum = uint64(s.Depth)
+	for _, v := range [...]string{string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output} {
+		d.add(v)
 	}
-}
-
-func (d *digester) digest(s *Step) uint64 {
-	d.h.SetSeed(d.seed)
-	d.put(string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output)
-	d.h.WriteByte(byte(s.Depth))
 	if s.Err != nil {
-		d.put("err", s.Err.Type, s.Err.Code, s.Err.Message)
+		d.add("err")
+		d.add(s.Err.Type)
+		d.add(s.Err.Code)
+		d.add(s.Err.Message)
 	}
 	if s.Tool != nil {
-		d.put("tool", s.Tool.Name, s.Tool.Args, s.Tool.Result)
+		d.add("tool")
+		d.add(s.Tool.Name)
+		d.add(s.Tool.Args)
+		d.add(s.Tool.Result)
 	}
-	d.put("in")
+	d.add("in")
 	for _, m := range s.In {
 		if d.t.message(m) != nil && !d.seen[m] {
 			d.message(m)
 		}
 	}
-	d.put("out")
+	d.add("out")
 	for _, m := range s.Out {
 		if d.t.message(m) != nil {
 			d.message(m)
 		}
 	}
-	return d.h.Sum64()
+	return d.sum
 }
 
 // message takes message m in.
 func (d *digester) message(m int) {
 	d.seen[m] = true
 	msg := &d.t.Messages[m]
-	d.put(msg.Role, msg.Name, msg.Text, msg.Refusal)
-	for _, c := range msg.Calls {
-		d.put(c.Name, c.Args)
+	d.add(msg.Role)
+	d.add(msg.Name)
+	d.add(msg.Text)
+	d.add(msg.Refusal)
+	for i := range msg.Calls {
+		d.add(msg.Calls[i].Name)
+		d.add(msg.Calls[i].Args)
 	}
 }
 

@@ -82,7 +82,7 @@ func (w *workspace) settle(t *Trace) {
 // settled returns what was collected, as a rule from kept on, in memory of about its size,
 // and the memory that the next trace is collected in.
 func settled[T any](s, kept []T) (own, free []T) {
-	if there := cap(s) > 0 && cap(kept) > 0 && &s[:1][0] == &kept[:1][0]; !there && cap(s)-len(s) <= len(s)/16 {
+	if there := cap(s) > 0 && cap(kept) > 0 && &s[:1][0] == &kept[:1][0]; !there && cap(s)-len(s) <= len(s)/16+1 {
 		return s, kept
 	}
 	if len(s) > 0 {
