@@ -98,8 +98,9 @@ func Compact(t *Trace, budget int) Compacted {
 // which takes four renderings where bisection takes ten.
 func (p *plan) most(v view, used, lo, hi int, keep func(v *view, n int)) int {
 	each := used/max(lo, 1) + 1
+	aim := v.budget - v.budget/enough/2 // the estimate is exact enough to miss the budget by one
 	for try := 0; lo < hi && v.budget-used > v.budget/enough; try++ {
-		n := min(lo+max(1, (v.budget-used)/each), hi)
+		n := min(lo+max(1, (aim-used)/each), hi)
 		if try >= maxTries {
 			n = lo + (hi-lo+1)/2
 		}
