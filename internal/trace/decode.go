@@ -69,7 +69,7 @@ func init() {
 		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
-		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, lists: []string{exchangeList}},
+		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, line: streamLine, lists: []string{exchangeList}},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession, lists: []string{messageList}},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},

@@ -245,6 +245,10 @@ func readGeneric(sp *span, r *reading) {
 		}
 	}
 	if r.out == nil && r.output == "" {
+		output = wholeAnswer(output)
+		if m, ok := output.(map[string]any); ok && r.kind == KindLLM && r.tokens == unknownTokens {
+			r.tokens = readTokens(object(first(m, usageKeys[:]...)))
+		}
 		r.out, r.output = sp.memo.inOut(output, "assistant", r.kind)
 		if r.finish == "" {
 			r.finish = finishReason(sp.memo.embedded(output))

@@ -16,6 +16,8 @@ type exchange struct {
 	requestAt         string // JSON pointers
 	responseAt        string
 	reply             map[string]any // what an HTTP client recorded around the response
+	replyAt           string
+	pieces            any // what the response is put together from, or nil
 }
 
 // The fields in which recorders put a request and a response, what they wrap a body in, and
@@ -25,6 +27,7 @@ var (
 	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion"}
 	bodyKeys     = [...]string{"body", "json", "data", "content", "payload", "message"}
 	requestLists = [...]string{"messages", "input", "contents", "prompt"}
+	streamKeys   = [...]string{"chunks", "response_chunks", "responseChunks", "stream", "streamed_data", "events", "deltas", messageList}
 )
 
 // exchangeOf returns the exchange that doc is; ok tells whether it is one.
@@ -41,9 +44,12 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 	}
 	for _, k := range responseKeys {
 		if x.response, x.responseAt = bodyOf(m, k, isModelResponse); x.response != nil || object(m[k]) != nil {
-			x.reply = object(m[k])
+			x.reply, x.replyAt = object(m[k]), pointer("", k)
 			break
 		}
+	}
+	if x.response == nil {
+		x.findStream()
 	}
 	switch {
 	case x.response == nil && x.request == nil && isAnswer(m):
@@ -52,12 +58,63 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 			x.request = m
 		}
 		return x, true
+	case x.pieces != nil:
+		return x, true
 	case scalar(m["custom_id"]) != "":
 		return x, x.request != nil || x.response != nil || x.reply != nil || object(m["error"]) != nil
 	case x.request == nil:
 		return x, false
 	}
 	return x, x.response != nil || x.reply != nil || first(m, "error", "status_code", "statusCode", "url", "endpoint") != nil || firstText(m, responseKeys[:]...) != ""
+}
+
+// findStream looks for a response that was recorded in pieces.
+func (x *exchange) findStream() {
+	_ = x.streamIn(x.doc, "", streamKeys[:]) || x.streamIn(x.doc, "", responseKeys[:]) ||
+		x.streamIn(x.reply, x.replyAt, streamKeys[:]) || x.streamIn(x.reply, x.replyAt, bodyKeys[:])
+}
+
+// streamIn looks for the pieces in the fields of m, which stands at the JSON pointer base.
+// Pieces that were put together before are as good.
+func (x *exchange) streamIn(m map[string]any, base string, keys []string) bool {
+	for _, k := range keys {
+		v := m[k]
+		if v == nil {
+			continue
+		}
+		v = embedded(v)
+		r, whole := v.(map[string]any)
+		if whole {
+			v = []any{r} // of Ollama the last piece
+		}
+		if isStream(v) {
+			x.pieces = v
+		} else if whole && isModelResponse(r) {
+			x.pieces, x.response = r, r
+		} else {
+			continue
+		}
+		x.responseAt = pointer(base, k)
+		return true
+	}
+	return false
+}
+
+// putTogether makes the response of its pieces.
+func (x *exchange) putTogether() {
+	if x.response == nil && x.pieces != nil {
+		x.response = unstreamed(x.pieces)
+	}
+}
+
+// streamLine returns the id of the answer that m, a line of a log, is a piece of. Pieces that
+// name none are of the one before.
+func streamLine(m map[string]any, last string) (string, bool) {
+	piece := streamPiece(m)
+	if !isStream([]any{piece, nil}) && (last == "" || !endsStream(piece, last)) {
+		return "", false
+	}
+	return anyOf(firstText(object(first(piece, "message", "response")), "id"), firstText(piece, "id", "responseId"), last), true
 }
 
 // isAnswer recognises an answer that was kept alone.
@@ -129,6 +186,11 @@ func exchangeParts(m map[string]any) (parts []fragment, skipped int) {
 
 // exchangesOf returns the exchanges of doc, with the JSON pointer of each.
 func exchangesOf(doc any) (xs []exchange, sources []string, strays int) {
+	if l, ok := doc.([]any); ok {
+		if isStream(l) {
+			return []exchange{{pieces: l}}, []string{""}, 0
+		}
+	}
 	if x, ok := exchangeOf(doc); ok {
 		return []exchange{x}, []string{""}, 0
 	}
@@ -153,12 +215,13 @@ func decodeExchange(b *builder, doc any) {
 	b.warnItems(strays)
 	for i := range xs {
 		x := &xs[i]
+		x.putTogether()
 		x.requestAt, x.responseAt = sources[i]+x.requestAt, sources[i]+x.responseAt
 		d := chatDecoder{b: b}
 		d.tools = b.declare(parseTools(first(x.request, "tools", "functions")))
 		if i == 0 {
 			d.header(x.doc)
-			fill(&b.t.ID, anyOf(scalar(x.doc["custom_id"]), scalar(x.response["id"])))
+			fill(&b.t.ID, anyOf(scalar(x.doc["custom_id"]), firstText(x.response, "id", "responseId")))
 		}
 		if x.request != nil {
 			d.since = b.pool(systemPrompt(x.request))
@@ -210,7 +273,7 @@ func (x *exchange) readResponse(d *chatDecoder) {
 		n = t.Steps[n-1].Index + 1
 	}
 	s := Step{
-		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, "usage", "usageMetadata", "usage_metadata"))),
+		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, usageKeys[:]...))),
 		Declared: d.tools, Finish: finishReason(x.response), Source: x.responseAt,
 		Model: anyOf(firstText(x.response, "model", "modelVersion"), firstText(x.request, "model"), firstText(x.doc, "model")),
 		Err:   x.failure(),
@@ -231,10 +294,10 @@ func (x *exchange) readResponse(d *chatDecoder) {
 				out = append(out, parseMessage(m, "assistant")...)
 			}
 		}
-	} else if out = parseResponse(x.response); out == nil && isMessage(x.response) {
-		out = parseMessage(x.response, "assistant")
+	} else {
+		out = answer(x.response)
 	}
-	if said := firstText(x.doc, responseKeys[:]...); said != "" && x.reply == nil {
+	if said := firstText(x.doc, responseKeys[:]...); said != "" && x.reply == nil && x.pieces == nil {
 		out = []Message{{Role: "assistant", Text: said}}
 	}
 	s.Index, s.In, s.Out = n, d.since, d.b.pool(out)

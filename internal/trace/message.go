@@ -7,6 +7,9 @@ import (
 // messageKeys are the fields under which emitters put a list of messages.
 var messageKeys = [...]string{"messages", "chat_history", "input_messages", "input", "contents"}
 
+// usageKeys are the fields in which a provider's response has its token counts.
+var usageKeys = [...]string{"usage", "usageMetadata", "usage_metadata"}
+
 // parseMessages reads a conversation in any of the known dialects: a list of messages
 // (also nested once more, as LangChain writes it), an object that holds one, a provider's
 // request or response, or one message. role is the role of entries that name none. It
@@ -24,6 +27,9 @@ func (c *memo) parseMessages(v any, role string) []Message {
 	}
 	switch v := c.embedded(v).(type) {
 	case []any:
+		if r := unstreamed(v); r != nil {
+			return answer(r)
+		}
 		var out []Message
 		for _, e := range v {
 			switch e := e.(type) {
@@ -62,6 +68,15 @@ func (c *memo) parseMessages(v any, role string) []Message {
 		}
 	}
 	return nil
+}
+
+// answer reads a provider's response, in whatever way it gives what the model said.
+func answer(r map[string]any) []Message {
+	out := parseResponse(r)
+	if out == nil && isMessage(r) {
+		out = parseMessage(r, "assistant")
+	}
+	return out
 }
 
 // systemPrompt reads the system prompt that some requests carry beside their messages.

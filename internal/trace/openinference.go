@@ -34,7 +34,7 @@ func readOpenInferenceModel(sp *span, r *reading) {
 			r.in = ms
 		}
 	}
-	response := sp.memo.embedded(sp.get("output.value"))
+	response := wholeAnswer(sp.memo.embedded(sp.get("output.value")))
 	r.out = parseMessages(response, "assistant")
 	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); len(ms) > len(r.out) {
 		r.out = ms

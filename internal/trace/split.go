@@ -455,6 +455,8 @@ func (s *splitter) array(l []any, raw []byte, line int, warnings []string, depth
 	switch {
 	case len(l) == 0:
 		s.fail(line, "is an empty array; there is nothing to analyze")
+	case isStream(l):
+		s.plain(append(append([]byte(`{"response":`), raw...), '}'), line, warnings)
 	case looksLikeChat(l):
 		s.plain(append(append([]byte(`{"messages":`), raw...), '}'), line, warnings)
 	case isOTLP(l):
