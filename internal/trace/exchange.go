@@ -107,6 +107,14 @@ func (x *exchange) putTogether() {
 	}
 }
 
+// streamList returns the field in which a document has the pieces of an answer, if l is them.
+func streamList(l []any) string {
+	if isStream(l) {
+		return responseKeys[0]
+	}
+	return ""
+}
+
 // streamLine returns the id of the answer that m, a line of a log, is a piece of. Pieces that
 // name none are of the one before.
 func streamLine(m map[string]any, last string) (string, bool) {
