@@ -14,7 +14,7 @@ import (
 const bom = "\xef\xbb\xbf"
 
 // UTF8 returns what r says in UTF-8 without a byte order mark. Text of UTF-16 must begin with
-// one, as Windows' programs write it; other bytes are not changed.
+// one, as Windows' programs write it, and have ASCII in it; other bytes are not changed.
 func UTF8(r io.Reader) *bufio.Reader {
 	br, ok := r.(*bufio.Reader)
 	if !ok {
@@ -24,10 +24,32 @@ func UTF8(r io.Reader) *bufio.Reader {
 	switch {
 	case bytes.HasPrefix(head, []byte(bom)):
 		_, _ = br.Discard(len(bom)) // they are there
-	case bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+	case isUTF16(br):
 		return bufio.NewReaderSize(transform.NewReader(br, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()), 64<<10)
 	}
 	return br
+}
+
+// isUTF16 reports whether r begins with a byte order mark of UTF-16 and, soon, a character of
+// ASCII: without one it is no JSON, and most likely no text.
+func isUTF16(r *bufio.Reader) bool {
+	const soon = 512
+	head, _ := r.Peek(2)
+	high := 3 // position of a high byte
+	switch {
+	case bytes.Equal(head, []byte("\xff\xfe")):
+	case bytes.Equal(head, []byte("\xfe\xff")):
+		high = 2
+	default:
+		return false
+	}
+	head, _ = r.Peek(soon)
+	for i := high; i < len(head); i += 2 {
+		if head[i] == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // eventStreamFields are how the lines of an event stream begin that have no data.

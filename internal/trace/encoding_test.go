@@ -24,7 +24,7 @@ func inUTF16(s string, order binary.AppendByteOrder) string {
 // Text comes out the same in UTF-8 and UTF-16, with and without a mark.
 func TestUTF8(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := strings.TrimLeft(rapid.String().Draw(t, "text"), bom)
+		s := "{" + rapid.String().Draw(t, "text")
 		for name, in := range map[string]string{"plain": s, "marked": bom + s, "little": inUTF16(s, binary.LittleEndian), "big": inUTF16(s, binary.BigEndian)} {
 			got, err := io.ReadAll(UTF8(strings.NewReader(in)))
 			if err != nil {

@@ -23,8 +23,8 @@ type exchange struct {
 // The fields in which recorders put a request and a response, what they wrap a body in, and
 // in which a request has what was said.
 var (
-	requestKeys  = [...]string{"request", "request_body", "requestBody", "req", "params", "body", "kwargs"}
-	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion"}
+	requestKeys  = [...]string{"request", "request_body", "requestBody", "req", "params", "body", "kwargs", "full_request", "request_payload"}
+	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion", "full_response", "response_payload"}
 	bodyKeys     = [...]string{"body", "json", "data", "content", "payload", "message"}
 	requestLists = [...]string{"messages", "input", "contents", "prompt"}
 	streamKeys   = [...]string{"chunks", "response_chunks", "responseChunks", "stream", "streamed_data", "events", "deltas", messageList}
@@ -51,6 +51,9 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 	if x.response == nil {
 		x.findStream()
 	}
+	if x.request == nil && m["contents"] != nil && (x.response != nil || x.pieces != nil) && isModelRequest(m) {
+		x.request = m // the response stands in the request
+	}
 	switch {
 	case x.response == nil && x.request == nil && isAnswer(m):
 		x.response = m
@@ -60,7 +63,7 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 		return x, true
 	case x.pieces != nil:
 		return x, true
-	case scalar(m["custom_id"]) != "":
+	case scalar(m["custom_id"]) != "", scalar(m["key"]) != "" && len(m) <= 3:
 		return x, x.request != nil || x.response != nil || x.reply != nil || object(m["error"]) != nil
 	case x.request == nil:
 		return x, false
@@ -138,6 +141,11 @@ func isAnswer(m map[string]any) bool {
 // is what is asked for, and its JSON pointer.
 func bodyOf(m map[string]any, key string, is func(map[string]any) bool) (map[string]any, string) {
 	o := object(m[key])
+	if o == nil { // Google Cloud logs a list of what was sent, as a rule of one
+		if l := list(m[key]); len(l) == 1 {
+			o = object(l[0])
+		}
+	}
 	if is(o) {
 		return o, pointer("", key)
 	}
@@ -159,6 +167,9 @@ func isModelRequest(m map[string]any) bool {
 			return true
 		}
 	}
+	if v := m["contents"]; v != nil && geminiContents(v) != nil {
+		return true
+	}
 	return m["model"] != nil && (scalar(m["input"]) != "" || m["prompt"] != nil)
 }
 
@@ -171,7 +182,7 @@ func isModelResponse(m map[string]any) bool {
 		return true
 	case m["type"] == "message" && m["role"] == "assistant":
 		return m["stop_reason"] != nil || m["usage"] != nil
-	case list(m["choices"]) != nil, list(m["candidates"]) != nil, object(m["error"]) != nil:
+	case list(m["choices"]) != nil, list(m["candidates"]) != nil, object(m["error"]) != nil, geminiRefusal(m) != "":
 		return true
 	}
 	return object(object(m["output"])["message"]) != nil
@@ -224,12 +235,13 @@ func decodeExchange(b *builder, doc any) {
 	for i := range xs {
 		x := &xs[i]
 		x.putTogether()
+		x.request = geminiRequest(x.request)
 		x.requestAt, x.responseAt = sources[i]+x.requestAt, sources[i]+x.responseAt
 		d := chatDecoder{b: b}
 		d.tools = b.declare(parseTools(first(x.request, "tools", "functions")))
 		if i == 0 {
 			d.header(x.doc)
-			fill(&b.t.ID, anyOf(scalar(x.doc["custom_id"]), firstText(x.response, "id", "responseId")))
+			fill(&b.t.ID, anyOf(firstText(x.doc, "custom_id", "key"), firstText(x.response, "id", "responseId")))
 		}
 		if x.request != nil {
 			d.since = b.pool(systemPrompt(x.request))
@@ -283,10 +295,10 @@ func (x *exchange) readResponse(d *chatDecoder) {
 	s := Step{
 		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, usageKeys[:]...))),
 		Declared: d.tools, Finish: finishReason(x.response), Source: x.responseAt,
-		Model: anyOf(firstText(x.response, "model", "modelVersion"), firstText(x.request, "model"), firstText(x.doc, "model")),
+		Model: anyOf(firstText(x.response, "model", "modelVersion", "model_version"), firstText(x.request, "model"), firstText(x.doc, "model")),
 		Err:   x.failure(),
 	}
-	s.Start = instant(first(x.doc, "timestamp", "start_time", "startTime", "created_at", "request_created_at"))
+	s.Start = instant(first(x.doc, "timestamp", "start_time", "startTime", "created_at", "request_created_at", "logging_time", "processed_time"))
 	if ms, ok := number(first(x.doc, "latency_ms", "duration_ms", "response_time_ms")); ok {
 		s.Dur = milliseconds(ms)
 	}
@@ -334,6 +346,10 @@ func (x *exchange) failure() *Failure {
 		if f == nil {
 			f = &Failure{Type: kind, Message: "the request of the batch was " + kind}
 		}
+	}
+	if s := batchStatus(x.doc); s != "" && f == nil && x.response == nil {
+		read := failureFromText(s)
+		f = &read
 	}
 	if scalar(x.response["status"]) == "failed" && f == nil {
 		f = &Failure{Type: "failed"}

@@ -352,7 +352,9 @@ func readPart(m *Message, said *lines, results []Message, part map[string]any) [
 		return results
 	case part["functionResponse"] != nil, part["function_response"] != nil:
 		if fr := object(first(part, "functionResponse", "function_response")); fr != nil {
-			results = append(results, toolResult(fr))
+			r := toolResult(fr)
+			r.IsErr = r.IsErr || object(fr["response"])["error"] != nil // as its API has it
+			results = append(results, r)
 		}
 		return results
 	}
@@ -406,7 +408,7 @@ func parseCall(m map[string]any) Call {
 	if inner := object(m["tool_call"]); inner != nil {
 		m = inner
 	}
-	c := Call{ID: firstText(m, "id", "toolCallId", "tool_call_id", "call_id", "tool_id", "tool_use_id")}
+	c := Call{ID: firstText(m, "id", "toolCallId", "tool_call_id", "call_id", "tool_id", "tool_use_id", "toolId")}
 	if m["call_id"] != nil {
 		c.ID = scalar(m["call_id"])
 	}
@@ -433,7 +435,7 @@ func toolResult(m map[string]any) Message {
 	r := Message{
 		Role:   "tool",
 		Name:   firstText(m, "name", "toolName", "tool_name"),
-		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "tool_id", "id"),
+		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "tool_id", "toolId", "id"),
 		IsErr:  truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error",
 	}
 	v := first(m, "content", "result", "response", "output", "value", "text", "error")
@@ -490,6 +492,7 @@ func finishReason(v any) string {
 		if d := object(v["incomplete_details"]); d != nil {
 			return scalar(d["reason"])
 		}
+		return geminiRefusal(v)
 	}
 	return ""
 }

@@ -113,11 +113,25 @@ func isStream(v any) bool {
 func pieceList(v any, most int) []any {
 	switch v := v.(type) {
 	case []any:
+		if len(v) > 0 && object(v[0]) != nil {
+			if _, isText := v[0].(string); isText { // each piece is
+				return textPieces(v)
+			}
+		}
 		return v
 	case string:
 		return streamText(v, most)
 	}
 	return nil
+}
+
+// textPieces returns the objects that the texts in l hold.
+func textPieces(l []any) []any {
+	out := make([]any, len(l))
+	for i, e := range l {
+		out[i] = embedded(e)
+	}
+	return out
 }
 
 // wholeAnswer returns the response whose pieces v is a list of, and anything else as it is.
