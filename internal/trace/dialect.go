@@ -27,13 +27,14 @@ type dialect struct {
 }
 
 // dialects returns the dialects in the order in which they are asked. Vercel and
-// Traceloop also set gen_ai.* attributes, so they come before GenAI.
+// Traceloop also set gen_ai.* attributes, so they come before GenAI, and so does ADK.
 func dialects() []dialect {
 	return []dialect{
 		{FormatOpenInference, isOpenInference, readOpenInference},
 		{FormatVercel, isVercel, readVercel},
 		{FormatTraceloop, isTraceloop, readTraceloop},
 		{FormatLangSmithOTel, isLangSmithOTel, readLangSmithOTel},
+		{FormatADKOTel, isADKSpan, readADKSpan},
 		{FormatGenAI, isGenAI, readGenAI},
 	}
 }

@@ -30,6 +30,8 @@ const (
 	FormatSWEAgent      = "swe-agent"   // SWE-agent trajectories
 	FormatClaudeCode    = "claude-code" // session logs of Claude Code
 	FormatOpenAI        = "openai"      // chat messages with tool calls; requests to a model's API with its responses
+	FormatADK           = "adk"         // sessions of Google's Agent Development Kit
+	FormatADKOTel       = "otlp/adk"    // OTLP spans of the same
 	FormatShareGPT      = "sharegpt"    // conversations of turns from somebody
 	FormatAutoGen       = "autogen"     // multi-agent histories: AutoGen, Who&When
 	FormatOpaque        = "opaque"      // anything else
