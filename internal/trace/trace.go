@@ -16,6 +16,8 @@ const (
 	FormatVercel        = "otlp/vercel"    // OTLP spans of Vercel's AI SDK
 	FormatTraceloop     = "otlp/traceloop" // OTLP spans of Traceloop (OpenLLMetry), current and legacy
 	FormatLangSmithOTel = "otlp/langsmith" // OTLP spans with LangSmith attributes
+	FormatLangfuseOTel  = "otlp/langfuse"  // OTLP spans of Langfuse's SDKs
+	FormatMLflow        = "otlp/mlflow"    // OTLP spans, and exports, of MLflow
 	FormatPhoenix       = "phoenix"        // span dumps of Phoenix
 	FormatLangfuse      = "langfuse"       // traces with observations
 	FormatLangSmith     = "langsmith"      // runs, exported or in an SDK's batch
