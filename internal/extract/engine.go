@@ -108,6 +108,9 @@ type RunRequest struct {
 	Trigger   evalforge.Trigger
 	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
 	RunID string
+	// Delivery, if not zero, is recorded with a run that does what it was asked for: not with
+	// one that fails or is stopped.
+	Delivery evalforge.Delivery
 	// ClaimUntil is when the run stops claiming; what is in flight then is finished. The
 	// zero time is no bound.
 	ClaimUntil time.Time
@@ -656,6 +659,9 @@ func (r *run) end(ctx context.Context) (evalforge.Run, error) {
 	err := r.fatal
 	if cerr := r.rec.Check(); cerr != nil {
 		err = errors.Join(err, cerr)
+	}
+	if err == nil && ctx.Err() == nil {
+		r.rec.Delivery = r.req.Delivery
 	}
 	if serr := r.persist(ctx, persistFor, func(ctx context.Context) error { return r.queue.SaveRun(ctx, r.rec) }); serr != nil {
 		err = errors.Join(err, fmt.Errorf("storing the record of the run: %w", serr))

@@ -158,6 +158,9 @@ type Archive interface {
 	// q.Limit, and return the cursor of the next page, or "" at the end.
 	Patterns(ctx context.Context, q PatternQuery) ([]evalforge.Pattern, string, error)
 	Run(ctx context.Context, runID string) (evalforge.Run, error)
+	// Delivered returns the latest run that answered the delivery with a key and was
+	// started at since or later, or an error that matches [evalforge.ErrNotFound].
+	Delivered(ctx context.Context, key string, since time.Time) (evalforge.Run, error)
 	Runs(ctx context.Context, q PageQuery) ([]evalforge.Run, string, error)
 	Errors(ctx context.Context, q ErrorQuery) ([]evalforge.ExtractionError, string, error)
 	State(ctx context.Context, traceID string) (State, error)

@@ -3,6 +3,8 @@ package trace
 import (
 	"cmp"
 	"slices"
+	"strings"
+	"unicode"
 )
 
 // MaxBytes is the hard bound on what is sent of one trace: 100 KiB.
@@ -37,10 +39,11 @@ const (
 // It first renders without loss: each message, tool and long text once, the schemas only
 // of tools in failing calls, steps that repeat identically folded into a note. If that is
 // over the budget, one cap is laid on every text, the largest that fits, with errors
-// getting six times and the last output three times as much; a cut text keeps 65 % of its
-// cap from its head and 35 % from its tail, with …[n bytes cut]… between. If even short
-// texts do not fit, steps are dropped from the middle, never the decisive errors, their
-// ancestors, the first two and the last two, leaving {"omitted_steps": n}. What is left is
+// getting six times, the last output and errors that nobody marked three times as much; a
+// cut text keeps 65 % of its cap from its head and 35 % from its tail, with …[n bytes cut]…
+// between. If even short texts do not fit, steps are dropped from the middle, never the
+// decisive errors, their ancestors, the first two and the last two, and one error of each kind
+// last, leaving {"omitted_steps": n}. What is left is
 // a summary of first input, error and last output.
 func Compact(t *Trace, budget int) Compacted {
 	budget = max(budget, MinBudget)
@@ -58,6 +61,7 @@ func Compact(t *Trace, budget int) Compacted {
 			return c
 		}
 	}
+	p.listen()
 	view.names, view.cap = nameCap, minCap
 	if c, ok := p.widen(view); ok {
 		return c
@@ -114,44 +118,40 @@ func largest(lo, hi int, fits func(int) bool) int {
 	return lo
 }
 
+// Classes of steps, what to keep first in front.
+const (
+	classDecisive = iota // never dropped
+	classMarked          // the first of its kind of the marked errors, and its ancestors
+	classTold            // the first of its kind of those that nobody marked
+	classAgain           // an error that is there already
+	classOther
+)
+
 // priorities returns the positions of all steps, what to keep first in front, and how
-// many of them are never dropped. After those come the other errors, then the steps
-// nearest to an error or an end.
+// many of them are never dropped: the first and the last error, and the ends. After those come
+// the other errors, one of each kind before its repetitions, then the steps nearest to an
+// error or an end.
 func (p *plan) priorities() (order []int, decisive int) {
+	p.listen()
 	n := len(p.t.Steps)
-	class := make([]int, n) // 0 decisive, 1 error, 2 other
-	for i := range class {
-		class[i] = 2
-	}
-	distance := make([]int, n)
-	firstErr, lastErr := -1, -1
+	class, distance := make([]int, n), make([]int, n)
 	for i := range n {
-		distance[i] = min(i, n-1-i)
-		if p.failed(i) {
-			if firstErr < 0 {
-				firstErr = i
-			}
-			lastErr = i
-			class[i] = 1
-			for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] == 2; a, hops = p.parent[a], hops+1 {
-				class[a] = 1
-			}
-		}
+		class[i], distance[i] = classOther, min(i, n-1-i)
 	}
-	for _, e := range [...]int{firstErr, lastErr} {
+	for _, e := range p.classifyErrors(class) {
 		for a, hops := e, 0; a >= 0 && hops < minItems; a, hops = p.parent[a], hops+1 {
-			class[a] = 0
+			class[a] = classDecisive
 		}
 	}
 	for _, i := range [...]int{0, 1, n - 2, n - 1} {
 		if i >= 0 && i < n {
-			class[i] = 0
+			class[i] = classDecisive
 		}
 	}
 	// Distance to the nearest error, in two sweeps.
 	for i := 1; i < n; i++ {
 		distance[i] = min(distance[i], distance[i-1]+1)
-		if p.failed(i) {
+		if p.failed(i) || p.told[i] {
 			distance[i] = 0
 		}
 	}
@@ -161,7 +161,7 @@ func (p *plan) priorities() (order []int, decisive int) {
 	order = make([]int, n)
 	for i := range order {
 		order[i] = i
-		if class[i] == 0 {
+		if class[i] == classDecisive {
 			decisive++
 		}
 	}
@@ -169,4 +169,63 @@ func (p *plan) priorities() (order []int, decisive int) {
 		return cmp.Or(cmp.Compare(class[a], class[b]), cmp.Compare(distance[a], distance[b]))
 	})
 	return order, decisive
+}
+
+// classifyErrors sets the classes of errors, and returns the first and the last of those
+// that are marked or, if none is, of the others; -1 where there is none.
+func (p *plan) classifyErrors(class []int) (ends [2]int) {
+	marked, told := [2]int{-1, -1}, [2]int{-1, -1}
+	note := func(ends *[2]int, i int) {
+		if ends[0] < 0 {
+			ends[0] = i
+		}
+		ends[1] = i
+	}
+	seen := make(map[string]bool)
+	for i := range class {
+		switch {
+		case p.failed(i):
+			note(&marked, i)
+			class[i] = classMarked
+		case p.told[i]:
+			note(&told, i)
+			class[i] = classTold
+		default:
+			continue
+		}
+		kind := p.errorKind(i)
+		if seen[kind] {
+			class[i] = classAgain
+			continue
+		}
+		seen[kind] = true
+		for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] > class[i]; a, hops = p.parent[a], hops+1 {
+			class[a] = class[i]
+		}
+	}
+	if marked[0] < 0 {
+		return told
+	}
+	return marked
+}
+
+// errorKind returns what errors have in common that differ in details only: the step's name,
+// and the error's type or else its first words without numbers. A stack trace is known by
+// its last line.
+func (p *plan) errorKind(i int) string {
+	s := &p.t.Steps[i]
+	if s.Err != nil && s.Err.Type != "" {
+		return s.Name + "\n" + s.Err.Type
+	}
+	text := p.said(i)
+	if s.Err != nil {
+		text = s.Err.Message
+	}
+	if strings.Contains(text, traceback) {
+		text = strings.TrimSpace(text)
+		text = text[strings.LastIndexByte(text, '\n')+1:]
+	}
+	const enough, words = 80, 3 // bytes that are looked at, and what of them tells kinds apart
+	first := strings.FieldsFunc(headOf(text, enough), func(r rune) bool { return !unicode.IsLetter(r) })
+	return s.Name + "\n" + strings.Join(first[:min(len(first), words)], " ")
 }

@@ -9,6 +9,7 @@ import (
 // Weights of content in the water-filling cut.
 const (
 	errorWeight  = 6
+	toldWeight   = 3 // of errors that nobody marked
 	outputWeight = 3
 )
 
@@ -39,6 +40,7 @@ type plan struct {
 	shapes      []int    // by step: as [plan.shape] returns it
 	keys        []uint64 // by step: as [plan.stepKeys] returns them
 	seen        []bool   // by message: it is in a key
+	told        []bool   // by step: as [plan.listen] finds it
 }
 
 // plans are those that are of no trace.
@@ -68,7 +70,7 @@ func (p *plan) release() {
 	s.clear()
 	*p = plan{
 		byID: p.byID, weight: p.weight, failingTool: p.failingTool, lengths: p.lengths, scratch: *s,
-		parent: p.parent[:0], fold: p.fold[:0], cutTexts: cleared(p.cutTexts, keptEntries), shapes: p.shapes[:0], keys: p.keys[:0], seen: p.seen[:0],
+		parent: p.parent[:0], fold: p.fold[:0], cutTexts: cleared(p.cutTexts, keptEntries), shapes: p.shapes[:0], keys: p.keys[:0], seen: p.seen[:0], told: p.told[:0],
 	}
 	plans.Put(p)
 }

@@ -34,6 +34,9 @@ const (
 	sqlPattern = `SELECT doc FROM failure_patterns WHERE trace_id = ?1`
 	sqlRun     = `SELECT doc FROM extraction_runs WHERE run_id = ?1`
 
+	sqlDelivered = `SELECT doc FROM extraction_runs WHERE doc ->> '$.delivery.key' = ?1 AND started_at >= ?2
+		ORDER BY started_at DESC, run_id DESC LIMIT 1`
+
 	sqlStateColumns = `trace_id, run_id, attempts, lease_owner, lease_token, lease_until, retry_at, quarantined_at,
 		last_error, last_error_type, extracted_digest, updated_at`
 
@@ -129,10 +132,15 @@ func (db *DB) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 	return get[evalforge.Run](ctx, db, "extraction_runs", sqlRun, runID)
 }
 
-func get[T any](ctx context.Context, db *DB, collection, query, id string) (T, error) {
+// Delivered implements [extract.Archive].
+func (db *DB) Delivered(ctx context.Context, key string, since time.Time) (evalforge.Run, error) {
+	return get[evalforge.Run](ctx, db, "extraction_runs", sqlDelivered, key, evalforge.At(since).String())
+}
+
+func get[T any](ctx context.Context, db *DB, collection, query, id string, more ...any) (T, error) {
 	var doc []byte
 	var zero T
-	err := db.r.QueryRowContext(ctx, query, id).Scan(&doc)
+	err := db.r.QueryRowContext(ctx, query, append([]any{id}, more...)...).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return zero, store.NotFound(collection, id)
 	}
