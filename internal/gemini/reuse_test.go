@@ -482,3 +482,28 @@ func TestCopiesWithMarksCostOneCall(t *testing.T) {
 	}
 	r.wantCalls(1)
 }
+
+// A trace that was reopened is asked about anew by whichever run claims it, once: the wish
+// is in its state, and not in the run that reopened it.
+func TestReopenedTracesAreAskedAnewByAnyRun(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	r.put(storm("a", 1, 429), storm("b", 2, 429))
+	r.run(extract.RunRequest{})
+	r.wantCalls(1)
+	since := time.Now()
+	for _, id := range []string{"a", "b"} {
+		if err := r.store.Reopen(t.Context(), id, since); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.run(extract.RunRequest{DryRun: true}).Estimate.Calls; got != 1 {
+		t.Errorf("the estimate of a run is %d calls, want 1", got)
+	}
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 2 {
+		t.Errorf("%d stored, want 2", run.StoredCount)
+	}
+	r.wantCalls(2)
+	r.put(storm("c", 3, 429))
+	r.run(extract.RunRequest{})
+	r.wantCalls(2)
+}
