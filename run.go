@@ -12,6 +12,8 @@ type Run struct {
 	TriggeredBy Trigger `json:"triggered_by"`
 	BatchSize   int     `json:"batch_size"`
 	DryRun      bool    `json:"dry_run,omitempty"` // such a run is never stored
+	// Delivery is the request that a run answered whose caller may send it again, or zero.
+	Delivery Delivery `json:"delivery,omitzero"`
 
 	PickedUpCount         int `json:"picked_up_count"`
 	StoredCount           int `json:"stored_count"`
@@ -39,6 +41,13 @@ type Run struct {
 	WouldProcess []string `json:"-"`
 	// Estimate is what they would take, nil where the analyzer asks no model.
 	Estimate *RunEstimate `json:"-"`
+}
+
+// A Delivery identifies a request that its caller may send more than once. Both are
+// SHA-256 sums in hex, or both "".
+type Delivery struct {
+	Key   string `json:"key"`   // of who sends it, and under which key
+	Asked string `json:"asked"` // of what it asks for
 }
 
 // A RunEstimate is what a run would take, by the sizes of its traces. No model is asked.

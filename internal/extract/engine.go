@@ -108,6 +108,9 @@ type RunRequest struct {
 	Trigger   evalforge.Trigger
 	// RunID is the id of the run; "" means a new one, as [NewRunID] makes it.
 	RunID string
+	// Delivery, if not zero, is recorded with a run that does what it was asked for: not with
+	// one that fails or is stopped.
+	Delivery evalforge.Delivery
 	// ClaimUntil is when the run stops claiming; what is in flight then is finished. The
 	// zero time is no bound.
 	ClaimUntil time.Time
@@ -432,7 +435,7 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	kctx := keptSince(patience, r.req.KeptSince)
+	kctx := keptSince(patience, later(r.req.KeptSince, c.KeptSince))
 	if c.Anew {
 		kctx = refusedSince(kctx, r.rec.StartedAt.Time)
 	}
@@ -448,6 +451,13 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 		err = &Error{Kind: KindStore, Err: cause}
 	}
 	return err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func (r *run) markUnchanged(ctx context.Context, c *Claim) error {
@@ -656,6 +666,9 @@ func (r *run) end(ctx context.Context) (evalforge.Run, error) {
 	err := r.fatal
 	if cerr := r.rec.Check(); cerr != nil {
 		err = errors.Join(err, cerr)
+	}
+	if err == nil && ctx.Err() == nil {
+		r.rec.Delivery = r.req.Delivery
 	}
 	if serr := r.persist(ctx, persistFor, func(ctx context.Context) error { return r.queue.SaveRun(ctx, r.rec) }); serr != nil {
 		err = errors.Join(err, fmt.Errorf("storing the record of the run: %w", serr))

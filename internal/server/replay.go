@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -17,41 +18,64 @@ import (
 	"github.com/evalforge/evalforge/internal/server/route"
 )
 
-// Bounds of what is kept to answer repeated deliveries. It is kept in memory: after a restart, or in another
-// instance, a repeated delivery makes a second run, which leases make harmless: it works on what
-// is due then, and on nothing twice.
+// Bounds of what is kept to answer repeated deliveries. A delivery under way is known in this process only: one
+// that comes to another instance meanwhile makes a second run, which leases make harmless: it works on what is due
+// then, and on nothing twice. Once the run has ended, its stored record answers in every instance.
 const (
 	maxReplays   = 256
 	replayFor    = 24 * time.Hour
 	maxKeyLength = 255
 )
 
-// A delivery names a request that may come more than once: the caller's key, and what is asked for.
-type delivery struct{ key, digest string }
-
-// replayKey returns the delivery that r is, or nothing if it has no key. The key is the header
+// deliveryOf returns the delivery that r is, or nothing if it has no key. The key is the header
 // Idempotency-Key; Cloud Scheduler, which cannot send one that differs from tick to tick, says by two headers
 // of its own which tick of which job it delivers.
-func replayKey(r *http.Request, req extract.RunRequest) (delivery, error) {
+func deliveryOf(r *http.Request, req extract.RunRequest) (d evalforge.Delivery, err error) {
 	key := strings.Trim(r.Header.Get("Idempotency-Key"), `"`)
 	switch {
 	case len(r.Header.Values("Idempotency-Key")) > 1:
-		return delivery{}, problem.New(problem.BadRequest, "the header Idempotency-Key is there more than once")
+		return d, problem.New(problem.BadRequest, "the header Idempotency-Key is there more than once")
 	case len(key) > maxKeyLength:
-		return delivery{}, problem.New(problem.BadRequest, fmt.Sprintf("the header Idempotency-Key is over %d characters", maxKeyLength))
+		return d, problem.New(problem.BadRequest, fmt.Sprintf("the header Idempotency-Key is over %d characters", maxKeyLength))
 	case key == "":
 		job, at := r.Header.Get("X-CloudScheduler-JobName"), r.Header.Get("X-CloudScheduler-ScheduleTime")
 		if job == "" || at == "" || len(job)+len(at) > maxKeyLength {
-			return delivery{}, nil
+			return d, nil
 		}
 		key = "scheduler " + job + " " + at
 	}
 	asked, err := json.Marshal([]any{req.BatchSize, req.DryRun, req.TraceIDs, req.Trigger})
 	if err != nil {
-		return delivery{}, fmt.Errorf("encoding the request: %w", err)
+		return d, fmt.Errorf("encoding the request: %w", err)
 	}
-	sum := sha256.Sum256(asked)
-	return delivery{route.PrincipalOf(r.Context()).Name + " " + key, hex.EncodeToString(sum[:])}, nil
+	return evalforge.Delivery{Key: sum(route.PrincipalOf(r.Context()).Name + " " + key), Asked: sum(string(asked))}, nil
+}
+
+func sum(s string) string {
+	b := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(b[:])
+}
+
+// kept returns the run that a delivery was answered by before, in whatever instance, or nil.
+func (s *Server) kept(ctx context.Context, d evalforge.Delivery) (*runAnswer, error) {
+	if d.Key == "" {
+		return nil, nil
+	}
+	rec, err := s.o.Store.Delivered(ctx, d.Key, s.o.Now().Add(-replayFor))
+	switch {
+	case errors.Is(err, evalforge.ErrNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("looking whether the request was answered before: %w", err)
+	case rec.Delivery.Asked != d.Asked:
+		return nil, errKeyReused()
+	}
+	rec = s.o.Clean.Run(rec)
+	return &runAnswer{run: rec.Summary(), replayed: true}, nil
+}
+
+func errKeyReused() error {
+	return problem.New(problem.Invalid, "the Idempotency-Key was used for another request").WithHint("use a new key for each request, and the same for its repetitions")
 }
 
 // replays answers deliveries that come again, without doing the work again. Only successes are
@@ -63,6 +87,12 @@ type replays struct {
 	known map[string]*replay
 }
 
+// A runAnswer is what a request for a run gets.
+type runAnswer struct {
+	run      evalforge.RunSummary
+	replayed bool // it is the answer of a request before
+}
+
 // A replay is one delivery, under way or done.
 type replay struct {
 	digest  string
@@ -70,7 +100,7 @@ type replay struct {
 	done    chan struct{}
 	cancel  context.CancelFunc
 	waiting int // requests that want the answer
-	out     evalforge.RunSummary
+	out     runAnswer
 	err     error
 }
 
@@ -80,25 +110,26 @@ func newReplays(now func() time.Time) *replays {
 
 // do returns what work returns for the delivery d, doing it only once: a delivery that comes while the work is
 // under way waits for it. The work is canceled when nobody waits any more.
-func (p *replays) do(ctx context.Context, d delivery, work func(context.Context) (evalforge.RunSummary, error)) (out evalforge.RunSummary, replayed bool, err error) {
-	if d.key == "" {
-		out, err = work(ctx)
-		return out, false, err
+func (p *replays) do(ctx context.Context, d evalforge.Delivery, work func(context.Context) (runAnswer, error)) (out runAnswer, err error) {
+	if d.Key == "" {
+		return work(ctx)
 	}
 	r, first, err := p.join(ctx, d)
 	if err != nil {
-		return out, false, err
+		return out, err
 	}
 	if first.ctx != nil {
-		go p.work(r, d.key, first.ctx, work)
+		go p.work(r, d.Key, first.ctx, work)
 	}
 	select {
 	case <-r.done:
-		p.leave(d.key, r)
-		return r.out, first.ctx == nil, r.err
+		p.leave(d.Key, r)
+		out = r.out
+		out.replayed = out.replayed || first.ctx == nil
+		return out, r.err
 	case <-ctx.Done():
-		p.leave(d.key, r)
-		return out, false, ctx.Err()
+		p.leave(d.Key, r)
+		return out, ctx.Err()
 	}
 }
 
@@ -106,13 +137,13 @@ func (p *replays) do(ctx context.Context, d delivery, work func(context.Context)
 type lead struct{ ctx context.Context }
 
 // join finds the delivery or notes it as begun.
-func (p *replays) join(ctx context.Context, d delivery) (*replay, lead, error) {
+func (p *replays) join(ctx context.Context, d evalforge.Delivery) (*replay, lead, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.expire()
-	if r, ok := p.known[d.key]; ok {
-		if r.digest != d.digest {
-			return nil, lead{}, problem.New(problem.Invalid, "the Idempotency-Key was used for another request").WithHint("use a new key for each request, and the same for its repetitions")
+	if r, ok := p.known[d.Key]; ok {
+		if r.digest != d.Asked {
+			return nil, lead{}, errKeyReused()
 		}
 		r.waiting++
 		return r, lead{}, nil
@@ -121,14 +152,14 @@ func (p *replays) join(ctx context.Context, d delivery) (*replay, lead, error) {
 		return nil, lead{}, problem.New(problem.Busy, "too many requests with an Idempotency-Key are under way")
 	}
 	wctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &replay{digest: d.digest, began: p.now(), done: make(chan struct{}), cancel: cancel, waiting: 1}
-	p.known[d.key] = r
+	r := &replay{digest: d.Asked, began: p.now(), done: make(chan struct{}), cancel: cancel, waiting: 1}
+	p.known[d.Key] = r
 	return r, lead{wctx}, nil
 }
 
-func (p *replays) work(r *replay, key string, ctx context.Context, work func(context.Context) (evalforge.RunSummary, error)) {
+func (p *replays) work(r *replay, key string, ctx context.Context, work func(context.Context) (runAnswer, error)) {
 	err := errPanicked // unless the work returns
-	var out evalforge.RunSummary
+	var out runAnswer
 	defer func() {
 		if err == errPanicked {
 			_ = recover() // in a goroutine of its own it would end the process

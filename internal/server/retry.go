@@ -53,13 +53,13 @@ func (s *Server) eachTrace(w http.ResponseWriter, r *http.Request, left string, 
 	if n := len(order.TraceIDs); n == 0 || n > maxTraceIDs {
 		return invalid([]problem.FieldError{{Field: "traceIds", Problem: fmt.Sprintf("has %d entries; 1 to %d are needed", n, maxTraceIDs)}})
 	}
+	if err := invalid(wrongTraceID(order.TraceIDs)); err != nil {
+		return err
+	}
 	answer := traceAnswer{Results: make([]traceResult, 0, len(order.TraceIDs))}
 	for _, id := range order.TraceIDs {
 		res := traceResult{TraceID: id, Result: "due"}
-		err := evalforge.ErrNotFound
-		if evalforge.ValidateTraceID(id) == nil {
-			err = do(r.Context(), id)
-		}
+		err := do(r.Context(), id)
 		switch {
 		case err == nil:
 		case isNotFound(err):

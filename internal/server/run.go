@@ -44,12 +44,7 @@ func (o *runOrder) request() (extract.RunRequest, error) {
 	if len(o.TraceIDs) > maxTraceIDs {
 		refuse("traceIds", "has %d entries; at most %d are allowed", len(o.TraceIDs), maxTraceIDs)
 	}
-	for i, id := range o.TraceIDs {
-		if field := (*evalforge.FieldError)(nil); errors.As(evalforge.ValidateTraceID(id), &field) {
-			refuse(fmt.Sprintf("traceIds[%d]", i), "%s", field.Problem)
-			break // one says it
-		}
-	}
+	wrong = append(wrong, wrongTraceID(o.TraceIDs)...)
 	trigger, err := evalforge.ParseTrigger(o.TriggeredBy)
 	if err != nil {
 		refuse("triggeredBy", "%.60q is none of scheduled, manual, cloud-scheduler", o.TriggeredBy)
@@ -58,6 +53,16 @@ func (o *runOrder) request() (extract.RunRequest, error) {
 	slices.Sort(req.TraceIDs)
 	req.TraceIDs = slices.Compact(req.TraceIDs)
 	return req, invalid(wrong)
+}
+
+// wrongTraceID says what is wrong with the first of the ids that no trace can have: one says it for all.
+func wrongTraceID(ids []string) []problem.FieldError {
+	for i, id := range ids {
+		if field := (*evalforge.FieldError)(nil); errors.As(evalforge.ValidateTraceID(id), &field) {
+			return []problem.FieldError{{Field: fmt.Sprintf("traceIds[%d]", i), Problem: field.Problem}}
+		}
+	}
+	return nil
 }
 
 // runOnce makes a run, and answers when it has ended.
@@ -71,19 +76,27 @@ func (s *Server) runOnce(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key, err := replayKey(r, req)
-	if err != nil {
+	if req.Delivery, err = deliveryOf(r, req); err != nil {
 		return err
 	}
-	out, replayed, err := s.replays.do(r.Context(), key, func(ctx context.Context) (evalforge.RunSummary, error) {
-		return s.run(ctx, req, arrived)
+	a, err := s.replays.do(r.Context(), req.Delivery, func(ctx context.Context) (runAnswer, error) {
+		kept, err := s.kept(ctx, req.Delivery)
+		if err != nil {
+			return runAnswer{}, err
+		}
+		if kept != nil {
+			return *kept, nil
+		}
+		out, err := s.run(ctx, req, arrived)
+		return runAnswer{run: out}, err
 	})
 	if err != nil {
 		return err
 	}
-	if replayed {
+	if a.replayed {
 		w.Header().Set("Idempotency-Replayed", "true")
 	}
+	out := a.run
 	if !out.DryRun {
 		w.Header().Set("Location", "/api/v1/runs/"+out.RunID)
 	}

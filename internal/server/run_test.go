@@ -116,7 +116,7 @@ func TestRunOnceRefuses(t *testing.T) {
 		})
 	}
 	s.do(http.MethodPost, "/extraction/run-once", "a=b", "Content-Type", "application/x-www-form-urlencoded").refused(t, problem.UnsupportedMedia)
-	s.do(http.MethodPost, "/extraction/run-once", `{"triggeredBy":"`+strings.Repeat("x", 70<<10)+`"}`).refused(t, problem.TooLarge)
+	s.do(http.MethodPost, "/extraction/run-once", `{"triggeredBy":"`+strings.Repeat("x", 800<<10)+`"}`).refused(t, problem.TooLarge)
 	if runs := get[page[evalforge.RunSummary]](s, "/api/v1/runs"); len(runs.Items) != 0 {
 		t.Errorf("a refused request made the run %s", runs.Items[0].RunID)
 	}
@@ -166,6 +166,27 @@ func TestDuplicateDeliveriesMakeOneRun(t *testing.T) {
 				t.Error("a request without a key was answered with an old run")
 			}
 		})
+	}
+}
+
+// A delivery that comes to another instance, or after a restart, is answered by the run it made.
+func TestDeliveriesAreKnownToEveryInstance(t *testing.T) {
+	a := start(t, withGemini())
+	a.traces(3)
+	want := a.run(`{"batchSize":1}`, "Idempotency-Key", "k")
+	b := start(t, withGemini(), func(s *service) { s.store = a.store })
+	for range 2 { // from the store, then from memory
+		r := b.do(http.MethodPost, "/extraction/run-once", `{"batchSize":1}`, "Idempotency-Key", "k")
+		if r.StatusCode != http.StatusAccepted || r.Header.Get("Idempotency-Replayed") != "true" || r.Header.Get("Location") != "/api/v1/runs/"+want.RunID {
+			t.Errorf("got %s, header %v", r.Status, r.Header)
+		}
+		if d := cmp.Diff(want, decode[evalforge.RunSummary](t, r.body)); d != "" {
+			t.Errorf("the answers differ (-first +other's):\n%s", d)
+		}
+	}
+	b.do(http.MethodPost, "/extraction/run-once", `{"batchSize":2}`, "Idempotency-Key", "k").refused(t, problem.Invalid)
+	if got := b.run(`{"batchSize":1}`, "Idempotency-Key", "another"); got.RunID == want.RunID || got.StoredCount != 1 {
+		t.Errorf("another key was answered with %+v", got)
 	}
 }
 

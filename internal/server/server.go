@@ -17,6 +17,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/ingest"
@@ -101,6 +102,11 @@ func New(o Options) (*Server, error) {
 	o.RunTimeout = cmp.Or(o.RunTimeout, DefaultRunTimeout)
 	o.TraceTimeout = cmp.Or(o.TraceTimeout, extract.DefaultTraceTimeout)
 	o.Grace = cmp.Or(o.Grace, extract.DefaultGrace)
+	if o.Importer.Room == nil {
+		im := *o.Importer
+		im.Room = ingest.NewRoom(maxDocument)
+		o.Importer = &im
+	}
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
@@ -142,11 +148,9 @@ func (s *Server) pageRoutes() []route.Route {
 // Handler answers requests.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Bounds of request bodies, in bytes.
-const (
-	maxRunBody    = 64 << 10
-	maxTracesBody = 256 << 10
-)
+// maxOrderBody bounds the bodies that name traces, in bytes: as many ids as are allowed, as long as they may be,
+// fit in. It bounds what is read before anything is known of the body.
+const maxOrderBody = maxTraceIDs * (evalforge.MaxTraceIDBytes + 8)
 
 // apiRoutes is the table of the API.
 func (s *Server) apiRoutes() []route.Route {
@@ -157,7 +161,7 @@ func (s *Server) apiRoutes() []route.Route {
 		return route.Route{Method: http.MethodGet, Path: path, Role: role, Handler: h}
 	}
 	return []route.Route{
-		post(runPath, route.Invoker, maxRunBody, s.stored(s.runOnce)),
+		post(runPath, route.Invoker, maxOrderBody, s.stored(s.runOnce)),
 		get("/health", route.Public, s.getHealth),
 		get("/ready", route.Public, s.getReady),
 		get("/api/v1/openapi.yaml", route.Public, s.getOpenAPI),
@@ -169,8 +173,8 @@ func (s *Server) apiRoutes() []route.Route {
 		get("/api/v1/errors", route.Viewer, s.stored(s.listErrors)),
 		get("/api/v1/state", route.Viewer, s.stored(s.listStates)),
 		get("/api/v1/state/{id}", route.Viewer, s.stored(s.getState)),
-		post("/api/v1/retry", route.Operator, maxTracesBody, s.stored(s.retry)),
-		post("/api/v1/rerun", route.Operator, maxTracesBody, s.stored(s.rerun)),
+		post("/api/v1/retry", route.Operator, maxOrderBody, s.stored(s.retry)),
+		post("/api/v1/rerun", route.Operator, maxOrderBody, s.stored(s.rerun)),
 		post(importPath, route.Operator, maxImportBody, s.stored(s.importTraces)),
 		post("/v1/traces", route.Sender, maxOTLPBody, s.receive.serve),
 		post("/v1/logs", route.Sender, maxOTLPBody, s.receive.serve),

@@ -7,6 +7,9 @@ import (
 // messageKeys are the fields under which emitters put a list of messages.
 var messageKeys = [...]string{"messages", "chat_history", "input_messages", "input", "contents"}
 
+// usageKeys are the fields in which a provider's response has its token counts.
+var usageKeys = [...]string{"usage", "usageMetadata", "usage_metadata"}
+
 // parseMessages reads a conversation in any of the known dialects: a list of messages
 // (also nested once more, as LangChain writes it), an object that holds one, a provider's
 // request or response, or one message. role is the role of entries that name none. It
@@ -24,6 +27,9 @@ func (c *memo) parseMessages(v any, role string) []Message {
 	}
 	switch v := c.embedded(v).(type) {
 	case []any:
+		if r := unstreamed(v); r != nil {
+			return answer(r)
+		}
 		var out []Message
 		for i, e := range v {
 			if m, ok := e.(map[string]any); ok && c == nil {
@@ -71,6 +77,15 @@ func (c *memo) parseMessages(v any, role string) []Message {
 		}
 	}
 	return nil
+}
+
+// answer reads a provider's response, in whatever way it gives what the model said.
+func answer(r map[string]any) []Message {
+	out := parseResponse(r)
+	if out == nil && isMessage(r) {
+		out = parseMessage(r, "assistant")
+	}
+	return out
 }
 
 // systemPrompt reads the system prompt that some requests carry beside their messages.
@@ -423,7 +438,9 @@ func readPart(m *Message, said *lines, results []Message, part map[string]any) [
 		return results
 	case part["functionResponse"] != nil, part["function_response"] != nil:
 		if fr := object(first(part, "functionResponse", "function_response")); fr != nil {
-			results = append(results, toolResult(fr))
+			r := toolResult(fr)
+			r.IsErr = r.IsErr || object(fr["response"])["error"] != nil // as its API has it
+			results = append(results, r)
 		}
 		return results
 	}
@@ -477,7 +494,7 @@ func parseCall(m map[string]any) Call {
 	if inner := object(m["tool_call"]); inner != nil {
 		m = inner
 	}
-	c := Call{ID: firstText(m, "id", "toolCallId", "tool_call_id", "call_id", "tool_id", "tool_use_id")}
+	c := Call{ID: firstText(m, "id", "toolCallId", "tool_call_id", "call_id", "tool_id", "tool_use_id", "toolId")}
 	if m["call_id"] != nil {
 		c.ID = scalar(m["call_id"])
 	}
@@ -504,7 +521,7 @@ func toolResult(m map[string]any) Message {
 	r := Message{
 		Role:   "tool",
 		Name:   firstText(m, "name", "toolName", "tool_name"),
-		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "tool_id", "id"),
+		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "tool_id", "toolId", "id"),
 		IsErr:  truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error",
 	}
 	v := first(m, "content", "result", "response", "output", "value", "text", "error")
@@ -561,6 +578,7 @@ func finishReason(v any) string {
 		if d := object(v["incomplete_details"]); d != nil {
 			return scalar(d["reason"])
 		}
+		return geminiRefusal(v)
 	}
 	return ""
 }

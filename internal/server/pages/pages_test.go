@@ -202,6 +202,10 @@ func TestRetryIsGuarded(t *testing.T) {
 		if res := post(w, test.header...); res.StatusCode != test.want || stuck(w) != test.stuck {
 			t.Errorf("%s: got %d and stuck %v, want %d and %v", name, res.StatusCode, stuck(w), test.want, test.stuck)
 		}
+		// An address alone makes the page say nothing that is not so.
+		if _, body := w.get("/quarantine?retried=empty-payload"); strings.Contains(body, "is due again") == test.stuck {
+			t.Errorf("%s: the trace is stuck: %v, and the page says that it is due: %v", name, test.stuck, !test.stuck)
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package pages
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/excerpt"
@@ -37,11 +39,8 @@ func (p *Pages) quarantine(r *http.Request) (view, error) {
 		return view{}, err
 	}
 	page := quarantinePage{}
-	switch {
-	case v.Has("retried"):
-		page.Notice = fmt.Sprintf("Trace %s is due again: the next run takes it.", visible(p.o.Clean.Text(excerpt.Clip(v.Get("retried"), maxNameRunes))))
-	case v.Has("not"):
-		page.Notice, page.Failed = fmt.Sprintf("Trace %s was not retried: it is gone, already processed, or due anyway.", visible(p.o.Clean.Text(excerpt.Clip(v.Get("not"), maxNameRunes)))), true
+	if page.Notice, page.Failed, err = p.retried(r.Context(), v); err != nil {
+		return view{}, err
 	}
 	for _, s := range list {
 		row := p.stuckRow(s)
@@ -62,6 +61,23 @@ func (p *Pages) quarantine(r *http.Request) (view, error) {
 		page.First = "/quarantine"
 	}
 	return view{template: "quarantine", title: "Quarantine", page: page}, nil
+}
+
+// retried says what a retry did. Anybody can make an address: that a trace left the quarantine is said only when it
+// is not there.
+func (p *Pages) retried(ctx context.Context, v url.Values) (notice string, failed bool, err error) {
+	name := func(key string) string { return visible(p.o.Clean.Text(excerpt.Clip(v.Get(key), maxNameRunes))) }
+	switch {
+	case v.Has("retried"):
+		s, err := p.o.Store.State(ctx, v.Get("retried"))
+		if errors.Is(err, evalforge.ErrNotFound) || err == nil && !s.QuarantinedAt.IsZero() {
+			return "", false, nil
+		}
+		return fmt.Sprintf("Trace %s is due again: the next run takes it.", name("retried")), false, err
+	case v.Has("not"):
+		return fmt.Sprintf("Trace %s was not retried: it is gone, already processed, or due anyway.", name("not")), true, nil
+	}
+	return "", false, nil
 }
 
 // stuckRow redacts a state and makes it visible.

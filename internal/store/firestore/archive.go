@@ -133,6 +133,21 @@ func (db *DB) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 	return decode[evalforge.Run](snap, runs)
 }
 
+// Delivered implements [extract.Archive].
+func (db *DB) Delivered(ctx context.Context, key string, since time.Time) (evalforge.Run, error) {
+	snaps, err := db.query(ctx, db.delivered(key))
+	if err != nil {
+		return evalforge.Run{}, err
+	}
+	all := make([]evalforge.Run, len(snaps))
+	for i, snap := range snaps {
+		if all[i], err = decode[evalforge.Run](snap, runs); err != nil {
+			return evalforge.Run{}, err
+		}
+	}
+	return store.Delivered(all, key, since)
+}
+
 // Runs implements [extract.Archive].
 func (db *DB) Runs(ctx context.Context, q extract.PageQuery) ([]evalforge.Run, string, error) {
 	return page(ctx, db, db.runList(), q, decode[evalforge.Run])

@@ -200,6 +200,7 @@ func shapes(db *DB) map[string]firestore.Query {
 		"ready":  db.readyStates(nil, 1), "ready after": db.readyStates(&sortKey{"x", "a"}, 1), "due": db.dueStates("x", nil, 1), "due after": db.dueStates("x", &turn{"x", "a"}, 1),
 		"oldest parked": db.oldestParked(1), "errors of": byID(db.errorsOf("t")), "answers for": byID(db.answersFor("t")),
 		"revisions": byID(db.revisions("t").Query),
+		"delivered": db.delivered("k"),
 		"pending":   db.pendingStates(), "processed": db.processed(), "leased": db.leasedStates("x"),
 		"history":     db.historyOf("a", 1),
 		"backing off": db.backingOffStates("x"), "quarantined": db.quarantinedStates(),

@@ -189,6 +189,13 @@ func (db *DB) list(collection, time string) listQuery {
 
 func (db *DB) runList() listQuery { return db.list(runs, "started_at") }
 
+// delivered lists runs that answered the delivery with a key. It is one, as a rule; that
+// many are not expected of a key that callers use once. Without an order it needs no index
+// but those that Firestore makes of itself.
+func (db *DB) delivered(key string) firestore.Query {
+	return db.collection(runs).Where("delivery.key", "==", key).Limit(32)
+}
+
 func (db *DB) errorList(q extract.ErrorQuery) listQuery {
 	l := db.list(errorDocs, "recorded_at")
 	l.filter("run_id", q.RunID)

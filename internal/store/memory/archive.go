@@ -39,6 +39,24 @@ func (s *Store) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 	return store.Decode[evalforge.Run]("extraction_runs", runID, r.doc)
 }
 
+// Delivered implements [extract.Archive].
+func (s *Store) Delivered(ctx context.Context, key string, since time.Time) (evalforge.Run, error) {
+	if err := ctx.Err(); err != nil {
+		return evalforge.Run{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []evalforge.Run
+	for id, r := range s.runs {
+		run, err := store.Decode[evalforge.Run]("extraction_runs", id, r.doc)
+		if err != nil {
+			return evalforge.Run{}, err
+		}
+		all = append(all, run)
+	}
+	return store.Delivered(all, key, since)
+}
+
 // Runs implements [extract.Archive].
 func (s *Store) Runs(ctx context.Context, q extract.PageQuery) ([]evalforge.Run, string, error) {
 	return list(ctx, s, "extraction_runs", q, s.runs,

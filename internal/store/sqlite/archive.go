@@ -34,8 +34,11 @@ const (
 	sqlPattern = `SELECT doc FROM failure_patterns WHERE trace_id = ?1`
 	sqlRun     = `SELECT doc FROM extraction_runs WHERE run_id = ?1`
 
+	sqlDelivered = `SELECT doc FROM extraction_runs WHERE doc ->> '$.delivery.key' = ?1 AND started_at >= ?2
+		ORDER BY started_at DESC, run_id DESC LIMIT 1`
+
 	sqlStateColumns = `trace_id, run_id, attempts, lease_owner, lease_token, lease_until, retry_at, quarantined_at,
-		last_error, last_error_type, extracted_digest, updated_at`
+		last_error, last_error_type, extracted_digest, updated_at, anew_since`
 
 	sqlState = `SELECT ` + sqlStateColumns + `, status FROM extraction_state WHERE trace_id = ?1`
 
@@ -129,10 +132,15 @@ func (db *DB) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 	return get[evalforge.Run](ctx, db, "extraction_runs", sqlRun, runID)
 }
 
-func get[T any](ctx context.Context, db *DB, collection, query, id string) (T, error) {
+// Delivered implements [extract.Archive].
+func (db *DB) Delivered(ctx context.Context, key string, since time.Time) (evalforge.Run, error) {
+	return get[evalforge.Run](ctx, db, "extraction_runs", sqlDelivered, key, evalforge.At(since).String())
+}
+
+func get[T any](ctx context.Context, db *DB, collection, query, id string, more ...any) (T, error) {
 	var doc []byte
 	var zero T
-	err := db.r.QueryRowContext(ctx, query, id).Scan(&doc)
+	err := db.r.QueryRowContext(ctx, query, append([]any{id}, more...)...).Scan(&doc)
 	if errors.Is(err, sql.ErrNoRows) {
 		return zero, store.NotFound(collection, id)
 	}
@@ -262,16 +270,16 @@ func decodeDoc[T any](collection string, rows *sql.Rows) (store.Cursor, T, error
 
 func scanState(scan func(...any) error, more ...any) (extract.State, error) {
 	var s extract.State
-	var leaseUntil, retryAt, quarantinedAt, updatedAt string
+	var leaseUntil, retryAt, quarantinedAt, updatedAt, anewSince string
 	err := scan(append([]any{&s.TraceID, &s.RunID, &s.Attempts, &s.LeaseOwner, &s.LeaseToken, &leaseUntil, &retryAt,
-		&quarantinedAt, &s.LastError, &s.LastErrorType, &s.ExtractedDigest, &updatedAt}, more...)...)
+		&quarantinedAt, &s.LastError, &s.LastErrorType, &s.ExtractedDigest, &updatedAt, &anewSince}, more...)...)
 	if err != nil {
 		return s, err
 	}
 	for _, f := range []struct {
 		to   *evalforge.Timestamp
 		from string
-	}{{&s.LeaseUntil, leaseUntil}, {&s.RetryAt, retryAt}, {&s.QuarantinedAt, quarantinedAt}, {&s.UpdatedAt, updatedAt}} {
+	}{{&s.LeaseUntil, leaseUntil}, {&s.RetryAt, retryAt}, {&s.QuarantinedAt, quarantinedAt}, {&s.UpdatedAt, updatedAt}, {&s.AnewSince, anewSince}} {
 		if *f.to, err = evalforge.ParseTimestamp(f.from); err != nil {
 			return s, fmt.Errorf("extraction_state/%s: %w", s.TraceID, err)
 		}

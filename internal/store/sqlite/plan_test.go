@@ -24,7 +24,7 @@ func TestQueryPlans(t *testing.T) {
 		"put pattern": sqlPutPattern, "fail": sqlFail, "release": sqlRelease, "save run": sqlSaveRun, "put error": sqlPutError,
 		"digest": sqlDigest, "insert trace": sqlInsertTrace, "insert state": sqlInsertState, "replace trace": sqlReplaceTrace,
 		"requeue changed": sqlRequeueChanged, "requeue unchanged": sqlRequeueUnchanged, "trace": sqlTrace,
-		"pattern": sqlPattern, "run": sqlRun, "state": sqlState, "retry": sqlRetry, "backlog": sqlBacklog,
+		"pattern": sqlPattern, "run": sqlRun, "delivered": sqlDelivered, "state": sqlState, "retry": sqlRetry, "backlog": sqlBacklog,
 		"stats": sqlStats, "groups": sqlGroups, "words": sqlCountWords,
 		"window": sqlWindow, "count": sqlCount, "open reservation": sqlOpenReservation, "settle window": sqlSettleWindow,
 		"close reservation": sqlCloseReservation, "spend": sqlSpend, "answer": sqlAnswer, "save answer": sqlSaveAnswer, "expire answers": sqlExpireAnswers, "expire reservations": sqlExpireReservations,

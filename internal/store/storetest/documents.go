@@ -169,6 +169,38 @@ func roundTripRun(e *env) {
 	}
 }
 
+// delivered: the latest run that answered a delivery is found, and no other.
+func delivered(e *env) {
+	save := func(id string, at int, key string) evalforge.Run {
+		r := evalforge.Run{RunID: id, StartedAt: evalforge.At(minute(at)), TriggeredBy: evalforge.Scheduled,
+			Redactions: map[string]int{}, TraceOutcomes: []evalforge.TraceOutcome{}}
+		if key != "" {
+			r.Delivery = evalforge.Delivery{Key: key, Asked: "asked by " + id}
+		}
+		e.must(e.s.SaveRun(e.ctx, r))
+		return r
+	}
+	save("run_0", 0, "") // one that nobody may ask for again
+	first, second, other := save("run_1", 1, "k"), save("run_2", 2, "k"), save("run_3", 3, "other")
+	want := func(what, key string, since int, run evalforge.Run) {
+		e.Helper()
+		got, err := e.s.Delivered(e.ctx, key, minute(since))
+		e.must(err)
+		e.diff(what, got, run)
+	}
+	want("the latest of two", "k", 0, second)
+	want("one as old as that", "k", 2, second)
+	want("one of another key", "other", 0, other)
+	for what, key := range map[string]string{"too old": "k", "unknown": "unknown", "no": ""} {
+		_, err := e.s.Delivered(e.ctx, key, minute(3))
+		e.wantErr(what+" delivery", err, evalforge.ErrNotFound)
+	}
+	// A run saved anew without its delivery no longer answers it.
+	second.Delivery = evalforge.Delivery{}
+	e.must(e.s.SaveRun(e.ctx, second))
+	want("what is left", "k", 0, first)
+}
+
 func roundTripError(e *env) {
 	full := evalforge.ExtractionError{
 		RunID: "run_1", SourceTraceID: "a:b", ErrorType: evalforge.Oversize, ErrorMessage: odd,

@@ -309,6 +309,7 @@ func canceledContext(e *env) {
 		"pattern":      func() error { _, err := e.s.Pattern(ctx, "a"); return err },
 		"patterns":     func() error { _, _, err := e.s.Patterns(ctx, extract.PatternQuery{}); return err },
 		"run":          func() error { _, err := e.s.Run(ctx, "run_1"); return err },
+		"delivered":    func() error { _, err := e.s.Delivered(ctx, "k", minute(0)); return err },
 		"runs":         func() error { _, _, err := e.s.Runs(ctx, extract.PageQuery{}); return err },
 		"errors":       func() error { _, _, err := e.s.Errors(ctx, extract.ErrorQuery{}); return err },
 		"state":        func() error { _, err := e.s.State(ctx, "a"); return err },

@@ -102,6 +102,7 @@ func Run(t *testing.T, h Harness) {
 		{"documents/payloads", roundTripPayloads},
 		{"documents/pattern", roundTripPattern},
 		{"documents/run", roundTripRun},
+		{"documents/deliveries", delivered},
 		{"documents/error", roundTripError},
 		{"documents/state", roundTripState},
 		{"documents/not found", notFound},
