@@ -158,7 +158,7 @@ func TestMemoryBound(t *testing.T) {
 		}
 	}
 	for _, dialect := range []string{"openai", "openai-tools", "autogen"} { // a step each
-		payloads[dialect+" 1000"] = conversation(dialect, 1000)
+		payloads[dialect+" 400"] = conversation(dialect, 400)
 	}
 	files, err := filepath.Glob("testdata/decode/*.json")
 	if err != nil {

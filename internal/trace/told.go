@@ -44,6 +44,9 @@ func tellsError(text string) bool {
 	if !errorStarts.in(text) {
 		return false
 	}
+	if !noErrorStarts.in(text) {
+		return true
+	}
 	text = strings.ToLower(text)
 	for _, none := range noErrors {
 		text = strings.ReplaceAll(text, none, "")
@@ -55,15 +58,19 @@ func tellsError(text string) bool {
 // because most texts have none: one after the other took a quarter of a chat's time.
 type wordStarts [1 << 10][]string
 
-// errorStarts are errorWords.
-var errorStarts = func() *wordStarts {
+var (
+	errorStarts   = startsOf(errorWords)
+	noErrorStarts = startsOf(noErrors)
+)
+
+func startsOf(words []string) *wordStarts {
 	var w wordStarts
-	for _, word := range errorWords {
+	for _, word := range words {
 		at := startOf(word[0], word[1])
 		w[at] = append(w[at], word)
 	}
 	return &w
-}()
+}
 
 // startOf is the same for letters of either case.
 func startOf(a, b byte) int { return int(a&31)<<5 | int(b&31) }
