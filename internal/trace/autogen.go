@@ -22,12 +22,13 @@ func isAutoGen(doc any) bool {
 		if m == nil {
 			continue
 		}
-		if isTyped(autoGenInner(m)) {
+		role := m["role"]
+		if role == nil && isTyped(autoGenInner(m)) {
 			return true
 		}
-		switch normalRole(scalar(m["role"])) {
-		case "user", "assistant":
-			if name := scalar(m["name"]); name != "" && m["tool_calls"] == nil {
+		if name := scalar(m["name"]); name != "" && m["tool_calls"] == nil {
+			switch normalRole(scalar(role)) {
+			case "user", "assistant":
 				speakers[name] = true
 			}
 		}

@@ -63,7 +63,7 @@ func datadogSpans(doc any) (spans []map[string]any, sources []string, strays int
 		case []any:
 			for i, e := range v {
 				before := len(spans)
-				if m := object(e); m != nil {
+				if m := object(e); isDatadogObject(m) || first(m, "ml_app", "data", "attributes", "spans", "trace") != nil {
 					collect(m, pointer(base, i), depth+1)
 				}
 				if len(spans) == before {

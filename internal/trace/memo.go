@@ -81,7 +81,9 @@ func (c *memo) array(v any) []any {
 }
 
 // arguments is [arguments] with what was read before looked up.
-func (c *memo) arguments(v any) (args, problem string) { return argumentsIn(v, c.embedded(v)) }
+func (c *memo) arguments(v any) (args, problem string) {
+	return (*workspace)(nil).argumentsIn(v, c.embedded(v))
+}
 
 // indexed is [indexed] in the memory of the trace.
 func (c *memo) indexed(attrs map[string]any, prefix string) []any {
