@@ -49,10 +49,10 @@ var (
 
 	// plainly is what stands between a noun and its number without any doubt; a colon or a
 	// bracket may as well begin something else ("the lookup step (503)").
-	plainly   = regexp.MustCompile(`^(?:\s*[#=]?\s*|[_-]|\s+[_-]?)$`)
-	justSpace = regexp.MustCompile(`^(?:\s+|\s*#\s*)$`)
-	lastWord  = regexp.MustCompile(`([\pL\pN]+)[^\pL\pN]*$`)
-	nextWord  = regexp.MustCompile(`^[\s-]*([a-z]+)`)
+	plainly     = regexp.MustCompile(`^(?:\s*[#=]?\s*|[_-]|\s+[_-]?)$`)
+	justSpace   = regexp.MustCompile(`^(?:\s+|\s*#\s*)$`)
+	closingWord = regexp.MustCompile(`([\pL\pN]+)[^\pL\pN]*$`)
+	nextWord    = regexp.MustCompile(`^[\s-]*([a-z]+)`)
 
 	// leading are the words behind which "step: 3" and "step (3)" name a step.
 	leading = wordSet("at in on from after before since until to of by and or between during with is was the see failing failed erring faulty wrong first trace")
@@ -256,7 +256,7 @@ func wordBefore(text string, at int) (string, bool) {
 		c, _ = utf8.DecodeLastRuneInString(text[:at-1])
 		apart = !unicode.IsLetter(c) && !unicode.IsDigit(c)
 	}
-	if m := lastWord.FindStringSubmatch(text[max(0, at-40):at]); m != nil {
+	if m := closingWord.FindStringSubmatch(text[max(0, at-40):at]); m != nil {
 		return m[1], apart
 	}
 	return "", apart
