@@ -15,7 +15,7 @@ import (
 // define is one format's own.
 var shared = []string{
 	"builder.go", "bedrock.go", "chat.go", "dialect.go", "failure.go", "gather.go", "gemini.go", "json.go", "keys.go", "langchain.go", "memo.go", "message.go",
-	"otlp.go", "pydantic.go", "python.go", "responses.go", "span.go", "spans.go", "stream.go", "trace.go", "tree.go", "value.go", "verdict.go",
+	"otlp.go", "pydantic.go", "python.go", "responses.go", "span.go", "spans.go", "stream.go", "trace.go", "tree.go", "unfinished.go", "value.go", "verdict.go",
 }
 
 // What is particular to a format is in its decoder's file: nothing else but the line that

@@ -29,14 +29,14 @@ func readOpenInference(sp *span, r *reading) {
 // indexed messages of long conversations; only they keep a refusal.
 func readOpenInferenceModel(sp *span, r *reading) {
 	readOpenInferenceRequest(sp, r)
-	if lastIndex(sp.attrs, "llm.input_messages") >= len(r.in) || list(sp.attrs["llm.input_messages"]) != nil {
-		if ms := openInferenceMessages(sp, "llm.input_messages", "user"); len(ms) > len(r.in) {
+	if lastIndex(sp.attrs, "llm.input_messages")+1 >= len(r.in) || list(sp.attrs["llm.input_messages"]) != nil {
+		if ms := openInferenceMessages(sp, "llm.input_messages", "user"); isFuller(ms, r.in) {
 			r.in = ms
 		}
 	}
 	response := wholeAnswer(sp.memo.embedded(sp.get("output.value")))
-	r.out = parseMessages(response, "assistant")
-	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); len(ms) > len(r.out) {
+	r.out = sp.memo.parseMessages(response, "assistant")
+	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); isFuller(ms, r.out) {
 		r.out = ms
 	}
 	if r.finish == "" {
@@ -47,6 +47,19 @@ func readOpenInferenceModel(sp *span, r *reading) {
 	}
 }
 
+// isFuller reports whether ms tell more of a conversation than old: more messages, or as
+// many of which the last is whole.
+func isFuller(ms, old []Message) bool {
+	if len(ms) != len(old) || len(ms) == 0 {
+		return len(ms) > len(old)
+	}
+	return isCutMessage(&old[len(old)-1]) && !isCutMessage(&ms[len(ms)-1])
+}
+
+func isCutMessage(m *Message) bool {
+	return IsCut(m.Text) || len(m.Calls) > 0 && IsCut(m.Calls[len(m.Calls)-1].Args)
+}
+
 // readOpenInferenceRequest reads messages and tools of the request.
 func readOpenInferenceRequest(sp *span, r *reading) {
 	v := sp.get("input.value")
@@ -55,7 +68,7 @@ func readOpenInferenceRequest(sp *span, r *reading) {
 		return
 	}
 	request := sp.memo.embedded(v)
-	r.in = parseMessages(request, "user")
+	r.in = sp.memo.parseMessages(request, "user")
 	if m := object(request); m != nil {
 		r.tools = parseTools(first(m, "tools", "functions"))
 	}

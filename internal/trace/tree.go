@@ -12,6 +12,7 @@ import (
 func buildSpans(b *builder, spans []*span) {
 	b.warnAttributes(spans)
 	spans = mergeDuplicates(spans)
+	b.memo.spans = spans
 	readings := sized(b.memo.w.spans, len(spans))
 	b.memo.w.spans = readings
 	formats := make(map[string]int)
@@ -33,6 +34,8 @@ func buildSpans(b *builder, spans []*span) {
 		readSpanVerdicts(b, spans[i], s)
 		readTraceFields(t, spans[i])
 	}
+	b.memo.excuse(t)
+	b.warnUnclean()
 	settleErrors(t.Steps, parents)
 	recoverOutputs(t)
 	if t.Format == FormatOTLP {
