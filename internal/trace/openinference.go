@@ -92,46 +92,81 @@ func readOpenInferenceTools(sp *span, r *reading) {
 	}
 }
 
-// openInferenceMessages reads the indexed messages under prefix.
+// openInferenceMessages reads the messages under prefix: indexed attributes, or a list as
+// Phoenix writes it, of objects that nest or have dotted keys.
 func openInferenceMessages(sp *span, prefix, role string) []Message {
-	if l := list(sp.attrs[prefix]); l != nil {
-		return parseMessages(l, role)
+	items, _ := sp.memo.held(sp.attrs[prefix]).([]any)
+	if items == nil {
+		items = sp.memo.indexed(sp.attrs, prefix)
 	}
 	var out []Message
-	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
-		flat := item.(map[string]any)
-		m := make(map[string]any, len(flat))
-		for k, v := range flat {
-			m[strings.TrimPrefix(k, "message.")] = v
+	for _, item := range items {
+		m := object(item)
+		if named := trimKeys(m, "message."); named != nil {
+			out = append(out, openInferenceMessage(sp.memo, named, role)...)
+		} else if isMessage(m) {
+			out = append(out, parseMessage(m, role)...)
+		} else if item != any(CutMark) {
+			out = append(out, sp.memo.conversation(item, role)...)
 		}
-		var calls []any
-		for _, c := range sp.memo.indexed(m, "tool_calls") {
-			call := make(map[string]any)
-			for k, v := range c.(map[string]any) {
-				call[strings.TrimPrefix(k, "tool_call.")] = v
+	}
+	return out
+}
+
+// openInferenceMessage reads the message m, the keys of which have lost their "message.".
+func openInferenceMessage(c *memo, m map[string]any, role string) []Message {
+	calls := openInferenceList(c, m, "tool_calls", "tool_call.")
+	if calls != nil {
+		m["tool_calls"] = calls
+	}
+	if m["content"] == nil {
+		if parts := openInferenceList(c, m, "contents", "message_content."); parts != nil {
+			m["content"] = parts
+		}
+	}
+	if name := scalar(m["function_call_name"]); name != "" && calls == nil {
+		m["function_call"] = map[string]any{"name": name, "arguments": m["function_call_arguments_json"]}
+	}
+	return parseMessage(m, role)
+}
+
+// openInferenceList returns the objects under key in m, a list or indexed, without prefix at
+// the beginning of their keys.
+func openInferenceList(c *memo, m map[string]any, key, prefix string) []any {
+	items := list(m[key])
+	if items == nil {
+		items = c.indexed(m, key)
+	}
+	var out []any
+	for _, item := range items {
+		o := object(item)
+		if named := trimKeys(o, prefix); named != nil {
+			o = named
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// trimKeys returns a copy of m without prefix at the beginning of its keys, or nil when none
+// has it.
+func trimKeys(m map[string]any, prefix string) map[string]any {
+	var out map[string]any
+	for k, v := range m {
+		if rest, ok := strings.CutPrefix(k, prefix); ok {
+			if out == nil {
+				out = make(map[string]any, len(m))
 			}
-			calls = append(calls, call)
+			out[rest] = v
 		}
-		if calls != nil {
-			m["tool_calls"] = calls
+	}
+	if out == nil {
+		return nil
+	}
+	for k, v := range m {
+		if !strings.HasPrefix(k, prefix) {
+			out[k] = v
 		}
-		if m["content"] == nil {
-			var parts []any
-			for _, c := range sp.memo.indexed(m, "contents") {
-				part := make(map[string]any)
-				for k, v := range c.(map[string]any) {
-					part[strings.TrimPrefix(k, "message_content.")] = v
-				}
-				parts = append(parts, part)
-			}
-			if parts != nil {
-				m["content"] = parts
-			}
-		}
-		if name := scalar(m["function_call_name"]); name != "" && calls == nil {
-			m["function_call"] = map[string]any{"name": name, "arguments": m["function_call_arguments_json"]}
-		}
-		out = append(out, parseMessage(m, role)...)
 	}
 	return out
 }

@@ -351,6 +351,6 @@ func (b *builder) warnUnclean() {
 		b.warn("attributes that the emitter cut: of %d what is left was read", cut)
 	}
 	if odd > 0 {
-		b.warn("attributes with messages that are not JSON: %d were read as text", odd)
+		b.warn("attributes with messages that could not be read as such: %d were kept as text", odd)
 	}
 }
