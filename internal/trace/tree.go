@@ -92,7 +92,7 @@ func mergeDuplicates(spans []*span) []*span {
 			old.attrs[k] = v
 		}
 		if !sameEvents(old.events, sp.events) {
-			old.events = append(old.events, sp.events...)
+			old.events, old.logs = append(old.events, sp.events...), append(old.logs, sp.logs...)
 		}
 		fill(&old.name, sp.name)
 		fill(&old.parent, sp.parent)
@@ -236,6 +236,7 @@ func stepFrom(b *builder, sp *span, r *reading) Step {
 			s.Attrs["event."+e.name] = d
 		}
 	}
+	addLogs(&s, sp)
 	return s
 }
 
