@@ -66,7 +66,7 @@ func init() {
 		{format: FormatSample, match: isSample, decode: decodeSample},
 		{format: FormatFewShot, match: isFewShot, decode: decodeFewShot},
 		{format: FormatLiveTest, match: isLiveTest, decode: decodeLiveTest},
-		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans, lists: spanListKeys[:]},
+		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans, parts: phoenixParts, lists: spanListKeys[:]},
 		{format: FormatOpenAIAgents, match: isAgents, decode: decodeAgents, family: FormatSpans, item: isAgentsItem, trace: agentsTraceID, lists: spanListKeys[:]},
 		{format: FormatLangfuse, match: isLangfuse, decode: decodeLangfuse, family: FormatSpans, item: isLangfuseItem, parts: langfuseParts, lists: langfuseLists()},
 		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun, trace: langSmithTrace, parts: langSmithParts, lists: langSmithLists()},

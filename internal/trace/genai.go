@@ -57,16 +57,16 @@ func readGenAI(sp *span, r *reading) {
 func readGenAIMessages(sp *span, r *reading) {
 	if v := sp.get("gen_ai.system_instructions"); v != nil {
 		m := Message{Role: "system"}
-		readContent(&m, nil, embedded(v))
+		readContent(&m, nil, sp.memo.held(v))
 		if m.Text != "" {
 			r.in = append(r.in, m)
 		}
 	}
-	r.in = append(r.in, sp.memo.parseMessages(sp.get("gen_ai.input.messages"), "user")...)
+	r.in = append(r.in, sp.memo.conversation(sp.get("gen_ai.input.messages"), "user")...)
 	if v := sp.get("gen_ai.output.messages"); v != nil {
-		r.out = sp.memo.parseMessages(v, "assistant")
-		if r.finish == "" {
-			r.finish = finishReason(sp.memo.embedded(v))
+		r.out = sp.memo.conversation(v, "assistant")
+		if l := sp.memo.array(v); r.finish == "" && (len(l) == 0 || object(l[0]) != nil) { // a text is no reason
+			r.finish = finishReason(sp.memo.held(v))
 		}
 	}
 	if len(r.in) == 0 {
@@ -187,16 +187,16 @@ func eventMessages(c *memo, events []event) (in, out []Message, finish string) {
 			}
 			out = append(out, parseMessage(m, "assistant")...)
 		case "content.prompt":
-			in = append(in, promptMessages(first(e.attrs, "gen_ai.prompt"), "user")...)
+			in = append(in, promptMessages(c, first(e.attrs, "gen_ai.prompt"), "user")...)
 		case "content.completion":
-			out = append(out, promptMessages(first(e.attrs, "gen_ai.completion"), "assistant")...)
+			out = append(out, promptMessages(c, first(e.attrs, "gen_ai.completion"), "assistant")...)
 		}
 	}
 	return in, out, finish
 }
 
-func promptMessages(v any, role string) []Message {
-	if ms := parseMessages(v, role); ms != nil {
+func promptMessages(c *memo, v any, role string) []Message {
+	if ms := c.parseMessages(v, role); len(ms) > 0 {
 		return ms
 	}
 	if s := text(v); s != "" {

@@ -19,7 +19,7 @@ func parseMessages(v any, role string) []Message { return (*memo)(nil).parseMess
 // parseMessages is the function of the same name with what was read before looked up.
 func (c *memo) parseMessages(v any, role string) []Message {
 	if s, ok := v.(string); ok && c != nil {
-		if s = strings.TrimSpace(s); s != "" && s[0] == '[' {
+		if s = strings.TrimSpace(s); s != "" && s[0] == '[' && s[len(s)-1] == ']' {
 			if out, ok := c.list(s, role); ok {
 				return out
 			}
@@ -59,6 +59,13 @@ func (c *memo) parseMessages(v any, role string) []Message {
 			}
 		}
 		return out
+	case string:
+		if value, cut, ok := c.mended(v); ok {
+			if ms := c.parseMessages(value, role); len(ms) > 0 {
+				c.note(v, cut)
+				return ms
+			}
+		}
 	case map[string]any:
 		if ms := parseResponse(v); ms != nil {
 			return ms
@@ -463,7 +470,7 @@ func readPart(m *Message, said *lines, results []Message, part map[string]any) [
 	case "image", "image_url", "input_image", "audio", "input_audio", "file", "input_file", "blob", "uri", "video", "redacted_thinking":
 		said.add("[" + kind + "]")
 	default:
-		v := first(part, "text", "content", "thinking", "reasoning", "value")
+		v := first(part, "text", "content", "thinking", "reasoning", "value", cutField)
 		if v == nil && len(part) > 0 {
 			v = part
 		}

@@ -21,7 +21,8 @@ type span struct {
 	statusText        string
 	attrs             map[string]any // dotted keys
 	events            []event
-	input, output     any // fields of the span itself, beside its attributes
+	logs              []logLine // of events that applications logged
+	input, output     any       // fields of the span itself, beside its attributes
 	err               any
 	dropped           int
 	bad               int // attributes that could not be read

@@ -12,6 +12,7 @@ import (
 func buildSpans(b *builder, spans []*span) {
 	b.warnAttributes(spans)
 	spans = mergeDuplicates(spans)
+	b.memo.spans = spans
 	readings := sized(b.memo.w.spans, len(spans))
 	b.memo.w.spans = readings
 	formats := make(map[string]int)
@@ -33,6 +34,8 @@ func buildSpans(b *builder, spans []*span) {
 		readSpanVerdicts(b, spans[i], s)
 		readTraceFields(t, spans[i])
 	}
+	b.memo.excuse(t)
+	b.warnUnclean()
 	settleErrors(t.Steps, parents)
 	recoverOutputs(t)
 	if t.Format == FormatOTLP {
@@ -89,7 +92,7 @@ func mergeDuplicates(spans []*span) []*span {
 			old.attrs[k] = v
 		}
 		if !sameEvents(old.events, sp.events) {
-			old.events = append(old.events, sp.events...)
+			old.events, old.logs = append(old.events, sp.events...), append(old.logs, sp.logs...)
 		}
 		fill(&old.name, sp.name)
 		fill(&old.parent, sp.parent)
@@ -233,6 +236,7 @@ func stepFrom(b *builder, sp *span, r *reading) Step {
 			s.Attrs["event."+e.name] = d
 		}
 	}
+	addLogs(&s, sp)
 	return s
 }
 

@@ -397,6 +397,9 @@ func (w *workspace) argumentsIn(v, inner any) (args, problem string) {
 		}
 		return string(w.text), ""
 	case string:
+		if IsCut(inner) {
+			return finishedArguments(inner), ""
+		}
 		_, err := readJSON(strings.NewReader(inner))
 		if err == nil {
 			return inner, "arguments are no JSON object"
@@ -406,6 +409,18 @@ func (w *workspace) argumentsIn(v, inner any) (args, problem string) {
 		return w.canonical(inner), "arguments are a JSON array, not an object"
 	}
 	return w.canonical(inner), "arguments are no JSON object"
+}
+
+// finishedArguments returns arguments that were cut as a JSON object, if that is what their
+// beginning is, else as they are.
+func finishedArguments(s string) string {
+	head, _, _ := strings.Cut(s, CutMark)
+	if end, ok := finished(strings.TrimSpace(head)); ok {
+		if v, ok := (*workspace)(nil).parseFast(end, false); ok {
+			return canonical(v)
+		}
+	}
+	return s
 }
 
 // isModels reports whether args, which are no JSON object, look like what a model wrote
