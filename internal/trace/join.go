@@ -111,7 +111,10 @@ func inOrder(steps []Step) []Step {
 	readings := make([]reading, len(steps))
 	for i := range steps {
 		s := &steps[i]
-		spans[i] = &span{id: s.ID, parent: s.Parent, start: s.Start, end: s.Start.Add(s.Dur)}
+		spans[i] = &span{id: s.ID, parent: s.Parent, start: s.Start}
+		if s.Dur > 0 {
+			spans[i].end = s.Start.Add(s.Dur)
+		}
 		readings[i].kind = s.Kind
 	}
 	order, parents, depths := preorder(spans, readings)

@@ -81,7 +81,9 @@ func (c *memo) array(v any) []any {
 }
 
 // arguments is [arguments] with what was read before looked up.
-func (c *memo) arguments(v any) (args, problem string) { return argumentsIn(v, c.embedded(v)) }
+func (c *memo) arguments(v any) (args, problem string) {
+	return (*workspace)(nil).argumentsIn(v, c.embedded(v))
+}
 
 // indexed is [indexed] in the memory of the trace.
 func (c *memo) indexed(attrs map[string]any, prefix string) []any {
@@ -151,7 +153,7 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 			return nil, false
 		}
 		p.space()
-		return out, p.i == len(s)
+		return out, p.i == len(s) && len(out) > 0 // a list of something else has its own meaning
 	}
 }
 

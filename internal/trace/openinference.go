@@ -21,6 +21,9 @@ func readOpenInference(sp *span, r *reading) {
 	}
 	if r.kind == KindRetrieval {
 		r.output = documents(sp)
+		if !sp.has("input.value") {
+			r.input = openInferenceTexts(sp, "embedding.embeddings", "embedding.text")
+		}
 	}
 }
 
@@ -34,13 +37,19 @@ func readOpenInferenceModel(sp *span, r *reading) {
 			r.in = ms
 		}
 	}
-	response := sp.memo.embedded(sp.get("output.value"))
+	response := wholeAnswer(sp.memo.embedded(sp.get("output.value")))
 	r.out = parseMessages(response, "assistant")
 	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); len(ms) > len(r.out) {
 		r.out = ms
 	}
 	if r.finish == "" {
 		r.finish = finishReason(response)
+	}
+	if s := openInferenceTexts(sp, "llm.prompts", "prompt.text"); s != "" && r.in == nil {
+		r.in = []Message{{Role: "user", Text: s}}
+	}
+	if s := openInferenceTexts(sp, "llm.choices", "completion.text"); s != "" && r.out == nil {
+		r.out = []Message{{Role: "assistant", Text: s}}
 	}
 	if r.tools == nil {
 		readOpenInferenceTools(sp, r)
@@ -121,6 +130,15 @@ func openInferenceMessages(sp *span, prefix, role string) []Message {
 		out = append(out, parseMessage(m, role)...)
 	}
 	return out
+}
+
+// openInferenceTexts returns the texts that the items under prefix have under key.
+func openInferenceTexts(sp *span, prefix, key string) string {
+	var out lines
+	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
+		out.add(scalar(object(item)[key]))
+	}
+	return out.text()
 }
 
 // documents returns the contents of retrieved documents, or "" when output.value has

@@ -46,6 +46,7 @@ func readVercel(sp *span, r *reading) {
 		}
 	}
 	out := Message{Role: "assistant", Text: sp.getText("ai.response.text", "ai.response.object", "ai.result.text", "ai.result.object")}
+	out.Text = join(sp.getText("ai.response.reasoning"), out.Text) // as the next prompt has it
 	for _, c := range sp.memo.array(sp.get("ai.response.toolCalls", "ai.result.toolCalls")) {
 		if c := object(c); c != nil {
 			out.Calls = append(out.Calls, parseCall(c))
