@@ -194,16 +194,16 @@ func TestAnswerThatDoesNotHoldForACopy(t *testing.T) {
 		a.Summary = "It happened 98765 times in a row." // no value of the trace
 		geminitest.Analysis(a)(w, req)
 	})
+	r.engine.Queue, r.engine.Options.Concurrency = &lossy{r.store, 1}, 1
 	r.put(storm("a", 1, 429), storm("b", 2, 429))
-	if run := r.run(extract.RunRequest{}); run.StoredCount != 2 {
-		t.Errorf("%d stored, want 2", run.StoredCount)
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 {
+		t.Errorf("%d stored, want 1", run.StoredCount)
 	}
 	r.wantCalls(2)
 	// But for the very same trace it is: its worker died, say.
-	if err := r.store.Reopen(t.Context(), "a", time.Now()); err != nil {
-		t.Fatal(err)
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || run.CostUSD != 0 {
+		t.Errorf("after the crash: %d stored for $%v, want one for nothing", run.StoredCount, run.CostUSD)
 	}
-	r.run(extract.RunRequest{})
 	r.wantCalls(2)
 }
 
