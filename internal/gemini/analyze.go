@@ -149,6 +149,9 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 	resp, err := guard(func() (*genai.GenerateContentResponse, error) {
 		return a.client.Models.GenerateContent(ctx, c.model, contents, a.config(c.model, c.wider))
 	})
+	if err == nil && !isModels(resp) {
+		err = errStrange
+	}
 	if err != nil {
 		f := a.classify(ctx, err, ex, c.in.Compacted.JSON)
 		leave(ex, f, err)
