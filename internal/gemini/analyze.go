@@ -45,7 +45,9 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 	an, raw, f := c.run(ctx)
 	c.spent.Latency = a.now().Sub(start) - c.waited
 	if f != nil {
-		return nil, &extract.Error{Kind: f.kind, Err: f.err, Response: f.answer, Spent: c.spent}
+		// An answer that was cut with all the room that there is would be cut again.
+		final := f.final || f.cut && (c.wider || !c.canWiden())
+		return nil, &extract.Error{Kind: f.kind, Err: f.err, Response: f.answer, Spent: c.spent, Final: final}
 	}
 	return &extract.Answer{
 		Analysis:     an,

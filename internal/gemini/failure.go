@@ -32,6 +32,8 @@ type failure struct {
 	busy   bool       // 503: the service has no room for the call
 	quota  pace.Quota // that the service named
 	gone   bool       // the model is not offered (any more): another may be
+	cut    bool       // at the output limit
+	final  bool       // the same question would be refused again
 	answer []byte     // the text that was refused, if any
 }
 

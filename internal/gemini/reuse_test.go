@@ -507,3 +507,38 @@ func TestReopenedTracesAreAskedAnewByAnyRun(t *testing.T) {
 	r.run(extract.RunRequest{})
 	r.wantCalls(2)
 }
+
+// Copies of a failure that no model answers about cost what one of them does: answers that are
+// withheld, and those that do not fit into the output limit.
+func TestCopiesThatCannotBeAnsweredCostOneTrace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reply geminitest.Reply
+		calls int
+	}{
+		"cut":               {geminitest.Finish("MAX_TOKENS", `{"title":"a`), 2}, // with twice the room
+		"prompt blocked":    {geminitest.Blocked("PROHIBITED_CONTENT"), 1},
+		"prohibited":        {geminitest.Finish("PROHIBITED_CONTENT", ""), 1},
+		"recitation":        {geminitest.Finish("RECITATION", ""), 1},
+		"for an odd reason": {geminitest.Finish("OTHER", ""), 40}, // it may pass
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReuseRig(t, tt.reply)
+			for i := range 40 {
+				r.put(storm(fmt.Sprintf("copy-%d", i), i, 429))
+			}
+			run := r.run(extract.RunRequest{})
+			if failed := run.ErrorCount + run.ValidationFailedCount; failed != 40 {
+				t.Errorf("%d failed, want 40", failed)
+			}
+			r.wantCalls(tt.calls)
+			if tt.calls == 40 {
+				return
+			}
+			if err := r.store.Retry(t.Context(), "copy-7", time.Now()); err != nil {
+				t.Errorf("a copy is not quarantined: %v", err)
+			}
+			r.run(extract.RunRequest{})
+			r.wantCalls(2 * tt.calls) // asked anew by hand
+		})
+	}
+}
