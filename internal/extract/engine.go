@@ -448,7 +448,12 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	if err == nil {
 		j.x.Pattern.Provenance.RunID = r.rec.RunID
 	} else if cause := context.Cause(tctx); errors.Is(cause, ErrLeaseLost) {
-		err = &Error{Kind: KindStore, Err: cause}
+		gone := &Error{Kind: KindStore, Err: cause}
+		var e *Error
+		if errors.As(err, &e) {
+			gone.Spent = e.Spent // it was paid, whoever has the trace now
+		}
+		err = gone
 	}
 	return err
 }
