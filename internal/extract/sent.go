@@ -270,6 +270,9 @@ func stringEnd(doc []byte, from int) int {
 	return min(from, len(doc))
 }
 
+// quotable reports whether there is anything to quote.
+func (s *sent) quotable() bool { return s.proving(0, len(s.text)) >= MinQuoteRunes }
+
 // letters counts the letters and digits of s.
 func letters(s string) int {
 	n := 0
