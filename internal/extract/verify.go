@@ -44,8 +44,8 @@ type finding struct {
 //     that is dropped.
 //   - A failing step that does not exist is dropped, and so are tools that the trace
 //     neither calls nor offers.
-//   - If there are quotes and none of them holds, or the prose names a step that does not
-//     exist, the analysis is refused.
+//   - If there are quotes and none of them holds, the prose names a step that does not
+//     exist, or the label is text of the trace, the analysis is refused.
 //
 // What a program computed quotes in prose is not checked: its words are ours.
 func verify(a *evalforge.Analysis, in *Input, computed bool) (finding, error) {
@@ -93,7 +93,7 @@ func verify(a *evalforge.Analysis, in *Input, computed bool) (finding, error) {
 	a.ReproductionContext.ToolsInvolved = slices.DeleteFunc(a.ReproductionContext.ToolsInvolved, func(tool string) bool {
 		return !isTool(in.Trace, tool) && !(in.Trace.Format == trace.FormatOpaque && s.holdsName(tool))
 	})
-	return f, namedSteps(a, in.Trace)
+	return f, errors.Join(namedSteps(a, in.Trace), copiedLabel(a.TriggerCondition, s))
 }
 
 // prose checks what a quotes in its prose.
