@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // A sent is the text that was sent, indexed for looking quotes up: the content of each
@@ -299,7 +301,7 @@ func fold(s string) *folded {
 	b := make([]byte, 0, len(s))
 	space := false
 	for i := 0; i < len(s); {
-		if n := escapeSequence(s[i:]); n > 0 {
+		if n := excerpt.EscapeSequence(s[i:]); n > 0 {
 			i += n
 			continue
 		}
@@ -310,7 +312,7 @@ func fold(s string) *folded {
 				b, f.from = append(b, ' '), append(f.from, int32(i))
 			}
 			space = true
-		case r != 0 && invisible(r):
+		case r != 0 && excerpt.Invisible(r):
 		default:
 			space = false
 			for k := range size {

@@ -79,7 +79,7 @@ func verify(a *evalforge.Analysis, in *Input, computed bool) (finding, error) {
 	}
 	f.dropped = len(invented)
 	f.quotes = f.verified + len(distinct(invented, func(q string) string { return q }))
-	a.Evidence.Excerpt = excerpt(a.Evidence.Excerpt, refs)
+	a.Evidence.Excerpt = verifiedExcerpt(a.Evidence.Excerpt, refs)
 	if len(refs) > evalforge.MaxItems {
 		refs = refs[len(refs)-evalforge.MaxItems:] // the excerpt is last
 	}
@@ -166,9 +166,9 @@ func (s *sent) ref(t *trace.Trace, quote string, step *int) (evalforge.EvidenceR
 	return r, true
 }
 
-// excerpt returns the excerpt if it is among the verified quotes, else the first of them
+// verifiedExcerpt returns the excerpt if it is among the verified quotes, else the first of them
 // that is short enough.
-func excerpt(given *string, refs []evalforge.EvidenceRef) *string {
+func verifiedExcerpt(given *string, refs []evalforge.EvidenceRef) *string {
 	if given == nil || slices.ContainsFunc(refs, func(r evalforge.EvidenceRef) bool { return r.Quote == *given }) {
 		return given
 	}
