@@ -47,6 +47,8 @@ type step struct {
 	Attrs    []block
 	Preview  string
 	Evidence []int // numbers of the quotes that are in it
+	// Title and By are the name and the agent with the quotes that are in them.
+	Title, By []segment
 	// From and Width are where the step lies in the whole, in thousandths; Width is 0 when unknown.
 	From, Width int
 }
@@ -55,7 +57,8 @@ type step struct {
 type block struct {
 	Class string // who or what says it; one of a few words
 	Label string
-	Note  string // instead of text
+	Head  []segment // the label with the quotes that are in it
+	Note  string    // instead of text
 	Segs  []segment
 	text  string
 }
@@ -94,13 +97,6 @@ func newTimeline(in *extract.Input, p *evalforge.Pattern) (*timeline, []bool, er
 		s := &t.Steps[i]
 		s.Failing = p.FailingStep != nil && s.Note == "" && s.Index == p.FailingStep.Index
 		s.Open = s.Failing || len(s.Evidence) > 0 || len(w.Steps) <= 3
-		for _, list := range [][]block{s.Blocks, s.Attrs} {
-			for n := range list {
-				if len(list[n].Segs) == 0 {
-					list[n].Segs = segments(list[n].text, nil)
-				}
-			}
-		}
 	}
 	visibleAll(t)
 	return t, found, nil

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -118,4 +119,66 @@ func FuzzTimeline(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// Evidence of texts that storing must change is marked where its original stands.
+func TestTimelineMarksWhatStoringChanges(t *testing.T) {
+	for _, said := range []string{
+		"TypeError: unsupported operand for <class 'int'> and <class 'str'>",
+		"panic: lookup of user: <nil> pointer",
+		"ConnectionError: <urllib3.connection.HTTPSConnection object at 0x7f> refused",
+		"<html><head><title>502 Bad Gateway</title></head></html>",
+		"<Error><Code>NoSuchBucket</Code></Error>",
+		"\x1b[31mfatal error:\x1b[0m the disk is full",
+		"error: the \u202ename\u202c is not known here",
+	} {
+		content, err := json.Marshal(said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		payload := `{"messages":[{"role":"user","content":"do it"},{"role":"assistant","content":"","tool_calls":[{"id":"c1","type":"function","function":{"name":"run","arguments":"{}"}}]},
+			{"role":"tool","tool_call_id":"c1","content":` + string(content) + `},{"role":"assistant","content":"It is done."}]}`
+		p, raw := pipeline(t), evalforge.RawTrace{TraceID: "a", Payload: []byte(payload)}
+		p.Analyzer = quoting{said}
+		x, err := p.Extract(t.Context(), raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := p.View(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, found, err := newTimeline(in, &x.Pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) != 1 || !found[0] {
+			t.Errorf("%q, stored as %q, is not found", said, x.Pattern.Evidence.Refs[0].Quote)
+			continue
+		}
+		s, marked := got.Steps[2], ""
+		for _, seg := range s.Blocks[0].Segs {
+			if len(seg.Marks) > 0 {
+				marked += seg.Text
+			}
+		}
+		if want := visible(said); len(s.Evidence) != 1 || !strings.Contains(want, marked) || len(marked) < len(want)-len("␛[31m") {
+			t.Errorf("%q: marked is %q, and the step has the evidence %v", said, marked, s.Evidence)
+		}
+	}
+}
+
+// A quoting analyzer quotes one text.
+type quoting struct{ quote string }
+
+func (quoting) Name() string  { return "quoting" }
+func (quoting) Model() string { return "" }
+
+func (q quoting) Analyze(context.Context, *extract.Input) (*extract.Answer, error) {
+	step := 2
+	return &extract.Answer{Analysis: evalforge.Analysis{
+		Title: "A tool fails", FailureType: evalforge.InfrastructureError, TriggerCondition: "tool error", Summary: "A tool fails.", RootCauseHypothesis: "The tool is broken.",
+		Evidence: evalforge.Evidence{Signals: []string{"an error"}, Refs: []evalforge.EvidenceRef{{Step: &step, Quote: q.quote}}}, RecommendedActions: []string{"Repair the tool."},
+		ReproductionContext: evalforge.ReproductionContext{InputPattern: "any"}, Severity: evalforge.High, Confidence: 0.9, ConfidenceRationale: "It is said.",
+	}}, nil
 }
