@@ -83,10 +83,12 @@ type Server struct {
 	receive *receiving
 	imports chan struct{} // a place for each import under way
 	turns   *turns
-	replays *replays
-	started time.Time
-	routes  []route.Route
-	handler http.Handler
+	// files and streams have a place for each answer that lasts.
+	files, streams chan struct{}
+	replays        *replays
+	started        time.Time
+	routes         []route.Route
+	handler        http.Handler
 	// ending is done when the service begins to stop: streams end, for they would not by themselves.
 	ending context.Context
 	end    context.CancelFunc
@@ -105,7 +107,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
-	s.turns = newTurns()
+	s.turns, s.files, s.streams = newTurns(), make(chan struct{}, maxFiles), make(chan struct{}, maxStreams)
 	s.routes = append(s.apiRoutes(), s.pageRoutes()...)
 	handler, err := s.chain(s.routes)
 	if err != nil {

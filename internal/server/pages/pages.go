@@ -99,23 +99,20 @@ func (p *Pages) Routes() []route.Route {
 	get := func(path string, h http.Handler) route.Route {
 		return route.Route{Method: http.MethodGet, Path: path, Role: route.Viewer, Handler: h}
 	}
-	stream := func(path string, h http.HandlerFunc) route.Route {
-		rt := get(path, h)
-		rt.Stream = true
-		return rt
-	}
+	file, stream := get("/export/{file}", http.HandlerFunc(p.export)), get("/live", http.HandlerFunc(p.live))
+	file.File, stream.Stream = true, true
 	return []route.Route{
 		get("/{$}", p.page(p.overview)),
 		get("/patterns", p.page(p.patterns)),
 		get("/patterns/{id}", p.page(p.pattern)),
 		get("/patterns/{id}/ticket", http.HandlerFunc(p.ticket)),
-		stream("/export/{file}", p.export),
+		file,
 		get("/runs", p.page(p.runs)),
 		get("/runs/{id}", p.page(p.run)),
 		get("/waiting", p.page(p.waiting)),
 		get("/quarantine", p.page(p.quarantine)),
 		{Method: http.MethodPost, Path: "/quarantine/retry", Role: route.Operator, MaxBody: maxForm, Handler: http.HandlerFunc(p.retry)},
-		stream("/live", p.live),
+		stream,
 		{Method: http.MethodGet, Path: "/assets/{name}", Role: route.Public, Handler: p.assets},
 	}
 }
