@@ -21,6 +21,7 @@ import (
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/ingest"
+	"github.com/evalforge/evalforge/internal/server/problem"
 	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
@@ -57,8 +58,10 @@ type Options struct {
 	Observe func(route.Route, http.Handler) http.Handler
 	// Pages are further routes.
 	Pages []route.Route
-	Log   *slog.Logger // nil: none
-	Now   func() time.Time
+	// ProblemPage, if not nil, says to people with a browser why a page is not served.
+	ProblemPage problem.Page
+	Log         *slog.Logger // nil: none
+	Now         func() time.Time
 	// RunTimeout bounds a request that makes a run, from its arrival to its answer; default
 	// [DefaultRunTimeout].
 	RunTimeout time.Duration
