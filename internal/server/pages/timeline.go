@@ -58,7 +58,8 @@ type block struct {
 	Class string // who or what says it; one of a few words
 	Label string
 	Head  []segment // the label with the quotes that are in it
-	Note  string    // instead of text
+	Note  string    // before the text, or instead of it
+	Same  *int      // the step that the note speaks of
 	Segs  []segment
 	text  string
 }
@@ -87,10 +88,10 @@ func newTimeline(in *extract.Input, p *evalforge.Pattern) (*timeline, []bool, er
 	for i := range in.Trace.Steps {
 		byIndex[in.Trace.Steps[i].Index] = &in.Trace.Steps[i]
 	}
-	clock := newSpanClock(in.Trace.Steps)
+	clock, texts := newSpanClock(in.Trace.Steps), newOrigins(w.Steps)
 	t.Whole = clock.whole()
 	for i := range w.Steps {
-		t.Steps = append(t.Steps, newStep(&w.Steps[i], byIndex, clock))
+		t.Steps = append(t.Steps, newStep(&w.Steps[i], byIndex, clock, texts))
 	}
 	found := t.highlight(p.Evidence.Refs)
 	for i := range t.Steps {
@@ -102,7 +103,7 @@ func newTimeline(in *extract.Input, p *evalforge.Pattern) (*timeline, []bool, er
 	return t, found, nil
 }
 
-func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
+func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock, texts origins) step {
 	switch {
 	case w.RepeatedSteps > 0:
 		return step{Note: fmt.Sprintf("Steps %d–%d (%d) repeat others: identical to %s.", w.From, w.To, w.RepeatedSteps, w.IdenticalTo)}
@@ -111,7 +112,7 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 	case w.Index == nil:
 		return step{Note: fmt.Sprintf("%d steps are left out: the trace is longer than what is sent to an analyzer.", w.OmittedSteps)}
 	}
-	s := step{Index: *w.Index, Kind: w.Kind, Name: w.Name, Blocks: w.blocks(), Attrs: w.attrs()}
+	s := step{Index: *w.Index, Kind: w.Kind, Name: w.Name, Blocks: w.blocks(texts), Attrs: w.attrs()}
 	if full := byIndex[*w.Index]; full != nil {
 		s.Kind, s.Name, s.Agent, s.Model = string(full.Kind), excerpt.Clip(full.Name, maxNameRunes), excerpt.Clip(full.Agent, maxNameRunes), excerpt.Clip(full.Model, maxNameRunes)
 		s.Status, s.Depth, s.Took, s.Finish = string(full.Status), min(full.Depth, maxDepth), full.Dur, excerpt.Clip(full.Finish, maxNameRunes)
@@ -120,7 +121,11 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 		}
 		s.From, s.Width = clock.place(full)
 	}
-	for _, b := range s.Blocks {
+	for i := range s.Blocks {
+		b := &s.Blocks[i]
+		if b.Same != nil && *b.Same == s.Index {
+			b.Note, b.Same, b.text = "the same as above", nil, ""
+		}
 		if b.Class == "error" {
 			s.Status = string(trace.Error)
 		}
@@ -137,7 +142,11 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 func preview(blocks []block, class string) string {
 	for _, b := range blocks {
 		if (class == "" || b.Class == class) && strings.TrimSpace(b.text) != "" {
-			return excerpt.Clip(strings.Join(strings.Fields(excerpt.Clip(b.text, 4*previewRunes)), " "), previewRunes)
+			said := excerpt.Clip(strings.Join(strings.Fields(excerpt.Clip(b.text, 4*previewRunes)), " "), previewRunes)
+			if b.Same != nil {
+				said = fmt.Sprintf("as at step %d: %s", *b.Same, said)
+			}
+			return said
 		}
 	}
 	return ""

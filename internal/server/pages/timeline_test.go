@@ -11,6 +11,7 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/rules"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 func pipeline(t testing.TB) *extract.Pipeline {
@@ -96,6 +97,49 @@ func TestTimelineNotes(t *testing.T) {
 	}
 	if s := got.Steps[0]; !strings.Contains(s.text(), "error: text") || s.Status != "error" {
 		t.Errorf("an error that is a text: %q", s.text())
+	}
+}
+
+// A step that repeats earlier texts shows how they begin, and says where they are.
+func TestTimelineRepeats(t *testing.T) {
+	long := strings.Repeat("the fare to Oslo is forty euros ", 40)
+	doc := `{"format":"x","steps":[
+		{"i":0,"kind":"llm","in":[{"m":0,"role":"user","text":"What is the fare?"}],"out":[{"m":1,"text":"` + long + `"}],"output_same_as":"m 1"},
+		{"i":1,"kind":"tool","tool":{"name":"fare","result":"no such route to that town"},"m":2},
+		{"i":2,"kind":"llm","in":["0-2"],"out":["1"]},
+		{"i":3,"kind":"llm","in":["2"]},
+		{"i":4,"kind":"tool","tool":{"name":"fare","result_same_as":"step 1 result"}},
+		{"i":5,"kind":"agent","out":[{"m":3,"text_same_as":"m 1","calls":[{"name":"book","args":"{}"}]}]},
+		{"i":6,"kind":"agent","output_same_as":"m 99"}]}`
+	got, _, err := newTimeline(&extract.Input{Trace: &trace.Trace{}, Compacted: trace.Compacted{JSON: []byte(doc)}}, &evalforge.Pattern{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct {
+		preview, text string
+		same          int
+	}{
+		{"the fare to Oslo", "output: the same as above\n", -1},
+		{"no such route", "", -1},
+		{"as at step 0: the fare to Oslo", "says again: begins so, and is the same as at", 0},
+		{"as at step 1: no such route to that town", "conversation so far: one message, shown where it came first, atno such route", 1},
+		{"as at step 1: no such route to that town", "result fare: the same as at", 1},
+		{"as at step 0: the fare to Oslo", "assistant calls book: {}", 0},
+		{"", "the same text as in m 99", -1},
+	} {
+		s := got.Steps[i]
+		if !strings.HasPrefix(s.Preview, want.preview) || want.preview == "" && s.Preview != "" || !strings.Contains(s.text(), want.text) {
+			t.Errorf("step %d: got preview %q and text %q, want %+v", i, s.Preview, s.text(), want)
+		}
+		same := -1
+		for _, b := range s.Blocks {
+			if b.Same != nil {
+				same = *b.Same
+			}
+		}
+		if same != want.same {
+			t.Errorf("step %d: leads to step %d, want %d", i, same, want.same)
+		}
 	}
 }
 
