@@ -3,6 +3,7 @@ package pages
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,20 @@ type block struct {
 	text  string
 }
 
+// A text of more is shown in a frame, which can be opened; bytes and lines.
+const (
+	longBytes = 2000
+	longLines = 24
+)
+
+// Long is how long the text is, in bytes, if that is long, or 0.
+func (b block) Long() int {
+	if len(b.text) > longBytes || strings.Count(b.text, "\n") >= longLines {
+		return len(b.text)
+	}
+	return 0
+}
+
 const (
 	maxDepth     = 8
 	previewRunes = 160
@@ -97,7 +112,12 @@ func newTimeline(in *extract.Input, p *evalforge.Pattern) (*timeline, []bool, er
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		s.Failing = p.FailingStep != nil && s.Note == "" && s.Index == p.FailingStep.Index
-		s.Open = s.Failing || len(s.Evidence) > 0 || len(w.Steps) <= 3
+		s.Open = s.Failing || len(s.Evidence) > 0
+	}
+	if len(t.Steps) <= 3 && !slices.ContainsFunc(t.Steps, func(s step) bool { return s.Open }) {
+		for i := range t.Steps { // nothing else says where to look
+			t.Steps[i].Open = true
+		}
 	}
 	visibleAll(t)
 	return t, found, nil

@@ -78,6 +78,30 @@ func TestTimeline(t *testing.T) {
 	}
 }
 
+// What is open is what to look at: not the filler before it.
+func TestTimelineOpensWhatMatters(t *testing.T) {
+	doc := `{"steps":[{"i":0,"kind":"llm","output":"` + strings.Repeat("filler ", 4000) + `"},{"i":1,"kind":"tool","output":"short"},{"i":2,"kind":"llm","output":"a\nb"}]}`
+	in := &extract.Input{Trace: &trace.Trace{}, Compacted: trace.Compacted{JSON: []byte(doc)}}
+	for _, test := range []struct {
+		pattern evalforge.Pattern
+		want    []bool
+	}{
+		{evalforge.Pattern{Analysis: evalforge.Analysis{FailingStep: &evalforge.FailingStep{Index: 2}}}, []bool{false, false, true}},
+		{evalforge.Pattern{Analysis: evalforge.Analysis{Evidence: evalforge.Evidence{Refs: []evalforge.EvidenceRef{{Quote: "short", Verified: true}}}}}, []bool{false, true, false}},
+		{evalforge.Pattern{}, []bool{true, true, true}},
+	} {
+		got, _, err := newTimeline(in, &test.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range got.Steps {
+			if s.Open != test.want[i] || (s.Blocks[0].Long() > 0) != (i == 0) {
+				t.Errorf("step %d is open: %v, and its text long: %d", i, s.Open, s.Blocks[0].Long())
+			}
+		}
+	}
+}
+
 // Steps that repeat are folded, and what is cut is said.
 func TestTimelineNotes(t *testing.T) {
 	in, err := pipeline(t).View(evalforge.RawTrace{TraceID: "a", Payload: []byte(`{"messages":[{"role":"user","content":"hello"}]}`)})
