@@ -32,10 +32,14 @@ func (p *Pages) export(w http.ResponseWriter, r *http.Request) {
 		p.render(w, r, p.problem(r, evalforge.ErrNotFound))
 		return
 	}
-	f, err := parseFilter(r.URL.Query())
+	v := typed(r.URL.RawQuery)
+	f, err := parseFilter(v)
 	var q extract.PatternQuery
 	if err == nil {
 		q, err = f.query()
+	}
+	if list := f.ignored(v); err == nil && len(list) > 0 {
+		err = list[0]
 	}
 	if err != nil {
 		p.render(w, r, p.problem(r, err))

@@ -3,9 +3,11 @@ package pages
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
@@ -106,6 +108,7 @@ type runPage struct {
 	runRow
 	Redacted []tally
 	Outcome  string // shown alone, or ""
+	Ignored  string // what was asked for and is no outcome, or ""
 	Rows     []outcomeRow
 	Hidden   int // traces of other outcomes
 	// Whole is what the waterfall's width stands for; 0 when times are not known.
@@ -145,7 +148,11 @@ func (p *Pages) run(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	page := newRunPage(p.cleanRun(run), r.URL.Query().Get("outcome"))
+	only := typed(r.URL.RawQuery).Get("outcome")
+	page := newRunPage(p.cleanRun(run), only)
+	if only != page.Outcome {
+		page.Ignored = visible(excerpt.Clip(strings.ToValidUTF8(only, "\uFFFD"), 80))
+	}
 	page.Live = p.livePart()
 	return view{template: "run", title: "Run of " + run.StartedAt.UTC().Format("2006-01-02 15:04"), page: &page}, nil
 }
