@@ -238,6 +238,11 @@ func TestLiveStream(t *testing.T) {
 		t.Fatalf("the stream ends without %q: %v", want, lines.Err())
 	}
 	until("0 of at most")
+	for _, path := range []string{"/", "/runs"} {
+		if _, body := w.get(path); !strings.Contains(body, "The first run is under way.") || strings.Contains(body, "No run yet") || strings.Contains(body, "No runs yet") {
+			t.Errorf("%s does not know of the first run", path)
+		}
+	}
 	w.gate <- struct{}{}
 	until("1 of at most")
 	w.gate <- struct{}{}
