@@ -28,9 +28,10 @@ func snakeKeys(m map[string]any) map[string]any {
 	return out
 }
 
-// snakeKey returns fooBar and FooBar as foo_bar, and any other key as it is.
+// snakeKey returns fooBar and FooBar as foo_bar, and any other key as it is. A key of
+// something else than letters is no field's name.
 func snakeKey(k string) string {
-	if strings.IndexFunc(k, isUpper) < 0 {
+	if strings.IndexFunc(k, isUpper) < 0 || strings.ContainsFunc(k, func(r rune) bool { return !isUpper(r) && (r < 'a' || r > 'z') }) {
 		return k
 	}
 	var sb strings.Builder
