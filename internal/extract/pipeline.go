@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -68,7 +69,7 @@ func (p *Pipeline) View(raw evalforge.RawTrace) (*Input, error) {
 		return nil, &Error{Kind: KindInvalidTrace, Err: err}
 	}
 	payload, _, err := p.Redactor.JSON(raw.Payload)
-	if whole := trace.Whole(payload); err == nil && len(whole) != len(payload) { // values go on from piece to piece
+	if whole := trace.Whole(payload); err == nil && !bytes.Equal(whole, payload) { // values go on from piece to piece
 		payload, _, err = p.Redactor.JSON(whole)
 	}
 	if err != nil {

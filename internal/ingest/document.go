@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,7 +25,7 @@ func (r *run) prepare(doc trace.Document) (raw evalforge.RawTrace, warnings []st
 	why := r.badID(raw.TraceID)
 	if len(raw.Payload) > 0 {
 		payload, counts, err := r.Redactor.JSON(raw.Payload)
-		if whole := trace.Whole(payload); err == nil && len(whole) != len(payload) { // values go on from piece to piece
+		if whole := trace.Whole(payload); err == nil && !bytes.Equal(whole, payload) { // values go on from piece to piece
 			var more redact.Counts
 			payload, more, err = r.Redactor.JSON(whole)
 			counts.Add(more)
