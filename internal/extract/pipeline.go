@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -67,7 +68,10 @@ func (p *Pipeline) View(raw evalforge.RawTrace) (*Input, error) {
 	if err := raw.Validate(); err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: err}
 	}
-	payload, _, err := p.Redactor.JSON(trace.Whole(raw.Payload))
+	payload, _, err := p.Redactor.JSON(raw.Payload)
+	if whole := trace.Whole(payload); err == nil && !bytes.Equal(whole, payload) { // values go on from piece to piece
+		payload, _, err = p.Redactor.JSON(whole)
+	}
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload could not be redacted, so nothing of it is used: %w", err)}
 	}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/excerpt"
+	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -22,7 +24,12 @@ func (r *run) prepare(doc trace.Document) (raw evalforge.RawTrace, warnings []st
 	raw = rawTrace(doc)
 	why := r.badID(raw.TraceID)
 	if len(raw.Payload) > 0 {
-		payload, counts, err := r.Redactor.JSON(trace.Whole(raw.Payload))
+		payload, counts, err := r.Redactor.JSON(raw.Payload)
+		if whole := trace.Whole(payload); err == nil && !bytes.Equal(whole, payload) { // values go on from piece to piece
+			var more redact.Counts
+			payload, more, err = r.Redactor.JSON(whole)
+			counts.Add(more)
+		}
 		if err != nil {
 			// What cannot be redacted is not stored: an import that leaks is worse than one that
 			// is short of a trace.

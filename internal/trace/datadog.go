@@ -108,17 +108,16 @@ func datadogParts(m map[string]any) (parts []fragment, skipped int) {
 		return nil, 0
 	}
 	spans, sources, strays := datadogSpans(m)
-	for i, sp := range spans {
-		sp = datadogKeys(sp)
-		id := scalar(sp["trace_id"])
+	for i, sp := range spans { // which stay as they are: nothing of them is redacted yet
+		id := firstText(sp, "trace_id", "traceId")
 		if id == "" {
 			return nil, 0
 		}
 		p := fragment{trace: id, list: "spans", item: sp}
 		if wrapped, ok := strings.CutSuffix(sources[i], "/attributes"); ok && strings.HasPrefix(wrapped, "/data/") {
 			p.list, p.item = "data", map[string]any{"type": "span", "attributes": sp}
-			if scalar(sp["span_id"]) != "" {
-				p.item["id"] = sp["span_id"]
+			if id := firstText(sp, "span_id", "spanId"); id != "" {
+				p.item["id"] = id
 			}
 		}
 		parts = append(parts, p)
