@@ -665,6 +665,7 @@ func (r *run) end(ctx context.Context) (evalforge.Run, error) {
 		r.rec.Throttled, r.rec.ThrottleReason = true, "the run was stopped"
 	}
 	r.rec.FinishedAt = evalforge.At(r.Pipeline.Now())
+	r.rec.Model = r.Pipeline.Analyzer.Model() // a successor may have taken over
 	err := r.fatal
 	if cerr := r.rec.Check(); cerr != nil {
 		err = errors.Join(err, cerr)

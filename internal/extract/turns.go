@@ -31,6 +31,7 @@ type turns struct {
 
 	mu      sync.Mutex
 	halted  error         // why no more calls are made
+	broken  int           // calls that failed at an unknown price since the last answer
 	flying  int           // calls with a reservation that is not settled, or being tried
 	settled chan struct{} // closed when one is, and at the end
 }
@@ -149,9 +150,34 @@ func (g traceGate) judge(began time.Time, end CallEnd) {
 		g.halt(&halt{reason: fmt.Sprintf("the model asks to wait %v: %s", end.Wait, g.run.redacted(end.Failed))})
 	case end.Failed == nil:
 		g.breaker.Answered()
+		g.mend()
+	case !end.Known && g.tooMany():
+		g.breaker.Trip(end.Failed)
+		g.halt(&halt{reason: fmt.Sprintf("the model does not answer, and %d calls that may be billed count against the budget: %s",
+			maxBroken, g.run.redacted(end.Failed))})
 	case g.breaker.Failed(g.traceID, began, g.run.Pipeline.Now(), end.Failed):
 		g.halt(&halt{reason: "the model does not answer: " + g.run.redacted(end.Failed)})
 	}
+}
+
+// maxBroken is how many calls without an answer between them a run with a budget makes that
+// fail at a price which nobody knows. They stay counted at their worst case, so an outage of
+// seconds would otherwise use up the budget of a day.
+const maxBroken = 16
+
+// tooMany counts a call that failed at an unknown price, and reports whether it is the last.
+func (t *turns) tooMany() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.broken++
+	return t.broken >= maxBroken && !t.run.o.Budgets.none()
+}
+
+// mend notes an answer.
+func (t *turns) mend() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.broken = 0
 }
 
 // windows are the budgets that a call at a time counts against.

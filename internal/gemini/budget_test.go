@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -385,3 +386,52 @@ func TestReservesThePriceOfTheModelThatAnswers(t *testing.T) {
 		t.Errorf("%d calls were charged %s, want two, which fit into the budget", calls, took)
 	}
 }
+
+// Connections that break do not use up the budget of a day: the run ends first.
+func TestBrokenConnectionsLeaveRoomInTheBudget(t *testing.T) {
+	r := newReuseRig(t, geminitest.Drop())
+	r.engine.Options.Budgets.Day.NanoUSD = 10_000_000_000
+	for i := range 60 {
+		tr := storm(fmt.Sprintf("trace-%d", i), i, 429)
+		tr.Payload = []byte(strings.Replace(string(tr.Payload), "Summarise", "Summarise "+strings.Repeat("x", i), 1))
+		r.put(tr)
+	}
+	run := r.run(extract.RunRequest{})
+	if n := len(r.srv.Requests()); n > 16+8 {
+		t.Errorf("%d calls, want at most 16 and those under way", n)
+	}
+	if run.NotStartedCount != run.PickedUpCount || !strings.HasPrefix(run.ThrottleReason, "the model does not answer") {
+		t.Errorf("%d of %d given back because %q, want all because the model does not answer", run.NotStartedCount, run.PickedUpCount, run.ThrottleReason)
+	}
+}
+
+// A call whose connection breaks before the whole request is written is not billed.
+func TestRequestsThatAreNotWrittenCostNothing(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	broken := errors.New("the connection broke")
+	a, err := gemini.New(t.Context(), gemini.Options{Backend: gemini.GeminiAPI, BaseURL: r.srv.URL, APIKey: "synthetic-key",
+		Backoff: time.Millisecond, Transport: &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := new(net.Dialer).DialContext(ctx, network, addr)
+			return unwritable{c, broken}, err
+		}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { a.Close() })
+	r.engine.Pipeline.Analyzer = a
+	r.engine.Options.Budgets.Run.NanoUSD = 1_000_000_000
+	r.put(storm("one", 1, 429))
+	run := r.run(extract.RunRequest{})
+	spend, err := r.store.Spend(t.Context(), extract.RunWindow(run.RunID))
+	if err != nil || run.ErrorCount != 1 || run.UnsureCostUSD != 0 || spend.Counted != (extract.Amount{}) {
+		t.Errorf("%d errors, $%v unsure, %s counted, %v; want 1 and nothing", run.ErrorCount, run.UnsureCostUSD, spend.Counted, err)
+	}
+}
+
+// An unwritable connection breaks at the first write.
+type unwritable struct {
+	net.Conn
+	err error
+}
+
+func (u unwritable) Write([]byte) (int, error) { return 0, u.err }

@@ -90,20 +90,19 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 	if err != nil {
 		return nil, &failure{kind: extract.KindOf(err), err: err}
 	}
-	before, most := c.spent, next.Most().Any
+	before, bound := c.spent, next.Most()
 	return func(ex *exchange, f *failure, err error) {
 		tokens, usd := c.spent.Tokens, c.spent.CostUSD-before.CostUSD
 		prompt := tokens.Prompt - before.Tokens.Prompt
 		e := extract.CallEnd{
 			Took: extract.Amount{NanoUSD: extract.NanoUSD(usd), Tokens: prompt + tokens.Output - before.Tokens.Output},
 			// An answer that says what it took, a refusal, or a call that never left.
-			Known:  c.counted || ex.status >= http.StatusBadRequest || neverLeft(ex, err),
+			Known:  c.counted || ex.status >= http.StatusMultipleChoices || neverLeft(ex, err),
 			Prompt: prompt,
 		}
 		if !e.Known {
-			if over := c.sized + next.Prompt - most.Tokens; over > 0 { // the answer is longer than it may be
-				price, _ := c.a.price(c.model)
-				most = most.Add(extract.Amount{NanoUSD: extract.NanoUSD(price.Cost(0, 0, over)), Tokens: over})
+			most, longer := c.most(bound, next.Prompt)
+			if longer {
 				e.Took, e.Known = most, true
 			}
 			c.unsure(next.Prompt, most, prompt, tokens.Output-before.Tokens.Output, usd)
@@ -121,6 +120,17 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 	}, nil
 }
 
+// most returns what a call whose usage is not known can have taken, and whether that is more
+// than was reserved: an answer can be longer than it may be.
+func (c *call) most(b extract.Bound, prompt int64) (most extract.Amount, longer bool) {
+	over := c.sized + prompt - b.Any.Tokens
+	if over <= 0 {
+		return b.Any, false
+	}
+	price, _ := c.a.price(c.model)
+	return b.Any.Add(extract.Amount{NanoUSD: extract.NanoUSD(price.Cost(0, 0, over)), Tokens: over}), true
+}
+
 // unsure notes what a call can have taken at most beyond what was said of it.
 func (c *call) unsure(prompt int64, most extract.Amount, saidPrompt, saidOutput int64, saidUSD float64) {
 	u := &c.spent.Unsure
@@ -135,11 +145,13 @@ func modelsFault(k extract.Kind) bool {
 	return k == extract.KindRateLimited || k == extract.KindUnavailable || k == extract.KindTimeout
 }
 
-// neverLeft reports a call that cost nothing because it never reached the service.
+// neverLeft reports a call that cost nothing because it never reached the service, or not as
+// a whole: its connection broke while the request was written.
 func neverLeft(ex *exchange, err error) bool {
 	var dial *net.OpError
 	var dns *net.DNSError
-	return err != nil && (!ex.sent || errors.As(err, &dns) || errors.As(err, &dial) && dial.Op == "dial")
+	return err != nil && (!ex.sent || errors.As(err, &dns) || errors.As(err, &dial) && dial.Op == "dial" ||
+		ex.status == 0 && ex.broke.Load() && !ex.wrote.Load())
 }
 
 // backoff is the bound of the next wait that the service did not ask for: it doubles

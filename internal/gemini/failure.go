@@ -154,7 +154,7 @@ func isCode(s string) bool {
 }
 
 // modelGone recognises the answers for a model that was retired, never existed, is not
-// offered in the location, is blocked by an organization's policy, or is closed to new projects ("This model models/… is no
+// offered in the location, is blocked by an organization's policy, has a daily quota of zero, or is closed to this project ("This model models/… is no
 // longer available to new users", "Publisher Model … was not found or your project does
 // not have access to it"). A 404 that is not about a model is a wrong address.
 func modelGone(api genai.APIError, code int) bool {
@@ -162,11 +162,14 @@ func modelGone(api genai.APIError, code int) bool {
 		return false
 	}
 	msg := strings.ToLower(api.Message)
-	if !strings.Contains(msg, "model") {
+	if !strings.Contains(msg, "model") && code != http.StatusTooManyRequests {
 		return false
 	}
 	if code == http.StatusNotFound || code == http.StatusGone {
 		return true
+	}
+	if code == http.StatusTooManyRequests {
+		return noQuota(api.Details)
 	}
 	if code != http.StatusBadRequest && code != http.StatusForbidden {
 		return false
@@ -174,6 +177,7 @@ func modelGone(api genai.APIError, code int) bool {
 	for _, s := range []string{
 		"no longer available", "not available to new", "has been retired", "is retired", "was retired", "been shut down", "discontinued",
 		"disallowed gen ai model", "vertexai.allowedmodels", // an organization's policy blocks it
+		"not have access to model", "not have access to the model", "not available to your project", "not available for your project",
 		"not available in", "not supported in region", "not supported in location", "not supported in the location",
 	} {
 		if strings.Contains(msg, s) {
@@ -220,6 +224,17 @@ func retryInfo(details []map[string]any) (time.Duration, bool) {
 func dailyQuota(details []map[string]any) bool {
 	for id := range violations(details) {
 		if strings.Contains(id, "PerDay") {
+			return true
+		}
+	}
+	return false
+}
+
+// noQuota recognises a model of which a project may have nothing at all: a daily quota of
+// zero, which is how free tiers leave models out.
+func noQuota(details []map[string]any) bool {
+	for id, value := range violations(details) {
+		if value == "0" && strings.Contains(id, "PerDay") && strings.Contains(id, "PerModel") {
 			return true
 		}
 	}

@@ -542,3 +542,31 @@ func TestCopiesThatCannotBeAnsweredCostOneTrace(t *testing.T) {
 		})
 	}
 }
+
+// A model that this project may not use is replaced, however the service says so, and the
+// record of the run names the model that answered.
+func TestModelsThatAreClosedToAProjectAreReplaced(t *testing.T) {
+	for name, reply := range map[string]geminitest.Reply{
+		"no access":     geminitest.Status(403, "PERMISSION_DENIED", "Your project does not have access to model gemini-2.5-flash."),
+		"not available": geminitest.Status(400, "INVALID_ARGUMENT", "The requested model is not available to your project. New projects cannot use it."),
+		"no quota": geminitest.JSON(429, map[string]any{"error": map[string]any{"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "Quota exceeded",
+			"details": []any{map[string]any{"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": []any{
+				map[string]any{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "0"}}}}}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+				if q.Model == gemini.DefaultModel {
+					reply(w, q)
+					return
+				}
+				quoting(w, q)
+			})
+			r.put(storm("one", 1, 429))
+			run := r.run(extract.RunRequest{})
+			if want := gemini.DefaultSuccessors()[0]; run.StoredCount != 1 || run.Throttled || run.Model != want {
+				t.Errorf("%d stored, throttled %v, by %s; want 1 by %s (%s)", run.StoredCount, run.Throttled, run.Model, want, run.ThrottleReason)
+			}
+			r.wantCalls(2)
+		})
+	}
+}

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +25,23 @@ type exchange struct {
 	status     int  // HTTP status, or the code of an error that came with status 200
 	retryAfter time.Duration
 	hinted     bool // the Retry-After header was there
+
+	// Whether the base transport said that it could not write the request, and that it could,
+	// to another connection. It may say so after the response came, or never.
+	broke, wrote atomic.Bool
+}
+
+// trace returns a context in which the base transport tells what became of the request.
+func (ex *exchange) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(w httptrace.WroteRequestInfo) {
+			if w.Err == nil {
+				ex.wrote.Store(true)
+			} else {
+				ex.broke.Store(true)
+			}
+		},
+	})
 }
 
 type exchangeKey struct{}
@@ -60,7 +79,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		ex = new(exchange)
 	}
 	ex.sent = true
-	resp, err := t.base.RoundTrip(req)
+	resp, err := t.base.RoundTrip(req.WithContext(ex.trace(req.Context())))
 	if err != nil {
 		return nil, err
 	}
