@@ -78,8 +78,11 @@ func stepsIn(text string) []saidStep {
 	nouns := nounsIn(text)
 	used := 0 // text up to here names steps: a number in it counts nothing
 	for _, at := range nouns {
+		if at < used || !nearNumber(text[at:]) {
+			continue
+		}
 		m := named.FindStringSubmatchIndex(window(text, at))
-		if at < used || m == nil {
+		if m == nil {
 			continue
 		}
 		r := reference{text: text, noun: text[at : at+m[3]], start: at, labelled: m[4] >= 0, sep: text[at+m[6] : at+m[7]], number: at + m[8], end: at + m[9], used: used}
@@ -116,6 +119,21 @@ func nounsIn(text string) []int {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// nearNumber reports whether a number may stand within the next words: matching is dear,
+// and nearly always there is none.
+func nearNumber(text string) bool {
+	text = text[:min(len(text), 48)]
+	if strings.ContainsAny(text, "0123456789") {
+		return true
+	}
+	for _, w := range strings.FieldsFunc(text, func(c rune) bool { return !unicode.IsLetter(c) }) {
+		if numberWords[w] {
+			return true
+		}
+	}
+	return false
 }
 
 // window returns the text from a place on as far as it matters to what stands there:
@@ -234,6 +252,9 @@ func (r *reference) next(many bool, before string) (string, bool) {
 	form := nextOfMany
 	if !many {
 		form = nextOfOne
+	}
+	if !nearNumber(r.text[r.end:]) {
+		return "", false
 	}
 	m := form.FindStringSubmatchIndex(window(r.text, r.end))
 	if m == nil {
