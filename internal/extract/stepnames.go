@@ -354,7 +354,11 @@ func ordinalAt(text string, at int) (saidStep, bool) {
 
 // endsOrdinal reports whether a word may be the end of an ordinal.
 func endsOrdinal(word string) bool {
-	return strings.HasSuffix(word, "th") || strings.HasSuffix(word, "st") || strings.HasSuffix(word, "nd") || strings.HasSuffix(word, "rd")
+	if !slices.ContainsFunc([]string{"th", "st", "nd", "rd"}, func(end string) bool { return strings.HasSuffix(word, end) }) || word == "and" {
+		return false
+	}
+	_, ok := numberOf(word)
+	return ok || word[0] <= '9'
 }
 
 // said returns the step of a number in digits or words.
