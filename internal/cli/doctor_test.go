@@ -202,7 +202,7 @@ func TestDoctorAsksTheDeployedService(t *testing.T) {
 		return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", code) }
 	}
 	ours := func(k serverproblem.Kind) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) { serverproblem.Write(w, serverproblem.New(k, "")) }
+		return func(w http.ResponseWriter, r *http.Request) { serverproblem.Write(w, r, serverproblem.New(k, "")) }
 	}
 	for _, tt := range []struct {
 		name, mode string

@@ -17,7 +17,6 @@ import (
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/server"
 	"github.com/evalforge/evalforge/internal/server/pages"
-	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
 
@@ -96,7 +95,7 @@ func (c *call) newServer(b *backend, guard server.Auth, tel *telemetry.Telemetry
 	if err != nil {
 		return nil, err
 	}
-	o.Observe, o.Pages = tel.Middleware, append(pages, metrics)
+	o.Observe, o.Pages, o.ProblemPage = tel.Middleware, append(pages.Routes(), metrics), pages.Problem
 	return server.New(o)
 }
 
@@ -181,16 +180,12 @@ func (c *call) serverOptions(b *backend, guard server.Auth) server.Options {
 	}
 }
 
-// pages returns the routes of the pages.
-func (c *call) pages(b *backend) ([]route.Route, error) {
-	p, err := pages.New(pages.Options{
+// pages returns the pages.
+func (c *call) pages(b *backend) (*pages.Pages, error) {
+	return pages.New(pages.Options{
 		Store: b.store, View: b.pipeline.View, Clean: clean.New(b.redactor), Live: b.runner, Sources: c.cfg.service.sources, Budget: c.cfg.engine.Budgets.Day,
 		Now: c.Now, Log: c.log, Version: thisVersion().Version,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return p.Routes(), nil
 }
 
 // listen opens the address of the service.

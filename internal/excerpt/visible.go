@@ -10,7 +10,7 @@ import (
 // browser or a model acts on, and without white space around it.
 func Visible(s string) string {
 	s = strings.ToValidUTF8(s, "\uFFFD")
-	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\u2028' || r == '\u2029' || joiner(r) || Invisible(r) }) {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\u2028' || r == '\u2029' || Joiner(r) || Invisible(r) }) {
 		return strings.TrimSpace(s)
 	}
 	var b strings.Builder
@@ -26,7 +26,7 @@ func Visible(s string) string {
 		switch {
 		case r == '\u2028' || r == '\u2029':
 			r = '\n'
-		case Invisible(r), joiner(r) && !joins(last):
+		case Invisible(r), Joiner(r) && !joins(last):
 			continue
 		}
 		b.WriteRune(r)
@@ -35,11 +35,11 @@ func Visible(s string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// joiner reports the two joiners that scripts and emoji need. A row of them can carry
+// Joiner reports the two joiners that scripts and emoji need. A row of them can carry
 // hidden bits; one stays, behind what it can join.
-func joiner(r rune) bool { return r == '\u200C' || r == '\u200D' }
+func Joiner(r rune) bool { return r == '\u200C' || r == '\u200D' }
 
-func joins(r rune) bool { return r > 0x7F && !joiner(r) && !unicode.IsSpace(r) }
+func joins(r rune) bool { return r > 0x7F && !Joiner(r) && !unicode.IsSpace(r) }
 
 // blanks are characters without a glyph that Unicode does not count as format characters:
 // variation selectors and tags, which can carry hidden bytes, fillers, and those that it
@@ -64,7 +64,7 @@ func Invisible(r rune) bool {
 		return false
 	case r <= 0x9F:
 		return true
-	case joiner(r):
+	case Joiner(r):
 		return false
 	}
 	return unicode.In(r, unicode.Cf, unicode.Co, blanks)

@@ -435,7 +435,7 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	kctx := keptSince(patience, r.req.KeptSince)
+	kctx := keptSince(patience, later(r.req.KeptSince, c.KeptSince))
 	if c.Anew {
 		kctx = refusedSince(kctx, r.rec.StartedAt.Time)
 	}
@@ -448,9 +448,21 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	if err == nil {
 		j.x.Pattern.Provenance.RunID = r.rec.RunID
 	} else if cause := context.Cause(tctx); errors.Is(cause, ErrLeaseLost) {
-		err = &Error{Kind: KindStore, Err: cause}
+		gone := &Error{Kind: KindStore, Err: cause}
+		var e *Error
+		if errors.As(err, &e) {
+			gone.Spent = e.Spent // it was paid, whoever has the trace now
+		}
+		err = gone
 	}
 	return err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func (r *run) markUnchanged(ctx context.Context, c *Claim) error {

@@ -67,7 +67,7 @@ func (p *Pipeline) View(raw evalforge.RawTrace) (*Input, error) {
 	if err := raw.Validate(); err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: err}
 	}
-	payload, _, err := p.Redactor.JSON(raw.Payload)
+	payload, _, err := p.Redactor.JSON(trace.Whole(raw.Payload))
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload could not be redacted, so nothing of it is used: %w", err)}
 	}

@@ -72,7 +72,7 @@ func (p *Pipeline) answer(ctx context.Context, in *Input) (*finished, error) {
 		return first, nil
 	}
 	both := &Error{
-		Kind: e.Kind, Response: e.Response, Spent: refused.Spent.Add(e.Spent), Final: repairable(e),
+		Kind: e.Kind, Response: e.Response, Spent: refused.Spent.Add(e.Spent), Final: repairable(e) || e.Final,
 		Err: fmt.Errorf("asked again because %w; then: %w", refused.Err, e.Err),
 	}
 	if len(both.Response) == 0 {

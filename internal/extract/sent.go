@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge/internal/excerpt"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 // A sent is the text that was sent, indexed for looking quotes up: the content of each
@@ -43,7 +44,7 @@ type place struct {
 var (
 	placeholder = regexp.MustCompile(`\[REDACTED:([A-Z][A-Z0-9_]*):[0-9a-f]{4}\]`)
 	// unproving matches what the redactor and the renderer put into content.
-	unproving = regexp.MustCompile(placeholder.String() + `|…\[\d+ bytes cut\]…`)
+	unproving = regexp.MustCompile(placeholder.String() + `|…\[\d+ bytes cut\]…|` + regexp.QuoteMeta(trace.CutMark))
 )
 
 // newSent indexes a rendered trace.

@@ -307,11 +307,11 @@ func wordBefore(text string, at int) (string, bool) {
 		c, _ = utf8.DecodeLastRuneInString(text[:at-1])
 		apart = !unicode.IsLetter(c) && !unicode.IsDigit(c)
 	}
-	return lastWord(text[max(0, at-40):at]), apart
+	return closingWord(text[max(0, at-40):at]), apart
 }
 
-// lastWord returns the last word of a text, or "".
-func lastWord(text string) string {
+// closingWord returns the last word of a text, or "".
+func closingWord(text string) string {
 	text = strings.TrimRightFunc(text, func(c rune) bool { return !isWordRune(c) })
 	i := strings.LastIndexFunc(text, func(c rune) bool { return !isWordRune(c) })
 	if i < 0 {
@@ -326,8 +326,8 @@ func ordinalAt(text string, at int) (saidStep, bool) {
 	start := max(0, at-100)
 	before := text[start:at]
 	// Matching is dear; nearly always there is no ordinal.
-	one := lastWord(before)
-	if two := lastWord(before[:strings.LastIndex(before, one)]); !endsOrdinal(one) && !endsOrdinal(two) {
+	one := closingWord(before)
+	if two := closingWord(before[:strings.LastIndex(before, one)]); !endsOrdinal(one) && !endsOrdinal(two) {
 		return saidStep{}, false
 	}
 	m := ordinalBefore.FindStringSubmatchIndex(before)

@@ -2,12 +2,15 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/evalforge/evalforge/internal/excerpt"
@@ -15,8 +18,8 @@ import (
 )
 
 // readJSON reads a request's body into v, a pointer to a struct. An empty body is an empty
-// object. Fields that v does not have are refused: one that was misspelled, such as dryrn,
-// would otherwise change what is paid for.
+// object. Fields that v does not have, to the letter, are refused, and so are those that come twice: one that was
+// misspelled, such as dryrn, would otherwise change what is paid for.
 func readJSON(r *http.Request, v any) error {
 	if err := wantJSON(r); err != nil {
 		return err
@@ -36,6 +39,51 @@ func readJSON(r *http.Request, v any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return problem.New(problem.BadRequest, "after the JSON value comes something else")
 	}
+	return exactNames(body, v)
+}
+
+// exactNames refuses names of a valid JSON object that are not those of v's fields to the letter, and those that come
+// twice: encoding/json takes Batchsize for batchSize, and the last of two.
+func exactNames(body []byte, v any) error {
+	fields := reflect.TypeOf(v).Elem()
+	count := map[string]int{}
+	for i := range fields.NumField() {
+		count[fields.Field(i).Tag.Get("json")] = 0
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil // null
+	}
+	var wrong []problem.FieldError
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return nil // it was valid before
+		}
+		if _, ok := count[name]; !ok {
+			wrong = append(wrong, problem.FieldError{Field: excerpt.Clip(name, 80), Problem: "is not known here: names are the same in capitals, too"})
+			continue
+		}
+		if count[name]++; count[name] == 2 {
+			wrong = append(wrong, problem.FieldError{Field: name, Problem: "is given more than once"})
+		}
+	}
+	return invalid(wrong)
+}
+
+// A whole is a whole number, as JSON Schema has it: 1.0 is one.
+type whole int
+
+// UnmarshalJSON makes n the whole number that b is.
+func (n *whole) UnmarshalJSON(b []byte) error {
+	var f float64
+	if err := json.Unmarshal(b, &f); err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+		kinds := map[byte]string{'"': "string", 't': "bool", 'f': "bool", '[': "list", '{': "object"}
+		return &json.UnmarshalTypeError{Value: cmp.Or(kinds[b[0]], "broken number"), Type: reflect.TypeFor[int]()}
+	}
+	*n = whole(f)
 	return nil
 }
 

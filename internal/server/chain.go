@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/gzhttp"
@@ -116,11 +117,26 @@ func envOf(ctx context.Context) *env {
 	return &env{log: slog.New(slog.DiscardHandler)}
 }
 
+// forPeople reports whether a browser shows the answer to r to somebody. What programs use answers as it says,
+// whoever asks.
+func forPeople(r *http.Request) bool {
+	for _, programs := range []string{"/api/", "/v1/", "/extraction/", "/health", "/ready", "/metrics"} {
+		if strings.HasPrefix(r.URL.Path, programs) {
+			return false
+		}
+	}
+	return strings.Contains(strings.Join(r.Header.Values("Accept"), ","), "text/html")
+}
+
 // outermost logs requests and keeps a panic from ending more than its request.
 func (s *Server) outermost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e := &env{log: s.o.Log, instance: "req_" + rand.Text()[:16]}
-		r = r.WithContext(context.WithValue(r.Context(), envKey{}, e))
+		ctx := context.WithValue(r.Context(), envKey{}, e)
+		if s.o.ProblemPage != nil && forPeople(r) {
+			ctx = problem.WithPage(ctx, s.o.ProblemPage)
+		}
+		r = r.WithContext(ctx)
 		defer func() {
 			p := recover()
 			if p == nil {
@@ -134,7 +150,7 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 				"panic_type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			bug := problem.New(problem.Internal, "")
 			bug.Instance = e.instance
-			problem.Write(w, bug)
+			problem.Write(w, r, bug)
 		}()
 		next.ServeHTTP(w, r)
 	})

@@ -32,7 +32,7 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 		env.log.LogAttrs(r.Context(), slog.LevelWarn, "request failed", slog.String("instance", env.instance),
 			slog.String("route", r.Pattern), slog.Int("status", p.Status), slog.Any("error", err))
 	}
-	problem.Write(w, p)
+	problem.Write(w, r, p)
 }
 
 // problemOf is the table from errors to problems. Text of a store's errors is not passed on: the log

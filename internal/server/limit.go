@@ -18,6 +18,8 @@ const (
 	// sender sends.
 	requestLimit = 20 * time.Second
 	importLimit  = 15 * time.Minute
+	// fileLimit bounds an answer of any length, which takes as long as its reader does.
+	fileLimit = 15 * time.Minute
 	// pauseLimit is how long a body may pause. Any byte ends the pause; requestLimit or
 	// importLimit bounds the whole.
 	pauseLimit = 20 * time.Second
@@ -26,8 +28,14 @@ const (
 	// unreadLimit is how long a body may still come that no handler has read: the server takes it before it sends
 	// the answer. It is less than DrainTime.
 	unreadLimit = 5 * time.Second
-	// writeLimit is what a client gets to take its answer.
+	// writeLimit is what a client gets to take its answer or, of one that is written as it is made, each part.
 	writeLimit = 30 * time.Second
+)
+
+// How many answers that last are given at a time. Each of them holds a connection, and an export patterns besides.
+const (
+	maxFiles   = 4
+	maxStreams = 100
 )
 
 // timeFor returns how long a request for rt may take until its answer; 0 is no bound.
@@ -35,6 +43,8 @@ func (s *Server) timeFor(rt route.Route) time.Duration {
 	switch {
 	case rt.Stream:
 		return 0
+	case rt.File:
+		return fileLimit
 	case rt.Path == runPath:
 		return s.o.RunTimeout
 	case rt.Path == importPath:
@@ -53,9 +63,13 @@ func (s *Server) pace(rt route.Route, next http.Handler) http.Handler {
 		var end time.Time
 		if limit > 0 {
 			end = now.Add(limit)
-			_ = c.SetWriteDeadline(end.Add(writeLimit)) // an answer kept in memory, as in tests, has none
+		}
+		if rt.Stream || rt.File {
+			paced := &pacedWriter{w, c}
+			defer paced.extend() // for what the server still holds
+			w = paced
 		} else {
-			_ = c.SetWriteDeadline(time.Time{})
+			_ = c.SetWriteDeadline(end.Add(writeLimit)) // an answer kept in memory, as in tests, has none
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			body := &pacedBody{ReadCloser: r.Body, conn: c, ending: s.ending, end: end}
@@ -67,6 +81,26 @@ func (s *Server) pace(rt route.Route, next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// A pacedWriter fails when its reader does not take a part in time.
+type pacedWriter struct {
+	http.ResponseWriter
+	conn *http.ResponseController
+}
+
+func (p *pacedWriter) extend() { _ = p.conn.SetWriteDeadline(time.Now().Add(writeLimit)) }
+
+func (p *pacedWriter) Write(b []byte) (int, error) {
+	p.extend()
+	return p.ResponseWriter.Write(b)
+}
+
+func (p *pacedWriter) FlushError() error {
+	p.extend()
+	return p.conn.Flush()
+}
+
+func (p *pacedWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // A pacedBody fails when nothing came for a while, or when its time is up.
 type pacedBody struct {
@@ -135,21 +169,44 @@ func (s *Server) limit(rt route.Route) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, rt.MaxBody)
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
-		if rt.Stream {
+		if rt.Stream || rt.File {
 			stop := context.AfterFunc(s.ending, cancel)
 			defer stop()
-		} else if rt.Path != runPath {
-			ctx, cancel = context.WithTimeout(ctx, s.timeFor(rt))
-			defer cancel()
-		}
-		if rt.Role == route.Viewer && !rt.Stream {
-			leave, err := s.turns.take(ctx, s.o.Runner.Busy())
+			leave, err := s.place(rt)
 			if err != nil {
 				return err
 			}
 			defer leave()
 		}
+		if !rt.Stream && rt.Path != runPath {
+			ctx, cancel = context.WithTimeout(ctx, s.timeFor(rt))
+			defer cancel()
+		}
+		if rt.Role == route.Viewer && !rt.Stream {
+			turn := &turn{take: func() (func(), error) { return s.turns.take(ctx, s.o.Runner.Busy()) }}
+			if err := turn.begin(); err != nil {
+				return err
+			}
+			defer turn.end()
+			if rt.File {
+				w = &turnWriter{w, turn}
+			}
+		}
 		rt.Handler.ServeHTTP(w, r.WithContext(ctx))
 		return nil
 	})
+}
+
+// place takes one of the places for answers that last, and returns a function that gives it back.
+func (s *Server) place(rt route.Route) (leave func(), err error) {
+	places, what := s.files, "too many exports are under way"
+	if rt.Stream {
+		places, what = s.streams, "too many others are watching"
+	}
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	default:
+		return nil, problem.New(problem.Busy, what)
+	}
 }

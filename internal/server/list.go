@@ -107,6 +107,9 @@ func (s *Server) listPatterns(w http.ResponseWriter, r *http.Request) error {
 		Text:             q.text("text"),
 		Sort:             oneOf(q, "sort", extract.Sorts()),
 	}
+	if strings.TrimSpace(pq.Text) != "" && len(extract.Words(pq.Text)) == 0 {
+		q.refuse("text", "has no letter or digit to look for")
+	}
 	if err := q.err(); err != nil {
 		return err
 	}

@@ -115,6 +115,8 @@ func TestListsRefuse(t *testing.T) {
 		{"runs?quarantined=true", "quarantined", problem.Invalid},
 		{"errors?severity=high", "severity", problem.Invalid},
 		{"state?quarantined=maybe", "quarantined", problem.Invalid},
+		{"patterns?text=%F0%9F%98%80", "text", problem.Invalid},
+		{"patterns?text=-----", "text", problem.Invalid},
 		{"patterns?limit=%zz", "", problem.BadRequest},
 	} {
 		p := s.do(http.MethodGet, "/api/v1/"+tt.query, "").refused(t, tt.want)

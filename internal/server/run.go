@@ -23,7 +23,7 @@ const maxTraceIDs = extract.MaxBatchSize
 // A runOrder is the body of the run trigger. Every field may be absent or null, and so may
 // the body.
 type runOrder struct {
-	BatchSize   *int     `json:"batchSize"`
+	BatchSize   *whole   `json:"batchSize"`
 	DryRun      bool     `json:"dryRun"`
 	TraceIDs    []string `json:"traceIds"`
 	TriggeredBy string   `json:"triggeredBy"`
@@ -37,7 +37,7 @@ func (o *runOrder) request() (extract.RunRequest, error) {
 		wrong = append(wrong, problem.FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
 	}
 	if n := o.BatchSize; n != nil {
-		if req.BatchSize = *n; *n < 1 || *n > extract.MaxBatchSize {
+		if req.BatchSize = int(*n); *n < 1 || *n > extract.MaxBatchSize {
 			refuse("batchSize", "is %d; allowed are 1 to %d", *n, extract.MaxBatchSize)
 		}
 	}

@@ -100,6 +100,10 @@ func TestRunOnceRefuses(t *testing.T) {
 		{"a trace id that is none", `{"traceIds":["ok","a/b"]}`, problem.Invalid, "traceIds[1]", "/"},
 		{"too many traces", `{"traceIds":["x"` + strings.Repeat(`,"x"`, 500) + `]}`, problem.Invalid, "traceIds", "at most 500"},
 		{"a misspelled field", `{"dryRunn":true}`, problem.Invalid, "dryRunn", "not known"},
+		{"a field in other letters", `{"BATCHSIZE":5}`, problem.Invalid, "BATCHSIZE", "in capitals"},
+		{"a field that comes twice", `{"dryRun":true,"dryRun":false}`, problem.Invalid, "dryRun", "more than once"},
+		{"part of a trace", `{"batchSize":1.5}`, problem.Invalid, "batchSize", "must be a whole number"},
+		{"more than there are", `{"batchSize":1e300}`, problem.Invalid, "batchSize", "must be a whole number"},
 		{"a list", `[]`, problem.Invalid, "", "JSON object"},
 		{"no JSON", `{batchSize:1}`, problem.BadRequest, "", "at byte 2"},
 		{"cut off", `{"batchSize":`, problem.BadRequest, "", "ends too early"},
@@ -120,6 +124,9 @@ func TestRunOnceRefuses(t *testing.T) {
 	if runs := get[page[evalforge.RunSummary]](s, "/api/v1/runs"); len(runs.Items) != 0 {
 		t.Errorf("a refused request made the run %s", runs.Items[0].RunID)
 	}
+	// A whole number is one however it is written.
+	s.run(`{"batchSize":1.0,"dryRun":true}`)
+	s.run(`{"batchSize":5e1,"dryRun":true}`)
 	// What Cloud Scheduler sends unless a header says otherwise.
 	s.run(`{"triggeredBy":"cloud-scheduler"}`, "Content-Type", "application/octet-stream")
 }

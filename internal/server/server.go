@@ -21,6 +21,7 @@ import (
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/ingest"
+	"github.com/evalforge/evalforge/internal/server/problem"
 	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
@@ -57,8 +58,10 @@ type Options struct {
 	Observe func(route.Route, http.Handler) http.Handler
 	// Pages are further routes.
 	Pages []route.Route
-	Log   *slog.Logger // nil: none
-	Now   func() time.Time
+	// ProblemPage, if not nil, says to people with a browser why a page is not served.
+	ProblemPage problem.Page
+	Log         *slog.Logger // nil: none
+	Now         func() time.Time
 	// RunTimeout bounds a request that makes a run, from its arrival to its answer; default
 	// [DefaultRunTimeout].
 	RunTimeout time.Duration
@@ -83,10 +86,12 @@ type Server struct {
 	receive *receiving
 	imports chan struct{} // a place for each import under way
 	turns   *turns
-	replays *replays
-	started time.Time
-	routes  []route.Route
-	handler http.Handler
+	// files and streams have a place for each answer that lasts.
+	files, streams chan struct{}
+	replays        *replays
+	started        time.Time
+	routes         []route.Route
+	handler        http.Handler
 	// ending is done when the service begins to stop: streams end, for they would not by themselves.
 	ending context.Context
 	end    context.CancelFunc
@@ -102,10 +107,15 @@ func New(o Options) (*Server, error) {
 	o.RunTimeout = cmp.Or(o.RunTimeout, DefaultRunTimeout)
 	o.TraceTimeout = cmp.Or(o.TraceTimeout, extract.DefaultTraceTimeout)
 	o.Grace = cmp.Or(o.Grace, extract.DefaultGrace)
+	if o.Importer.Room == nil {
+		im := *o.Importer
+		im.Room = ingest.NewRoom(maxDocument)
+		o.Importer = &im
+	}
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)
-	s.turns = newTurns()
+	s.turns, s.files, s.streams = newTurns(), make(chan struct{}, maxFiles), make(chan struct{}, maxStreams)
 	s.routes = append(s.apiRoutes(), s.pageRoutes()...)
 	handler, err := s.chain(s.routes)
 	if err != nil {

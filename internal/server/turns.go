@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net/http"
 	"runtime"
 
 	"golang.org/x/sync/semaphore"
@@ -41,3 +42,38 @@ func (t *turns) take(ctx context.Context, running bool) (leave func(), err error
 		return nil, err
 	}
 }
+
+// A turn is one request's, from begin to end.
+type turn struct {
+	take  func() (leave func(), err error)
+	leave func()
+}
+
+func (t *turn) begin() (err error) {
+	t.leave, err = t.take()
+	return err
+}
+
+func (t *turn) end() {
+	if t.leave != nil {
+		t.leave()
+		t.leave = nil
+	}
+}
+
+// A turnWriter lets others read while it waits for whoever takes the answer.
+type turnWriter struct {
+	http.ResponseWriter
+	turn *turn
+}
+
+func (w *turnWriter) Write(p []byte) (int, error) {
+	w.turn.end()
+	n, err := w.ResponseWriter.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, w.turn.begin()
+}
+
+func (w *turnWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -59,5 +59,5 @@ func (a *Auth) refuse(w http.ResponseWriter, req *http.Request, r route.Route, p
 		}
 		w.Header().Set("WWW-Authenticate", challenge)
 	}
-	problem.Write(w, answer)
+	problem.Write(w, req, answer)
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/evalforge/evalforge/internal/server/problem"
 	"github.com/evalforge/evalforge/internal/server/route"
 )
 
@@ -18,7 +19,7 @@ type roles struct {
 func (s roles) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	who := route.Principal{Name: "somebody", Roles: s.has}
 	if !who.May(s.route.Role) {
-		http.Error(w, "forbidden", http.StatusForbidden)
+		problem.Write(w, r, problem.New(problem.Forbidden, "This needs another role."))
 		return
 	}
 	s.route.Handler.ServeHTTP(w, r.WithContext(route.WithPrincipal(r.Context(), who)))

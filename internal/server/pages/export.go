@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bufio"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -14,8 +15,11 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
-// exportChunk is how many patterns an export reads at a time.
-const exportChunk = 500
+// An export reads so many patterns at a time, and writes so many bytes.
+const (
+	exportChunk  = 100
+	exportBuffer = 32 << 10
+)
 
 // export answers with all patterns that a filter chooses, as they are stored but redacted once more.
 func (p *Pages) export(w http.ResponseWriter, r *http.Request) {
@@ -28,10 +32,14 @@ func (p *Pages) export(w http.ResponseWriter, r *http.Request) {
 		p.render(w, r, p.problem(r, evalforge.ErrNotFound))
 		return
 	}
-	f, err := parseFilter(r.URL.Query())
+	v := typed(r.URL.RawQuery)
+	f, err := parseFilter(v)
 	var q extract.PatternQuery
 	if err == nil {
 		q, err = f.query()
+	}
+	if list := f.ignored(v); err == nil && len(list) > 0 {
+		err = list[0]
 	}
 	if err != nil {
 		p.render(w, r, p.problem(r, err))
@@ -46,7 +54,11 @@ func (p *Pages) export(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", `attachment; filename="`+r.PathValue("file")+`"`)
-	err = write(w, func(yield func(*evalforge.Pattern) error) error {
+	if r.Method == http.MethodHead {
+		return
+	}
+	out := bufio.NewWriterSize(w, exportBuffer)
+	err = write(out, func(yield func(*evalforge.Pattern) error) error {
 		for {
 			for i := range first {
 				if err := yield(&first[i]); err != nil {
@@ -63,6 +75,9 @@ func (p *Pages) export(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	})
+	if err == nil {
+		err = out.Flush()
+	}
 	if err != nil {
 		p.o.Log.WarnContext(r.Context(), "an export ended early", "error", err)
 		panic(http.ErrAbortHandler) // a file that is cut must not look whole

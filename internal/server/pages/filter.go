@@ -3,12 +3,14 @@ package pages
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
@@ -59,6 +61,7 @@ func (f filter) query() (extract.PatternQuery, error) {
 		Text: f.Text, FailureType: evalforge.FailureType(f.Type), Severity: evalforge.Severity(f.Severity), Service: f.Service, Model: f.Model,
 		RunID: f.Run, TriggerCondition: f.Trigger, Fingerprint: f.Fingerprint, Sort: extract.Sort(f.Sort),
 	}
+	var err error
 	if f.Type != "" {
 		if err := q.FailureType.Validate(); err != nil {
 			return q, err
@@ -70,13 +73,10 @@ func (f filter) query() (extract.PatternQuery, error) {
 		}
 	}
 	if f.Confidence != "" {
-		c, err := strconv.ParseFloat(f.Confidence, 64)
-		if err != nil {
-			return q, &evalforge.FieldError{Field: "confidence", Problem: "is no number between 0 and 1"}
+		if q.MinConfidence, err = confidence(f.Confidence); err != nil {
+			return q, err
 		}
-		q.MinConfidence = c
 	}
-	var err error
 	if q.Since, err = day("since", f.Since); err != nil {
 		return q, err
 	}
@@ -95,6 +95,60 @@ func (f filter) query() (extract.PatternQuery, error) {
 		return q, &evalforge.FieldError{Field: "evidence", Problem: "is neither verified nor unverified"}
 	}
 	return q, q.Check()
+}
+
+// confidence reads a confidence as people write it: 0.8, 80 or 80 %. A number over 1 is one of percent.
+func confidence(s string) (float64, error) {
+	digits, percent := strings.CutSuffix(s, "%")
+	c, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if percent || c > 1 {
+		c /= 100
+	}
+	if err != nil || !(c >= 0 && c <= 1) {
+		return 0, &evalforge.FieldError{Field: "confidence", Problem: "is neither a percentage, such as 80 %, nor a number from 0 to 1"}
+	}
+	return c, nil
+}
+
+// stray matches percent signs, with what they escape.
+var stray = regexp.MustCompile(`%([0-9a-fA-F]{2})?`)
+
+// typed returns the parameters of an address as people type it: a percent sign that escapes nothing, and a semicolon,
+// stand for themselves.
+func typed(query string) url.Values {
+	query = stray.ReplaceAllStringFunc(query, func(m string) string {
+		if m == "%" {
+			return "%25"
+		}
+		return m
+	})
+	v, err := url.ParseQuery(strings.ReplaceAll(query, ";", "%3B"))
+	if err != nil { // nothing is left that could be wrong
+		return url.Values{}
+	}
+	return v
+}
+
+// ignored returns what of an address's parameters chooses nothing, in the order of their names; a page says so, and an
+// export is refused for it.
+func (f *filter) ignored(v url.Values) []*evalforge.FieldError {
+	known := []string{"after"}
+	for _, field := range f.fields() {
+		known = append(known, field.name)
+	}
+	var list []*evalforge.FieldError
+	for _, name := range sortedKeys(v) {
+		switch {
+		case !slices.Contains(known, name):
+			list = append(list, &evalforge.FieldError{Field: excerpt.Clip(strings.ToValidUTF8(name, "\uFFFD"), 80), Problem: "is no filter here, and chooses nothing"})
+		case len(v[name]) > 1:
+			list = append(list, &evalforge.FieldError{Field: name, Problem: "is given more than once: only the first counts"})
+		}
+	}
+	if f.Text != "" && len(extract.Words(f.Text)) == 0 {
+		list = append(list, &evalforge.FieldError{Field: "q", Problem: "has no letter or digit to look for, and chooses nothing"})
+	}
+	return list
 }
 
 func day(field, s string) (time.Time, error) {

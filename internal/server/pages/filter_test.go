@@ -40,20 +40,53 @@ func TestFilterSurvivesItsAddress(t *testing.T) {
 
 func TestFilterValues(t *testing.T) {
 	for query, field := range map[string]string{
-		"type=odd": "failure_type", "severity=odd": "severity", "confidence=odd": "confidence", "confidence=2": "min_confidence", "confidence=NaN": "min_confidence",
+		"type=odd": "failure_type", "severity=odd": "severity", "confidence=odd": "confidence", "confidence=200": "confidence", "confidence=NaN": "confidence", "confidence=-1": "confidence", "confidence=%": "confidence",
 		"since=yesterday": "since", "until=2026-13-01": "until", "evidence=maybe": "evidence", "sort=odd": "sort", "q=" + strings.Repeat("x", maxFilterBytes+1): "q",
 	} {
-		v, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := parseFilter(v)
+		f, err := parseFilter(typed(query))
 		if err == nil {
 			_, err = f.query()
 		}
 		var fe *evalforge.FieldError
 		if !errors.As(err, &fe) || fe.Field != field {
 			t.Errorf("%.40s: got error %v, want one of the field %s", query, err, field)
+		}
+	}
+}
+
+// Confidence is read as the pages write it, also where an address is typed by hand.
+func TestFilterConfidence(t *testing.T) {
+	for query, want := range map[string]float64{
+		"confidence=0.8": 0.8, "confidence=80": 0.8, "confidence=80%25": 0.8, "confidence=80%": 0.8, "confidence=80+%25&sort=newest": 0.8, "confidence=80%&sort=newest": 0.8,
+		"confidence=1": 1, "confidence=1%": 0.01, "confidence=100": 1, "confidence=0": 0, "confidence=": 0,
+	} {
+		f, err := parseFilter(typed(query))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q, err := f.query(); err != nil || q.MinConfidence != want {
+			t.Errorf("%s: got %v, %v, want %v", query, q.MinConfidence, err, want)
+		}
+	}
+}
+
+// Whatever is in an address and chooses nothing is named.
+func TestFilterSaysWhatItIgnores(t *testing.T) {
+	for query, want := range map[string][]string{
+		"type=pii_leak&q=a&after=x": nil, "foo=1": {"foo"}, "type=pii_leak&type=toxicity": {"type"}, "q=%F0%9F%98%80": {"q"}, "q=-----": {"q"}, "q=+": nil,
+		"b;=1&a%zz=2": {"a%zz", "b;"},
+	} {
+		v := typed(query)
+		f, err := parseFilter(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, no := range f.ignored(v) {
+			got = append(got, no.Field)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: -want +got:\n%s", query, d)
 		}
 	}
 }
@@ -69,11 +102,9 @@ func TestFilterDays(t *testing.T) {
 func FuzzFilter(f *testing.F) {
 	f.Add("type=pii_leak&since=2026-01-01&q=%00%ff")
 	f.Fuzz(func(t *testing.T, query string) {
-		v, err := url.ParseQuery(query)
-		if err != nil {
-			return
-		}
+		v := typed(query)
 		filter, err := parseFilter(v)
+		filter.ignored(v)
 		if err == nil {
 			_, err = filter.query()
 		}

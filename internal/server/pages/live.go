@@ -84,6 +84,9 @@ func (p *Pages) live(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		return
+	}
 	out := http.NewResponseController(w)
 	events := p.o.Live.Watch(r.Context())
 	beat := time.NewTicker(liveBeat)

@@ -21,10 +21,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/server/problem"
 	"github.com/evalforge/evalforge/internal/server/route"
 	"github.com/evalforge/evalforge/internal/server/runner"
 )
@@ -99,23 +102,20 @@ func (p *Pages) Routes() []route.Route {
 	get := func(path string, h http.Handler) route.Route {
 		return route.Route{Method: http.MethodGet, Path: path, Role: route.Viewer, Handler: h}
 	}
-	stream := func(path string, h http.HandlerFunc) route.Route {
-		rt := get(path, h)
-		rt.Stream = true
-		return rt
-	}
+	file, stream := get("/export/{file}", http.HandlerFunc(p.export)), get("/live", http.HandlerFunc(p.live))
+	file.File, stream.Stream = true, true
 	return []route.Route{
 		get("/{$}", p.page(p.overview)),
 		get("/patterns", p.page(p.patterns)),
 		get("/patterns/{id}", p.page(p.pattern)),
 		get("/patterns/{id}/ticket", http.HandlerFunc(p.ticket)),
-		stream("/export/{file}", p.export),
+		file,
 		get("/runs", p.page(p.runs)),
 		get("/runs/{id}", p.page(p.run)),
 		get("/waiting", p.page(p.waiting)),
 		get("/quarantine", p.page(p.quarantine)),
 		{Method: http.MethodPost, Path: "/quarantine/retry", Role: route.Operator, MaxBody: maxForm, Handler: http.HandlerFunc(p.retry)},
-		stream("/live", p.live),
+		stream,
 		{Method: http.MethodGet, Path: "/assets/{name}", Role: route.Public, Handler: p.assets},
 	}
 }
@@ -169,6 +169,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, v view) {
 	}
 	h.Set("Cache-Control", "private, no-cache")
 	if status := cmp.Or(v.status, http.StatusOK); status != http.StatusOK {
+		h.Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
 		_, _ = w.Write(body.Bytes()) // nobody is left to tell
 		return
@@ -197,6 +198,30 @@ type problemPage struct {
 	Detail string
 	Hint   string
 	Back   string // where to go, or ""
+}
+
+// Problem answers a browser whose request did not get as far as a page.
+func (p *Pages) Problem(w http.ResponseWriter, r *http.Request, why *problem.Problem) {
+	page := problemPage{Detail: sentence(why.Detail), Hint: sentence(why.Hint)}
+	switch why.Status {
+	case http.StatusUnauthorized:
+		page.Hint = "A browser sends no token by itself: open the service through what signs you in, such as Identity-Aware Proxy or “gcloud run services proxy”."
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		page.Hint = "The link is wrong or incomplete. Look for it from the overview."
+	}
+	if why.Instance != "" {
+		page.Hint = join(page.Hint, "The log has more under "+why.Instance+".")
+	}
+	p.render(w, r, view{status: why.Status, template: "problem", title: why.Title, page: page})
+}
+
+// sentence writes a text as a sentence.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	r, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(r)) + strings.TrimSuffix(s[size:], ".") + "."
 }
 
 // errBadRequest is a request that no page of ours makes.

@@ -54,6 +54,7 @@ func TestPagesAnswer(t *testing.T) {
 		"/": 200, "/patterns": 200, "/patterns?q=tool&sort=confidence": 200, w.recurring(): 200, w.recurring() + "/ticket": 200, "/runs": 200, w.lastRun(): 200,
 		w.lastRun() + "?outcome=odd": 200, "/quarantine": 200, "/waiting": 200, "/export/patterns.jsonl": 200, "/export/patterns.csv": 200,
 		"/patterns?type=odd": 400, "/patterns?after=odd": 400, "/runs?after=odd": 400, "/quarantine?after=odd": 400, "/export/patterns.csv?confidence=odd": 400,
+		"/patterns?foo=1": 200, "/patterns?confidence=50%": 200, "/export/patterns.csv?foo=1": 400, "/export/patterns.jsonl?q=---": 400,
 		"/patterns/unknown": 404, "/patterns/unknown/ticket": 404, "/runs/unknown": 404, "/export/other": 404, "/assets/other.js": 404,
 	} {
 		res, body := w.get(path)
@@ -237,6 +238,11 @@ func TestLiveStream(t *testing.T) {
 		t.Fatalf("the stream ends without %q: %v", want, lines.Err())
 	}
 	until("0 of at most")
+	for _, path := range []string{"/", "/runs"} {
+		if _, body := w.get(path); !strings.Contains(body, "The first run is under way.") || strings.Contains(body, "No run yet") || strings.Contains(body, "No runs yet") {
+			t.Errorf("%s does not know of the first run", path)
+		}
+	}
 	w.gate <- struct{}{}
 	until("1 of at most")
 	w.gate <- struct{}{}

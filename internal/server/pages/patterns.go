@@ -8,6 +8,9 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
+// maxIgnored is how much a page says of what it ignores.
+const maxIgnored = 5
+
 // perPage is how many patterns a page of the list shows.
 const perPage = 50
 
@@ -20,6 +23,7 @@ type patternsPage struct {
 	Next, First string
 	JSONL, CSV  string
 	Sorts       []extract.Sort
+	Ignored     []string // what of the address chooses nothing
 	// Any reports whether the store has any pattern, for what an empty list says.
 	Any bool
 }
@@ -33,7 +37,7 @@ type patternRow struct {
 }
 
 func (p *Pages) patterns(r *http.Request) (view, error) {
-	v := r.URL.Query()
+	v := typed(r.URL.RawQuery)
 	f, err := parseFilter(v)
 	if err != nil {
 		return view{}, err
@@ -51,6 +55,10 @@ func (p *Pages) patterns(r *http.Request) (view, error) {
 	visibleAll(&visibleFilter)
 	page := patternsPage{Filter: visibleFilter, Chips: f.chips(), Sorts: extract.Sorts(), Any: len(list) > 0,
 		JSONL: address("/export/patterns.jsonl", f.values()), CSV: address("/export/patterns.csv", f.values())}
+	ignored := f.ignored(v)
+	for _, no := range ignored[:min(maxIgnored, len(ignored))] {
+		page.Ignored = append(page.Ignored, visible(no.Error()))
+	}
 	if page.Rows, err = p.rows(list); err != nil {
 		return view{}, err
 	}

@@ -3,9 +3,11 @@ package pages
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/extract"
 )
 
@@ -106,6 +108,7 @@ type runPage struct {
 	runRow
 	Redacted []tally
 	Outcome  string // shown alone, or ""
+	Ignored  string // what was asked for and is no outcome, or ""
 	Rows     []outcomeRow
 	Hidden   int // traces of other outcomes
 	// Whole is what the waterfall's width stands for; 0 when times are not known.
@@ -145,9 +148,13 @@ func (p *Pages) run(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	page := newRunPage(p.cleanRun(run), r.URL.Query().Get("outcome"))
+	only := typed(r.URL.RawQuery).Get("outcome")
+	page := newRunPage(p.cleanRun(run), only)
+	if only != page.Outcome {
+		page.Ignored = visible(excerpt.Clip(strings.ToValidUTF8(only, "\uFFFD"), 80))
+	}
 	page.Live = p.livePart()
-	return view{template: "run", title: "Run of " + run.StartedAt.UTC().Format("2006-01-02 15:04"), page: page}, nil
+	return view{template: "run", title: "Run of " + run.StartedAt.UTC().Format("2006-01-02 15:04"), page: &page}, nil
 }
 
 func newRunPage(run evalforge.Run, only string) runPage {
@@ -156,6 +163,7 @@ func newRunPage(run evalforge.Run, only string) runPage {
 	}
 	page := runPage{runRow: newRunRow(run), Outcome: only, Stages: []stage{
 		{"prepare", "w-prepare", 0}, {"analyze", "w-analyze", 0}, {"finish", "w-finish", 0}, {"commit", "w-commit", 0},
+		{"waiting", "w-wait", 0},
 	}}
 	for _, kind := range sortedKeys(run.Redactions) {
 		page.Redacted = append(page.Redacted, tally{kind, run.Redactions[kind]})
@@ -170,8 +178,8 @@ func newRunPage(run evalforge.Run, only string) runPage {
 	list := slices.Clone(run.TraceOutcomes)
 	slices.SortStableFunc(list, func(a, b evalforge.TraceOutcome) int { return a.StartedAt.Compare(b.StartedAt.Time) })
 	for _, o := range list {
-		for i, ms := range stageTimes(o.Stages) {
-			page.Stages[i].Total += ms
+		for i, d := range stageTimes(o) {
+			page.Stages[i].Total += d
 		}
 		if only != "" && string(o.Status) != only {
 			page.Hidden++
@@ -182,9 +190,44 @@ func newRunPage(run evalforge.Run, only string) runPage {
 	return page
 }
 
-func stageTimes(s evalforge.Stages) []time.Duration {
-	return []time.Duration{time.Duration(s.Prepare) * time.Millisecond, time.Duration(s.Analyze) * time.Millisecond,
-		time.Duration(s.Finish) * time.Millisecond, time.Duration(s.Commit) * time.Millisecond}
+// Shown returns the stages of the legend: waiting only where there was some.
+func (page *runPage) Shown() []stage {
+	if page.Waited() {
+		return page.Stages
+	}
+	return page.Stages[:min(waiting, len(page.Stages))]
+}
+
+// Waited reports whether a trace waited.
+func (page *runPage) Waited() bool {
+	return len(page.Stages) > waiting && page.Stages[waiting].Total > 0
+}
+
+// Positions of stages in [runPage.Stages].
+const (
+	prepare = iota
+	analyze
+	finish
+	commit
+	waiting
+)
+
+// minWait is what the recorded times of a trace may lack by rounding and bookkeeping, in milliseconds.
+const minWait = 20
+
+// stageTimes returns how long each stage of a trace took. What is in none of those that are recorded it waited: for
+// its turn, after the model refused, between attempts.
+func stageTimes(o evalforge.TraceOutcome) [5]time.Duration {
+	s := o.Stages
+	wait := o.ElapsedMS - s.Prepare - s.Analyze - s.Finish - s.Commit
+	if wait < minWait {
+		wait = 0
+	}
+	var d [5]time.Duration
+	for i, ms := range []int64{s.Prepare, s.Analyze, s.Finish, s.Commit, wait} {
+		d[i] = time.Duration(ms) * time.Millisecond
+	}
+	return d
 }
 
 func (page *runPage) row(o evalforge.TraceOutcome) outcomeRow {
@@ -199,17 +242,25 @@ func (page *runPage) row(o evalforge.TraceOutcome) outcomeRow {
 		return row
 	}
 	at := o.StartedAt.Sub(page.StartedAt.Time)
-	for i, d := range stageTimes(o.Stages) {
-		if d <= 0 {
-			continue
+	bar := func(class, name string, took, from, long time.Duration) {
+		x := min(max(0, int(1000*from/page.Whole)), 998)
+		row.Bars = append(row.Bars, waterBar{class, name, took, x, max(2, min(int(1000*long/page.Whole), 1000-x))})
+	}
+	times := stageTimes(o)
+	if times[waiting] > 0 { // lies behind the others: where between them a trace waited is not recorded
+		bar(page.Stages[waiting].Class, page.Stages[waiting].Name, times[waiting], at, row.Took)
+	}
+	for i, d := range times[:waiting] {
+		if i == finish {
+			at += times[waiting]
 		}
-		x := min(int(1000*at/page.Whole), 998)
-		row.Bars = append(row.Bars, waterBar{page.Stages[i].Class, page.Stages[i].Name, d, x, max(2, min(int(1000*d/page.Whole), 1000-x))})
+		if d > 0 {
+			bar(page.Stages[i].Class, page.Stages[i].Name, d, at, d)
+		}
 		at += d
 	}
 	if len(row.Bars) == 0 { // no stage took a whole millisecond
-		x := min(int(1000*at/page.Whole), 998)
-		row.Bars = append(row.Bars, waterBar{"w-short", "all stages", row.Took, x, max(2, min(int(1000*row.Took/page.Whole), 1000-x))})
+		bar("w-short", "all stages", row.Took, at, row.Took)
 	}
 	return row
 }

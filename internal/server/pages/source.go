@@ -11,7 +11,7 @@ import (
 )
 
 // Sources are URL templates by the name of the system that traces come from. {trace_id} and {span_id}
-// in a template stand for the ids there; a template with {span_id} is used only where a failing step has one.
+// in a template, behind the host, stand for the ids there; a template with {span_id} is used only where a failing step has one.
 type Sources map[string]string
 
 // systems are the names that Sources may have, and which formats of traces they stand for.
@@ -44,6 +44,13 @@ func ParseSources(text string) (Sources, error) {
 		u, err := url.Parse(strings.NewReplacer("{trace_id}", "t", "{span_id}", "s").Replace(s[name]))
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 			return nil, fmt.Errorf("has for %s no address that begins with https:// or http://", name)
+		}
+		_, host, _ := strings.Cut(s[name], "://")
+		if end := strings.IndexAny(host, "/?#"); end >= 0 {
+			host = host[:end]
+		}
+		if strings.Contains(host, "{") {
+			return nil, fmt.Errorf("has for %s a placeholder before the path: a trace must not choose the host", name)
 		}
 		if !strings.Contains(s[name], "{trace_id}") && !strings.Contains(s[name], "{span_id}") {
 			return nil, fmt.Errorf("has for %s an address without {trace_id}", name)

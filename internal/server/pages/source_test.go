@@ -30,7 +30,8 @@ func TestSources(t *testing.T) {
 			t.Errorf("%+v: -want +got:\n%s", test, d)
 		}
 	}
-	for _, bad := range []string{"x", "[]", `{"langfuse": 1}`, `{"jira": "https://x/{trace_id}"}`, `{"langfuse": "javascript:alert({trace_id})"}`, `{"langfuse": "https://x/"}`, `{"langfuse": "//x/{trace_id}"}`} {
+	for _, bad := range []string{"x", "[]", `{"langfuse": 1}`, `{"jira": "https://x/{trace_id}"}`, `{"langfuse": "javascript:alert({trace_id})"}`, `{"langfuse": "https://x/"}`, `{"langfuse": "//x/{trace_id}"}`,
+		`{"langfuse": "https://{trace_id}/x"}`, `{"langfuse": "https://{trace_id}"}`, `{"langfuse": "https://x.{span_id}?{trace_id}"}`, `{"langfuse": "https://u:{trace_id}@x.example/"}`, `{"langfuse": "https://x.example:{trace_id}/"}`} {
 		if _, err := ParseSources(bad); err == nil {
 			t.Errorf("%s is taken", bad)
 		}

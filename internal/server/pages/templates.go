@@ -79,6 +79,8 @@ func words[T ~string](v T) string {
 	switch s := string(v); s {
 	case "pii_leak":
 		return "PII leak"
+	case "invalid_json":
+		return "Invalid JSON"
 	default:
 		s = strings.ReplaceAll(s, "_", " ")
 		return strings.ToUpper(s[:min(1, len(s))]) + s[min(1, len(s)):]

@@ -3,6 +3,7 @@ package pages
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,8 @@ type step struct {
 	Attrs    []block
 	Preview  string
 	Evidence []int // numbers of the quotes that are in it
+	// Title and By are the name and the agent with the quotes that are in them.
+	Title, By []segment
 	// From and Width are where the step lies in the whole, in thousandths; Width is 0 when unknown.
 	From, Width int
 }
@@ -55,9 +58,25 @@ type step struct {
 type block struct {
 	Class string // who or what says it; one of a few words
 	Label string
-	Note  string // instead of text
+	Head  []segment // the label with the quotes that are in it
+	Note  string    // before the text, or instead of it
+	Same  *int      // the step that the note speaks of
 	Segs  []segment
 	text  string
+}
+
+// A text of more is shown in a frame, which can be opened; bytes and lines.
+const (
+	longBytes = 2000
+	longLines = 24
+)
+
+// Long is how long the text is, in bytes, if that is long, or 0.
+func (b block) Long() int {
+	if len(b.text) > longBytes || strings.Count(b.text, "\n") >= longLines {
+		return len(b.text)
+	}
+	return 0
 }
 
 const (
@@ -84,29 +103,27 @@ func newTimeline(in *extract.Input, p *evalforge.Pattern) (*timeline, []bool, er
 	for i := range in.Trace.Steps {
 		byIndex[in.Trace.Steps[i].Index] = &in.Trace.Steps[i]
 	}
-	clock := newSpanClock(in.Trace.Steps)
+	clock, texts := newSpanClock(in.Trace.Steps), newOrigins(w.Steps)
 	t.Whole = clock.whole()
 	for i := range w.Steps {
-		t.Steps = append(t.Steps, newStep(&w.Steps[i], byIndex, clock))
+		t.Steps = append(t.Steps, newStep(&w.Steps[i], byIndex, clock, texts))
 	}
 	found := t.highlight(p.Evidence.Refs)
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		s.Failing = p.FailingStep != nil && s.Note == "" && s.Index == p.FailingStep.Index
-		s.Open = s.Failing || len(s.Evidence) > 0 || len(w.Steps) <= 3
-		for _, list := range [][]block{s.Blocks, s.Attrs} {
-			for n := range list {
-				if len(list[n].Segs) == 0 {
-					list[n].Segs = segments(list[n].text, nil)
-				}
-			}
+		s.Open = s.Failing || len(s.Evidence) > 0
+	}
+	if len(t.Steps) <= 3 && !slices.ContainsFunc(t.Steps, func(s step) bool { return s.Open }) {
+		for i := range t.Steps { // nothing else says where to look
+			t.Steps[i].Open = true
 		}
 	}
 	visibleAll(t)
 	return t, found, nil
 }
 
-func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
+func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock, texts origins) step {
 	switch {
 	case w.RepeatedSteps > 0:
 		return step{Note: fmt.Sprintf("Steps %d–%d (%d) repeat others: identical to %s.", w.From, w.To, w.RepeatedSteps, w.IdenticalTo)}
@@ -115,7 +132,7 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 	case w.Index == nil:
 		return step{Note: fmt.Sprintf("%d steps are left out: the trace is longer than what is sent to an analyzer.", w.OmittedSteps)}
 	}
-	s := step{Index: *w.Index, Kind: w.Kind, Name: w.Name, Blocks: w.blocks(), Attrs: w.attrs()}
+	s := step{Index: *w.Index, Kind: w.Kind, Name: w.Name, Blocks: w.blocks(texts), Attrs: w.attrs()}
 	if full := byIndex[*w.Index]; full != nil {
 		s.Kind, s.Name, s.Agent, s.Model = string(full.Kind), excerpt.Clip(full.Name, maxNameRunes), excerpt.Clip(full.Agent, maxNameRunes), excerpt.Clip(full.Model, maxNameRunes)
 		s.Status, s.Depth, s.Took, s.Finish = string(full.Status), min(full.Depth, maxDepth), full.Dur, excerpt.Clip(full.Finish, maxNameRunes)
@@ -124,7 +141,11 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 		}
 		s.From, s.Width = clock.place(full)
 	}
-	for _, b := range s.Blocks {
+	for i := range s.Blocks {
+		b := &s.Blocks[i]
+		if b.Same != nil && *b.Same == s.Index {
+			b.Note, b.Same, b.text = "the same as above", nil, ""
+		}
 		if b.Class == "error" {
 			s.Status = string(trace.Error)
 		}
@@ -141,7 +162,11 @@ func newStep(w *wireStep, byIndex map[int]*trace.Step, clock spanClock) step {
 func preview(blocks []block, class string) string {
 	for _, b := range blocks {
 		if (class == "" || b.Class == class) && strings.TrimSpace(b.text) != "" {
-			return excerpt.Clip(strings.Join(strings.Fields(excerpt.Clip(b.text, 4*previewRunes)), " "), previewRunes)
+			said := excerpt.Clip(strings.Join(strings.Fields(excerpt.Clip(b.text, 4*previewRunes)), " "), previewRunes)
+			if b.Same != nil {
+				said = fmt.Sprintf("as at step %d: %s", *b.Same, said)
+			}
+			return said
 		}
 	}
 	return ""

@@ -35,7 +35,18 @@ func hidden(r rune) bool {
 	case '\n', '\t', '\u200c', '\u200d': // joiners are part of scripts and of emoji
 		return false
 	}
-	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Cf, r)
+	return unicode.In(r, unicode.Cc, unicode.Cf, blanks)
+}
+
+// blanks are characters without a glyph that Unicode counts as letters, marks or symbols: fillers, the blank pattern of
+// Braille, and those reserved for such uses, which can carry hidden bytes. The variation selectors that emoji need are
+// not among them.
+var blanks = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x034F, 0x034F, 1}, {0x115F, 0x1160, 1}, {0x17B4, 0x17B5, 1}, {0x180B, 0x180F, 1}, {0x2028, 0x2029, 1}, {0x2065, 0x2065, 1}, {0x2800, 0x2800, 1},
+		{0x3164, 0x3164, 1}, {0xFFA0, 0xFFA0, 1}, {0xFFF0, 0xFFF8, 1},
+	},
+	R32: []unicode.Range32{{0xE0000, 0xE0FFF, 1}},
 }
 
 // visibleAll makes every string in what v points to visible, map keys aside.

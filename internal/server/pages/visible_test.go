@@ -11,7 +11,7 @@ import (
 func TestVisible(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain text\nof two lines\t": "plain text\nof two lines\t", "\x1b[31mred": "␛[31mred", "a\u202eb": "a‹U+202E›b", "\x00\x7f": "␀␡",
-		"👩‍💻": "👩‍💻", "\u0085": "‹U+0085›", "e\u0301": "e\u0301",
+		"👩‍💻": "👩‍💻", "❤\ufe0f": "❤\ufe0f", "a\u3164\u2800\u115fb": "a‹U+3164›‹U+2800›‹U+115F›b", "\U000E0101": "‹U+E0101›", "\u0085": "‹U+0085›", "e\u0301": "e\u0301",
 	} {
 		if got := visible(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)

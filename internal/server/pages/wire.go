@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // The compacted trace, as package trace renders it for analyzers. A timeline shows these
@@ -37,6 +39,7 @@ type wireStep struct {
 	Input  string                     `json:"input"`
 	InputS string                     `json:"input_same_as"`
 	Tool   *wireTool                  `json:"tool"`
+	M      *int                       `json:"m"` // the message that is the tool's result
 	Out    []json.RawMessage          `json:"out"`
 	Output string                     `json:"output"`
 	OutS   string                     `json:"output_same_as"`
@@ -66,31 +69,35 @@ type wireFailure struct {
 	Message    string
 	MessageS   string `json:"message_same_as"`
 	Stack      string
+	StackS     string `json:"stack_same_as"`
 }
 
 type wireMessage struct {
+	M               *int
 	Role, Name      string
+	Call            string // that it answers
 	Text            string
 	TextS           string `json:"text_same_as"`
 	Refusal         string
-	IsError         bool `json:"is_error"`
+	RefusalS        string `json:"refusal_same_as"`
+	IsError         bool   `json:"is_error"`
 	Calls           []wireTool
 	OmittedMessages int `json:"omitted_messages"`
 	Omitted         int `json:"omitted"`
 }
 
 // blocks returns the texts of a step in reading order.
-func (s *wireStep) blocks() []block {
+func (s *wireStep) blocks(o origins) []block {
 	var list []block
 	add := func(class, label, text, same string) {
 		if text != "" {
 			list = append(list, block{Class: class, Label: label, text: text})
 		} else if same != "" {
-			list = append(list, block{Class: class, Label: label, Note: "the same text as in " + same})
+			list = append(list, o.block(class, label, same))
 		}
 	}
 	s.failure(add)
-	list = append(list, messages("in", s.In)...)
+	list = append(list, o.conversation(s.In)...)
 	add("in", "input", s.Input, s.InputS)
 	if t := s.Tool; t != nil {
 		add("call", join("call", t.Name), t.Args, t.ArgsS)
@@ -108,7 +115,7 @@ func (s *wireStep) blocks() []block {
 			add(class, join("result", t.Name), "", t.ResultS)
 		}
 	}
-	list = append(list, messages("out", s.Out)...)
+	list = append(list, o.said(s.Kind, s.Out)...)
 	add("out", "output", s.Output, s.OutS)
 	add("out", "text", s.Text, "")
 	return list
@@ -145,59 +152,117 @@ func (s *wireStep) failure(add func(class, label, text, same string)) {
 		add("error", "error", strings.Join(what, " · "), "")
 	}
 	add("error", "error message", f.Message, f.MessageS)
-	add("error", "stack", f.Stack, "")
+	add("error", "stack", f.Stack, f.StackS)
 }
 
-// messages returns the texts of messages; of those that came before, a note.
-func messages(class string, list []json.RawMessage) []block {
+// conversation returns the texts of the messages that a step was given; of those that came before, a note.
+func (o origins) conversation(list []json.RawMessage) []block {
 	var blocks []block
-	var before []string
+	count, last := 0, -1
 	for _, raw := range list {
-		var ref string
-		if json.Unmarshal(raw, &ref) == nil {
-			before = append(before, ref)
+		if from, to, ok := reference(raw); ok {
+			count, last = count+to-from+1, to
 			continue
 		}
-		var m wireMessage
-		if json.Unmarshal(raw, &m) != nil {
-			blocks = append(blocks, block{Class: class, Label: class, text: text(raw)})
-			continue
-		}
-		blocks = append(blocks, m.blocks()...)
+		blocks = append(blocks, o.texts("in", "", raw)...)
 	}
-	if len(before) > 0 {
-		note := block{Class: "before", Label: "conversation so far", Note: "message " + strings.Join(before, ", ") + ", shown where they came first"}
-		return append([]block{note}, blocks...)
+	if count == 0 {
+		return blocks
+	}
+	note := block{Class: "before", Label: "conversation so far", Note: fmt.Sprintf("%d %s, shown where they came first", count, plural(count, "message"))}
+	if at, ok := o[message(last)]; ok {
+		note.Same = &at.step
+		if note.Note += "; the last one at"; count == 1 {
+			note.Note = "one message, shown where it came first, at"
+		}
+		if len(blocks) == 0 { // else what is new says enough
+			note.text = excerpt.Clip(at.text, sameRunes)
+		}
+	}
+	return append([]block{note}, blocks...)
+}
+
+// maxAgain bounds the messages that a step says again and that are shown.
+const maxAgain = 5
+
+// said returns the texts of the messages that a step made; of those that came before, their beginnings.
+func (o origins) said(kind string, list []json.RawMessage) []block {
+	role := ""
+	if kind == "llm" || kind == "agent" {
+		role = "assistant"
+	}
+	var blocks []block
+	for _, raw := range list {
+		from, to, ok := reference(raw)
+		if !ok {
+			blocks = append(blocks, o.texts("out", role, raw)...)
+			continue
+		}
+		if n := to - from + 1 - maxAgain; n > 0 {
+			blocks = append(blocks, block{Class: "before", Label: "says again", Note: fmt.Sprintf("%d %s, shown where they came first", n, plural(n, "message"))})
+			from += n
+		}
+		for n := from; n <= to; n++ {
+			blocks = append(blocks, o.block("out", "says again", message(n)))
+		}
 	}
 	return blocks
 }
 
-func (m *wireMessage) blocks() []block {
+// reference returns the numbers of the messages that raw refers to, if it is no message itself.
+func reference(raw json.RawMessage) (from, to int, ok bool) {
+	var ref string
+	if json.Unmarshal(raw, &ref) != nil {
+		return 0, 0, false
+	}
+	return before(ref)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return what
+	}
+	return what + "s"
+}
+
+// texts returns the texts of a message, which has the role if it says none.
+func (o origins) texts(class, role string, raw json.RawMessage) []block {
+	var m wireMessage
+	if json.Unmarshal(raw, &m) != nil {
+		return []block{{Class: class, Label: class, text: text(raw)}}
+	}
+	if m.Role == "" {
+		if m.Role = role; m.Call != "" {
+			m.Role = "tool"
+		}
+	}
+	return m.blocks(o)
+}
+
+func (m *wireMessage) blocks(o origins) []block {
 	if n := m.OmittedMessages + m.Omitted; n > 0 {
 		return []block{{Class: "cut", Label: "cut", Note: fmt.Sprintf("%d messages are left out: the trace is longer than what is sent to an analyzer", n)}}
 	}
 	var list []block
+	add := func(class, label, text, same string) {
+		if text != "" {
+			list = append(list, block{Class: class, Label: label, text: text})
+		} else if same != "" {
+			list = append(list, o.block(class, label, same))
+		}
+	}
 	class := m.Role
 	if m.IsError {
 		class = "error"
 	}
-	if m.Text != "" {
-		list = append(list, block{Class: class, Label: join(m.Role, m.Name), text: m.Text})
-	} else if m.TextS != "" {
-		list = append(list, block{Class: class, Label: join(m.Role, m.Name), Note: "the same text as in " + m.TextS})
-	}
-	if m.Refusal != "" {
-		list = append(list, block{Class: "error", Label: join(m.Role, "refuses"), text: m.Refusal})
-	}
+	add(class, join(m.Role, m.Name), m.Text, m.TextS)
+	add("error", join(m.Role, "refuses"), m.Refusal, m.RefusalS)
 	for _, c := range m.Calls {
-		b := block{Class: "call", Label: join(m.Role+" calls", c.Name), text: c.Args}
-		if c.Args == "" && c.ArgsS != "" {
-			b.Note = "the same arguments as in " + c.ArgsS
+		n, label := len(list), join(join(m.Role, "calls"), c.Name)
+		if add("call", label, c.Args, c.ArgsS); len(list) == n {
+			list = append(list, block{Class: "call", Label: label})
 		}
-		list = append(list, b)
-		if c.ArgsError != "" {
-			list = append(list, block{Class: "error", Label: "the arguments are wrong", text: c.ArgsError})
-		}
+		add("error", "the arguments are wrong", c.ArgsError, "")
 	}
 	return list
 }

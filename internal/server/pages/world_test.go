@@ -114,7 +114,7 @@ func newWorld(t *testing.T, guard server.Auth) *world {
 			t.Fatal(err)
 		}
 	}
-	srv, err := server.New(server.Options{Store: w.store, Runner: w.runner, Clean: clean.New(red), Auth: guard, LocalOnly: true, Pages: p.Routes(), Now: w.clock.now, Log: discard,
+	srv, err := server.New(server.Options{Store: w.store, Runner: w.runner, Clean: clean.New(red), Auth: guard, LocalOnly: true, Pages: p.Routes(), ProblemPage: p.Problem, Now: w.clock.now, Log: discard,
 		Importer: &ingest.Importer{Store: w.store, Redactor: red, Now: w.clock.now}})
 	if err != nil {
 		t.Fatal(err)

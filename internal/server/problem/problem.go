@@ -4,6 +4,7 @@
 package problem
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -124,21 +125,35 @@ func (p *Problem) Error() string {
 // MediaType is the type of the answers.
 const MediaType = "application/problem+json"
 
-// Write answers with p.
-func Write(w http.ResponseWriter, p *Problem) {
+// A Page answers people with a problem.
+type Page func(w http.ResponseWriter, r *http.Request, p *Problem)
+
+type pageKey struct{}
+
+// WithPage returns a context in which requests are those of people, who are answered by page.
+func WithPage(ctx context.Context, page Page) context.Context {
+	return context.WithValue(ctx, pageKey{}, page)
+}
+
+// Write answers r with p: with the page that its context has, or else as JSON.
+func Write(w http.ResponseWriter, r *http.Request, p *Problem) {
+	h := w.Header()
+	h.Del("Etag")
+	h.Del("Content-Encoding")
+	h.Set("Cache-Control", "no-store")
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	if page, ok := r.Context().Value(pageKey{}).(Page); ok {
+		page(w, r, p)
+		return
+	}
 	body, err := json.Marshal(p)
 	if err != nil { // impossible: text and numbers always encode
 		body = []byte("{}")
 	}
-	h := w.Header()
-	h.Del("Etag")
-	h.Del("Content-Encoding")
 	h.Set("Content-Type", MediaType)
-	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
-	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // nobody is left to tell
 }

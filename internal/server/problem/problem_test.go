@@ -35,7 +35,7 @@ func TestEveryKindIsDocumented(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	for _, k := range slices.Sorted(maps.Keys(meanings())) {
 		w := httptest.NewRecorder()
-		Write(w, New(k, "detail"))
+		Write(w, httptest.NewRequest("GET", "/", nil), New(k, "detail"))
 		if got, want := w.Header().Get("Retry-After") != "", w.Code == 503; got != want {
 			t.Errorf("%s: Retry-After is there: %t, want %t", k, got, want)
 		}

@@ -40,9 +40,12 @@ type Route struct {
 	Handler http.Handler
 	// MaxBody bounds the request's body in bytes; 0 means that none is allowed.
 	MaxBody int64
-	// Stream marks an answer without end, such as server-sent events: it has no time
-	// limit and is not compressed.
+	// Stream marks an answer without end, such as server-sent events: it is not compressed, and it is what its
+	// reader takes that is limited, not the whole. Only so many are given at a time.
 	Stream bool
+	// File marks an answer of any length, such as an export: it is written as its reader takes it. Only a few are
+	// given at a time.
+	File bool
 }
 
 // Pattern returns the route as [http.ServeMux] takes it.
