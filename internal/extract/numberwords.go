@@ -25,6 +25,9 @@ var (
 	ordinal  = `(?:` + hundreds + `(?:th|[ -]+(?:and )?` + nth + `)|` + nth + `|\d+(?:st|nd|rd|th))`
 )
 
+// numberWords are those that a number in words can begin with, but for "a".
+var numberWords = wordSet(tens + " " + smallNumbers + " hundred thousand")
+
 func alternatives(words string) string { return strings.ReplaceAll(words, " ", "|") }
 
 // numberOf returns the number that digits or words are.

@@ -34,10 +34,11 @@ type quotation struct{ from, to int }
 func quotations(text string) []quotation {
 	var list []quotation
 	before := ' '
+	searched := map[rune]int{} // up to where no end was found of what a mark begins
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		start := i + size
-		if end, mark := closing(text, before, r, start); end >= 0 {
+		if end, mark := closing(text, before, r, start, searched); end >= 0 {
 			list = append(list, quotation{start, end})
 			before, i = ' ', end+mark
 			continue
@@ -51,7 +52,7 @@ func quotations(text string) []quotation {
 // is, or -1. Marks that look the same at both ends count as the first one only at the
 // beginning of a word, and as the second only at the end of one: the rest are apostrophes,
 // inches and strays.
-func closing(text string, before, mark rune, start int) (end, size int) {
+func closing(text string, before, mark rune, start int, searched map[rune]int) (end, size int) {
 	ends, ok := closers[mark]
 	next, _ := utf8.DecodeRuneInString(text[start:])
 	if !ok || start == len(text) || next == mark {
@@ -61,20 +62,22 @@ func closing(text string, before, mark rune, start int) (end, size int) {
 	if alike && (isWordRune(before) || unicode.IsSpace(next)) {
 		return -1, 0
 	}
+	from, to := max(start, searched[mark]), min(len(text), start+maxQuotation)
 	for _, set := range []string{ends, anyDouble} {
-		last := next
-		for i, r := range text[start:min(len(text), start+maxQuotation)] {
-			n := utf8.RuneLen(r)
-			after, _ := utf8.DecodeRuneInString(text[min(len(text), start+i+max(1, n)):])
-			if i > 0 && strings.ContainsRune(set, r) && !(isWordRune(after) && (alike || r == '’')) && !(alike && unicode.IsSpace(last)) {
-				return start + i, n
+		last, _ := utf8.DecodeLastRuneInString(text[:from])
+		for i := from; i < to; {
+			r, n := utf8.DecodeRuneInString(text[i:])
+			after, _ := utf8.DecodeRuneInString(text[i+n:])
+			if i > start && strings.ContainsRune(set, r) && !(isWordRune(after) && (alike || r == '’')) && !(alike && unicode.IsSpace(last)) {
+				return i, n
 			}
-			last = r
+			last, i = r, i+n
 		}
 		if !strings.ContainsRune(`"＂“”„«»`, mark) {
 			break
 		}
 	}
+	searched[mark] = max(from, to)
 	return -1, 0
 }
 

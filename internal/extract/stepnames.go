@@ -2,6 +2,7 @@ package extract
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -32,10 +33,14 @@ var (
 	// the plainest form counts.
 	placeNouns = `messages?|turn|span`
 
-	named = regexp.MustCompile(`(` + stepNouns + `|` + placeNouns + `)` +
+	// nounStems begin all of them.
+	nounStems = [...]string{"step", "schritt", "étape", "etap", "paso", "passo", "stap", "шаг", "message", "turn", "span"}
+
+	noun  = regexp.MustCompile(`^(?:` + stepNouns + `|` + placeNouns + `)`)
+	named = regexp.MustCompile(`^(` + stepNouns + `|` + placeNouns + `)` +
 		`([\s_]*(?:numbers?|num|nos?|nr|index|indices|idx|ids?|i)\b\.?)?` +
 		`([\s#=:(_–—-]{0,6})` + `(` + number + `)`)
-	ordinalStep     = regexp.MustCompile(`(` + ordinal + `)[\s-]+(?:([a-z]+)\s)?(` + stepNouns + `|` + placeNouns + `)`)
+	ordinalBefore   = regexp.MustCompile(`(` + ordinal + `)[\s-]+(?:([a-z]+)\s)?$`)
 	indexInBrackets = regexp.MustCompile(`\(\s*i\s*=\s*(-?\d+)\s*\)`)
 
 	// What may lead from one number to the next: behind the noun in the plural, and behind
@@ -49,10 +54,9 @@ var (
 
 	// plainly is what stands between a noun and its number without any doubt; a colon or a
 	// bracket may as well begin something else ("the lookup step (503)").
-	plainly     = regexp.MustCompile(`^(?:\s*[#=]?\s*|[_-]|\s+[_-]?)$`)
-	justSpace   = regexp.MustCompile(`^(?:\s+|\s*#\s*)$`)
-	closingWord = regexp.MustCompile(`([\pL\pN]+)[^\pL\pN]*$`)
-	nextWord    = regexp.MustCompile(`^[\s-]*([a-z]+)`)
+	plainly   = regexp.MustCompile(`^(?:\s*[#=]?\s*|[_-]|\s+[_-]?)$`)
+	justSpace = regexp.MustCompile(`^(?:\s+|\s*#\s*)$`)
+	nextWord  = regexp.MustCompile(`^[\s-]*([a-z]+)`)
 
 	// leading are the words behind which "step: 3" and "step (3)" name a step.
 	leading = wordSet("at in on from after before since until to of by and or between during with is was the see failing failed erring faulty wrong first trace")
@@ -71,31 +75,75 @@ func stepsIn(text string) []saidStep {
 		return nil
 	}
 	var list []saidStep
+	nouns := nounsIn(text)
 	used := 0 // text up to here names steps: a number in it counts nothing
-	for from := 0; from < len(text); {
-		m := named.FindStringSubmatchIndex(text[from:])
-		if m == nil {
-			break
-		}
-		for i := range m {
-			if m[i] >= 0 {
-				m[i] += from
-			}
-		}
-		r := reference{text: text, noun: text[m[2]:m[3]], start: m[2], labelled: m[4] >= 0, sep: text[m[6]:m[7]], number: m[8], end: m[9], used: used}
-		said := r.steps()
-		if said == nil {
-			from = m[3] // behind the noun
+	for _, at := range nouns {
+		if at < used || !nearNumber(text[at:]) {
 			continue
 		}
-		list = append(list, said...)
-		from, used = r.end, r.end
+		m := named.FindStringSubmatchIndex(window(text, at))
+		if m == nil {
+			continue
+		}
+		r := reference{text: text, noun: text[at : at+m[3]], start: at, labelled: m[4] >= 0, sep: text[at+m[6] : at+m[7]], number: at + m[8], end: at + m[9], used: used}
+		if said := r.steps(); said != nil {
+			list = append(list, said...)
+			used = r.end
+		}
 	}
-	list = append(list, ordinalsIn(text)...)
-	for _, m := range indexInBrackets.FindAllStringSubmatch(text, -1) {
-		list = append(list, said("step", m[1], false))
+	for _, at := range nouns {
+		if s, ok := ordinalAt(text, at); ok {
+			list = append(list, s)
+		}
+	}
+	if strings.Contains(text, "(i") || strings.Contains(text, "( i") {
+		for _, m := range indexInBrackets.FindAllStringSubmatch(text, -1) {
+			list = append(list, said("step", m[1], false))
+		}
 	}
 	return list
+}
+
+// nounsIn returns where the nouns begin in a text, in order.
+func nounsIn(text string) []int {
+	var list []int
+	for _, stem := range nounStems {
+		for from := 0; ; {
+			i := strings.Index(text[from:], stem)
+			if i < 0 {
+				break
+			}
+			list = append(list, from+i)
+			from += i + len(stem)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// nearNumber reports whether a number may stand within the next words: matching is dear,
+// and nearly always there is none.
+func nearNumber(text string) bool {
+	text = text[:min(len(text), 48)]
+	if strings.ContainsAny(text, "0123456789") {
+		return true
+	}
+	for _, w := range strings.FieldsFunc(text, func(c rune) bool { return !unicode.IsLetter(c) }) {
+		if numberWords[w] {
+			return true
+		}
+	}
+	return false
+}
+
+// window returns the text from a place on as far as it matters to what stands there:
+// matching costs by the length of what is matched.
+func window(text string, from int) string {
+	end := min(len(text), from+120)
+	for end < len(text) && (text[end] >= utf8.RuneSelf || isWordRune(rune(text[end]))) {
+		end++
+	}
+	return text[from:end]
 }
 
 // A reference is a noun and a number behind it, which may name a step.
@@ -127,7 +175,7 @@ func (r *reference) steps() []saidStep {
 		first = "-" + first
 	}
 	many := plural[r.noun]
-	if all := thousands.FindString(r.text[r.number:]); !many && all != "" {
+	if all := thousands.FindString(window(r.text, r.number)); !many && all != "" {
 		r.end = r.number + len(all)
 		first = strings.ReplaceAll(all, ",", "")
 	}
@@ -188,7 +236,7 @@ func (r *reference) kind() string {
 func (r *reference) namesPlace(before string) bool {
 	n := said("", r.text[r.number:r.end], false).n
 	after := ""
-	if m := nextWord.FindStringSubmatch(r.text[r.end:]); m != nil {
+	if m := nextWord.FindStringSubmatch(window(r.text, r.end)); m != nil {
 		after = m[1]
 	}
 	switch {
@@ -205,7 +253,10 @@ func (r *reference) next(many bool, before string) (string, bool) {
 	if !many {
 		form = nextOfOne
 	}
-	m := form.FindStringSubmatchIndex(r.text[r.end:])
+	if !nearNumber(r.text[r.end:]) {
+		return "", false
+	}
+	m := form.FindStringSubmatchIndex(window(r.text, r.end))
 	if m == nil {
 		return "", false
 	}
@@ -232,7 +283,7 @@ func (r *reference) wholeNumber(end int) bool {
 
 // counts reports whether the number that ends at end says how many of something.
 func (r *reference) counts(end int) bool {
-	m := nextWord.FindStringSubmatch(r.text[end:])
+	m := nextWord.FindStringSubmatch(window(r.text, end))
 	return m != nil && strings.HasSuffix(m[1], "s") && len(m[1]) > 2 && !noPlural[m[1]]
 }
 
@@ -256,33 +307,58 @@ func wordBefore(text string, at int) (string, bool) {
 		c, _ = utf8.DecodeLastRuneInString(text[:at-1])
 		apart = !unicode.IsLetter(c) && !unicode.IsDigit(c)
 	}
-	if m := closingWord.FindStringSubmatch(text[max(0, at-40):at]); m != nil {
-		return m[1], apart
-	}
-	return "", apart
+	return closingWord(text[max(0, at-40):at]), apart
 }
 
-// ordinalsIn returns the steps that a text counts.
-func ordinalsIn(text string) []saidStep {
-	var list []saidStep
-	for _, m := range ordinalStep.FindAllStringSubmatchIndex(text, -1) {
-		before, apart := wordBefore(text, m[2])
-		_, isNumber := numberOf(before) // "a 30 second step"
-		end, _ := utf8.DecodeRuneInString(text[m[7]:])
-		if !apart || isNumber || unicode.IsLetter(end) || m[4] >= 0 && (text[m[4]:m[5]] == "party" || text[m[4]:m[5]] == "or") {
-			continue
-		}
-		r := reference{noun: text[m[6]:m[7]]}
-		word := text[m[2]:m[3]]
-		s := said(r.kind(), strings.TrimRight(word, "stndrh"), true)
-		if word[0] > '9' {
-			s = said(r.kind(), word, true)
-			s.ordinal = true
-		}
-		s.text = strings.Join(strings.Fields(word), " ")
-		list = append(list, s)
+// closingWord returns the last word of a text, or "".
+func closingWord(text string) string {
+	text = strings.TrimRightFunc(text, func(c rune) bool { return !isWordRune(c) })
+	i := strings.LastIndexFunc(text, func(c rune) bool { return !isWordRune(c) })
+	if i < 0 {
+		return text
 	}
-	return list
+	_, size := utf8.DecodeRuneInString(text[i:])
+	return text[i+size:]
+}
+
+// ordinalAt returns the step that a text counts with the noun at a place.
+func ordinalAt(text string, at int) (saidStep, bool) {
+	start := max(0, at-100)
+	before := text[start:at]
+	// Matching is dear; nearly always there is no ordinal.
+	one := closingWord(before)
+	if two := closingWord(before[:strings.LastIndex(before, one)]); !endsOrdinal(one) && !endsOrdinal(two) {
+		return saidStep{}, false
+	}
+	m := ordinalBefore.FindStringSubmatchIndex(before)
+	if m == nil {
+		return saidStep{}, false
+	}
+	count, apart := wordBefore(text, start+m[2])
+	_, isNumber := numberOf(count) // "a 30 second step"
+	name := noun.FindString(window(text, at))
+	end, _ := utf8.DecodeRuneInString(text[at+len(name):])
+	if !apart || isNumber || unicode.IsLetter(end) || m[4] >= 0 && (before[m[4]:m[5]] == "party" || before[m[4]:m[5]] == "or") {
+		return saidStep{}, false
+	}
+	kind := (&reference{noun: name}).kind()
+	word := before[m[2]:m[3]]
+	s := said(kind, strings.TrimRight(word, "stndrh"), true)
+	if word[0] > '9' {
+		s = said(kind, word, true)
+		s.ordinal = true
+	}
+	s.text = strings.Join(strings.Fields(word), " ")
+	return s, true
+}
+
+// endsOrdinal reports whether a word may be the end of an ordinal.
+func endsOrdinal(word string) bool {
+	if !slices.ContainsFunc([]string{"th", "st", "nd", "rd"}, func(end string) bool { return strings.HasSuffix(word, end) }) || word == "and" {
+		return false
+	}
+	_, ok := numberOf(word)
+	return ok || word[0] <= '9'
 }
 
 // said returns the step of a number in digits or words.
@@ -300,7 +376,9 @@ func said(noun, text string, counted bool) saidStep {
 // plainText returns text in lower case, with every digit as 0 to 9, and without markup:
 // a number is a number in bold, in brackets and in full width.
 func plainText(text string) string {
-	text = plainTag.ReplaceAllString(norm.NFKC.String(text), "")
+	if text = norm.NFKC.String(text); strings.Contains(text, "<") {
+		text = plainTag.ReplaceAllString(text, "")
+	}
 	return strings.Map(func(c rune) rune {
 		switch {
 		case strings.ContainsRune("*~`\"'“”„‘’‚«»‹›[]\\", c):
