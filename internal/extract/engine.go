@@ -435,7 +435,7 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	kctx := keptSince(patience, r.req.KeptSince)
+	kctx := keptSince(patience, later(r.req.KeptSince, c.KeptSince))
 	if c.Anew {
 		kctx = refusedSince(kctx, r.rec.StartedAt.Time)
 	}
@@ -451,6 +451,13 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 		err = &Error{Kind: KindStore, Err: cause}
 	}
 	return err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func (r *run) markUnchanged(ctx context.Context, c *Claim) error {

@@ -64,7 +64,7 @@ func TestStepsIn(t *testing.T) {
 		"step 3 and steps 4, 5 and 7":             {3, 4, 5, 7},
 		"the 99th step, the 2nd failing step":     {99, 2},
 		"step ninety-nine and step number twenty": {99, 20},
-		"Step Zero; steps one to ten":             {0, 1},
+		"Step Zero; steps one to ten":             {0, 1, 10},
 		"step forty two":                          {42},
 		"a next step; step by step; one step":     nil,
 		"step-by-step, stepone, step onerous":     nil,

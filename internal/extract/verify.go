@@ -144,28 +144,44 @@ func isTool(t *trace.Trace, name string) bool {
 // the trace itself ("step 12 of the recipe") are no excuse: a trace could plant them.
 func namedSteps(a *evalforge.Analysis, t *trace.Trace) error {
 	var errs []error
-	check := func(field, text string) {
-		for _, said := range stepsIn(text) {
-			if position(t, said.n) < 0 && !(said.counted && said.n >= 1 && said.n <= len(t.Steps)) {
-				errs = append(errs, fmt.Errorf("%s names step %.20s, which does not exist; name steps by their index i, and nothing else \"step\" with a number", field, said.text))
+	eachProse(a, func(field string, text *string) {
+		for _, said := range stepsIn(*text) {
+			// Recommended actions may count themselves: "as a second step".
+			if !exists(said, t) && !(said.ordinal && strings.HasPrefix(field, "recommended_actions")) {
+				errs = append(errs, fmt.Errorf("%s names %s %s, which does not exist; name steps by their index i, and nothing else \"%[2]s\" with a number", field, said.noun, said.text))
 			}
 		}
-	}
-	check("title", a.Title)
-	check("summary", a.Summary)
-	check("root_cause_hypothesis", a.RootCauseHypothesis)
-	check("confidence_rationale", a.ConfidenceRationale)
-	check("reproduction_context.input_pattern", a.ReproductionContext.InputPattern)
-	if s := a.ReproductionContext.RequiredState; s != nil {
-		check("reproduction_context.required_state", *s)
-	}
-	for i, text := range a.Evidence.Signals {
-		check(fmt.Sprintf("evidence.signals[%d]", i), text)
-	}
-	for i, text := range a.RecommendedActions {
-		check(fmt.Sprintf("recommended_actions[%d]", i), text)
-	}
+	})
 	return errors.Join(errs...)
+}
+
+// exists reports whether the trace has the step, message, turn or span.
+func exists(said saidStep, t *trace.Trace) bool {
+	if position(t, said.n) >= 0 || said.counted && said.n >= 1 && said.n <= len(t.Steps) {
+		return true
+	}
+	// What else is numbered is so by the trace's messages, and from 0 or 1.
+	return said.noun != "step" && (said.n >= 0 && said.n <= max(len(t.Messages), len(t.Steps)) ||
+		slices.ContainsFunc(t.Steps, func(s trace.Step) bool { return s.ID == said.text }))
+}
+
+// eachProse calls use for each text of a that the analyzer wrote itself, with its field.
+func eachProse(a *evalforge.Analysis, use func(field string, text *string)) {
+	use("title", &a.Title)
+	use("trigger_condition", &a.TriggerCondition)
+	use("summary", &a.Summary)
+	use("root_cause_hypothesis", &a.RootCauseHypothesis)
+	use("confidence_rationale", &a.ConfidenceRationale)
+	use("reproduction_context.input_pattern", &a.ReproductionContext.InputPattern)
+	if s := a.ReproductionContext.RequiredState; s != nil {
+		use("reproduction_context.required_state", s)
+	}
+	for i := range a.Evidence.Signals {
+		use(fmt.Sprintf("evidence.signals[%d]", i), &a.Evidence.Signals[i])
+	}
+	for i := range a.RecommendedActions {
+		use(fmt.Sprintf("recommended_actions[%d]", i), &a.RecommendedActions[i])
+	}
 }
 
 // position returns the position in t.Steps of the step with this source index, or -1.

@@ -445,3 +445,65 @@ func TestAnswersOfASuccessorAreReused(t *testing.T) {
 	}
 	r.wantCalls(2) // one of them found the model gone
 }
+
+// Failures that differ in a word or a version are different, however many digits stand there.
+func TestFailuresThatAreNoCopies(t *testing.T) {
+	said := []string{
+		"job aborted: worker.py:1234:KeyError", "job aborted: db.py:9981:ConnectTimeout", "job aborted: billing.py:4410:PermissionDenied",
+		"error from lookup_customer_v2024", "error from delete_account_v2025",
+		"installed 1.21 required 1.25", "installed 1.31 required 1.25", "price as of 2019-01-02", "price as of 2026-11-19",
+	}
+	r := newReuseRig(t, quoting)
+	for i, s := range said {
+		tr := storm(fmt.Sprintf("trace-%d", i), i, 429)
+		tr.Payload = []byte(strings.Replace(string(tr.Payload), "The model answered", "The model answered \""+s+"\" and", 1))
+		tr.Payload = []byte(strings.ReplaceAll(string(tr.Payload), "\""+s+"\"", "\\\""+s+"\\\""))
+		r.put(tr)
+	}
+	run := r.run(extract.RunRequest{})
+	r.wantCalls(len(said))
+	for _, o := range run.TraceOutcomes {
+		if o.Status != evalforge.Stored || o.DerivedFrom != "" {
+			t.Errorf("%s: got %s, derived from %q, want stored from an answer of its own", o.SourceTraceID, o.Status, o.DerivedFrom)
+		}
+	}
+}
+
+// Copies that hold the characters which marks are made of cost one call, too.
+func TestCopiesWithMarksCostOneCall(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	for i := range 20 {
+		tr := storm(fmt.Sprintf("copy-%d", i), i, 429)
+		tr.Payload = []byte(strings.Replace(string(tr.Payload), "Summarise", "Summarise \uE000 \uE0010\uE001", 1))
+		r.put(tr)
+	}
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 20 {
+		t.Errorf("%d stored, want 20", run.StoredCount)
+	}
+	r.wantCalls(1)
+}
+
+// A trace that was reopened is asked about anew by whichever run claims it, once: the wish
+// is in its state, and not in the run that reopened it.
+func TestReopenedTracesAreAskedAnewByAnyRun(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	r.put(storm("a", 1, 429), storm("b", 2, 429))
+	r.run(extract.RunRequest{})
+	r.wantCalls(1)
+	since := time.Now()
+	for _, id := range []string{"a", "b"} {
+		if err := r.store.Reopen(t.Context(), id, since); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.run(extract.RunRequest{DryRun: true}).Estimate.Calls; got != 1 {
+		t.Errorf("the estimate of a run is %d calls, want 1", got)
+	}
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 2 {
+		t.Errorf("%d stored, want 2", run.StoredCount)
+	}
+	r.wantCalls(2)
+	r.put(storm("c", 3, 429))
+	r.run(extract.RunRequest{})
+	r.wantCalls(2)
+}

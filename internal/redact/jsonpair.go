@@ -53,7 +53,7 @@ func (w *walk) nameAfterValue() (keyInfo, bool) {
 	peek.pos++
 	peek.space()
 	rest := peek.in[peek.pos:]
-	if !strings.HasPrefix(rest, `"key"`) && !strings.HasPrefix(rest, `"name"`) {
+	if !strings.HasPrefix(rest, `"key"`) && !strings.HasPrefix(rest, `"name"`) && !strings.HasPrefix(rest, `"Key"`) && !strings.HasPrefix(rest, `"Name"`) {
 		return keyInfo{}, false
 	}
 	peek.pos += strings.IndexByte(rest[1:], '"') + 2
@@ -77,11 +77,15 @@ func (w *walk) nameAfterValue() (keyInfo, bool) {
 func mayBePair(key string) bool {
 	switch len(key) {
 	case 3:
-		return key == "key"
+		return key == "key" || key == "Key"
 	case 4:
-		return key == "name"
+		return key == "name" || key == "Name"
 	case 5:
-		return key == "value"
+		return key == "value" || key == "Value"
+	case 12:
+		return key == "ParameterKey"
+	case 14:
+		return key == "ParameterValue"
 	}
 	return false
 }
@@ -94,7 +98,7 @@ func mayBePair(key string) bool {
 // is treated as if the pair were a member.
 func (w *walk) paired(seen *members, parent, member keyInfo, key string) (keyInfo, error) {
 	switch key {
-	case "key", "name":
+	case "key", "name", "Key", "Name", "ParameterKey":
 		if at(w.in, w.pos) != '"' || seen.named {
 			break
 		}
@@ -109,7 +113,10 @@ func (w *walk) paired(seen *members, parent, member keyInfo, key string) (keyInf
 			// The name of a pair inside a value that goes: the name stays.
 			return keyInfo{}, nil
 		}
-	case "value":
+		if strings.EqualFold(key, "name") && member.treatment == scan && w.namesPerson(seen) {
+			return keyInfo{treatment: always, kind: Name}, nil
+		}
+	case "value", "Value", "ParameterValue":
 		if !seen.named {
 			seen.pair, seen.named = w.nameAfterValue()
 		}

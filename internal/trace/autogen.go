@@ -150,7 +150,7 @@ func decodeAutoGen(b *builder, doc any) {
 		d.header(m)
 	}
 	d.decode(l, base)
-	if reason := anyOf(scalar(m["stop_reason"]), scalar(object(m["task_result"])["stop_reason"])); reason != "" && len(b.t.Steps) > 0 {
+	if reason := anyOf(firstText(m, "stop_reason", "stopReason"), scalar(object(m["task_result"])["stop_reason"])); reason != "" && len(b.t.Steps) > 0 {
 		fill(&b.t.Steps[len(b.t.Steps)-1].Finish, reason)
 	}
 	if q := scalar(m["question"]); q != "" && len(b.t.Steps) > 0 {

@@ -1,6 +1,10 @@
 package trace
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
 
 // MaxBytes is the hard bound on what is sent of one trace: 100 KiB.
 const MaxBytes = 102_400
@@ -34,10 +38,11 @@ const (
 // It first renders without loss: each message, tool and long text once, the schemas only
 // of tools in failing calls, steps that repeat identically folded into a note. If that is
 // over the budget, one cap is laid on every text, the largest that fits, with errors
-// getting six times and the last output three times as much; a cut text keeps 65 % of its
-// cap from its head and 35 % from its tail, with …[n bytes cut]… between. If even short
-// texts do not fit, steps are dropped from the middle, never the decisive errors, their
-// ancestors, the first two and the last two, leaving {"omitted_steps": n}. What is left is
+// getting six times, the last output and errors that nobody marked three times as much; a
+// cut text keeps 65 % of its cap from its head and 35 % from its tail, with …[n bytes cut]…
+// between. If even short texts do not fit, steps are dropped from the middle, never the
+// decisive errors, their ancestors, the first two and the last two, and one error of each kind
+// last, leaving {"omitted_steps": n}. What is left is
 // a summary of first input, error and last output.
 func Compact(t *Trace, budget int) Compacted {
 	budget = max(budget, MinBudget)
@@ -55,6 +60,7 @@ func Compact(t *Trace, budget int) Compacted {
 			return c
 		}
 	}
+	p.listen()
 	v.names, v.cap = nameCap, minCap
 	// Where no list is long, keeping all steps is the last that is tried below.
 	if p.longestList > minItems || p.leastLikely <= budget {
@@ -135,13 +141,15 @@ func largest(lo, hi int, fits func(int) bool) int {
 // sorted in a third of the time, which was a tenth of a trace of thousands of steps.
 type stepRank uint64
 
-const rankBits = 31
+const rankBits = 30
 
-// Classes of steps.
+// Classes of steps, what to keep first in front.
 const (
-	decisiveStep = iota // never dropped
-	errorStep
-	otherStep
+	classDecisive = iota // never dropped
+	classMarked          // the first of its kind of the marked errors, and its ancestors
+	classTold            // the first of its kind of those that nobody marked
+	classAgain           // an error that is there already
+	classOther
 )
 
 func rankOf(class, distance, step int) stepRank {
@@ -151,40 +159,33 @@ func rankOf(class, distance, step int) stepRank {
 func (r stepRank) step() int { return int(r & (1<<rankBits - 1)) }
 
 // priorities returns the ranks of all steps, what to keep first in front, and how many of
-// them are never dropped. After those come the other errors, then the steps nearest to an
-// error or an end.
+// them are never dropped: the first and the last error, and the ends. After those come the
+// other errors, one of each kind before its repetitions, then the steps nearest to an error
+// or an end.
 func (p *plan) priorities() (order []stepRank, decisive int) {
+	p.listen()
 	n := len(p.t.Steps)
 	class, distance := sized(p.class, n), sized(p.distance, n)
 	p.class, p.distance = class, distance
-	firstErr, lastErr := -1, -1
 	for i := range n {
-		class[i] = otherStep
-		distance[i] = min(i, n-1-i)
-		if p.failed(i) {
-			if firstErr < 0 {
-				firstErr = i
-			}
-			lastErr = i
-			class[i], distance[i] = errorStep, 0
-			for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] == otherStep; a, hops = p.parent[a], hops+1 {
-				class[a] = errorStep
-			}
-		}
+		class[i], distance[i] = classOther, min(i, n-1-i)
 	}
-	for _, e := range [...]int{firstErr, lastErr} {
+	for _, e := range p.classifyErrors(class) {
 		for a, hops := e, 0; a >= 0 && hops < minItems; a, hops = p.parent[a], hops+1 {
-			class[a] = decisiveStep
+			class[a] = classDecisive
 		}
 	}
 	for _, i := range [...]int{0, 1, n - 2, n - 1} {
 		if i >= 0 && i < n {
-			class[i] = decisiveStep
+			class[i] = classDecisive
 		}
 	}
 	// Distance to the nearest error, in two sweeps.
 	for i := 1; i < n; i++ {
 		distance[i] = min(distance[i], distance[i-1]+1)
+		if p.failed(i) || p.told[i] {
+			distance[i] = 0
+		}
 	}
 	for i := n - 2; i >= 0; i-- {
 		distance[i] = min(distance[i], distance[i+1]+1)
@@ -193,10 +194,69 @@ func (p *plan) priorities() (order []stepRank, decisive int) {
 	p.ranks = order
 	for i := range order {
 		order[i] = rankOf(class[i], distance[i], i)
-		if class[i] == decisiveStep {
+		if class[i] == classDecisive {
 			decisive++
 		}
 	}
 	slices.Sort(order)
 	return order, decisive
+}
+
+// classifyErrors sets the classes of errors, and returns the first and the last of those
+// that are marked or, if none is, of the others; -1 where there is none.
+func (p *plan) classifyErrors(class []int) (ends [2]int) {
+	marked, told := [2]int{-1, -1}, [2]int{-1, -1}
+	note := func(ends *[2]int, i int) {
+		if ends[0] < 0 {
+			ends[0] = i
+		}
+		ends[1] = i
+	}
+	seen := make(map[string]bool)
+	for i := range class {
+		switch {
+		case p.failed(i):
+			note(&marked, i)
+			class[i] = classMarked
+		case p.told[i]:
+			note(&told, i)
+			class[i] = classTold
+		default:
+			continue
+		}
+		kind := p.errorKind(i)
+		if seen[kind] {
+			class[i] = classAgain
+			continue
+		}
+		seen[kind] = true
+		for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] > class[i]; a, hops = p.parent[a], hops+1 {
+			class[a] = class[i]
+		}
+	}
+	if marked[0] < 0 {
+		return told
+	}
+	return marked
+}
+
+// errorKind returns what errors have in common that differ in details only: the step's name,
+// and the error's type or else its first words without numbers. A stack trace is known by
+// its last line.
+func (p *plan) errorKind(i int) string {
+	s := &p.t.Steps[i]
+	if s.Err != nil && s.Err.Type != "" {
+		return s.Name + "\n" + s.Err.Type
+	}
+	text := p.said(i)
+	if s.Err != nil {
+		text = s.Err.Message
+	}
+	if strings.Contains(text, traceback) {
+		text = strings.TrimSpace(text)
+		text = text[strings.LastIndexByte(text, '\n')+1:]
+	}
+	const enough, words = 80, 3 // bytes that are looked at, and what of them tells kinds apart
+	first := strings.FieldsFunc(headOf(text, enough), func(r rune) bool { return !unicode.IsLetter(r) })
+	return s.Name + "\n" + strings.Join(first[:min(len(first), words)], " ")
 }

@@ -75,6 +75,7 @@ func init() {
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
 		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, line: streamLine, wrap: streamList, lists: []string{exchangeList}},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
+		{format: FormatADK, match: isADK, decode: decodeADK, entry: func(m map[string]any, _ bool) bool { return isADKEvent(m) }, wrap: adkEvents},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession, lists: []string{messageList}},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
 		{format: FormatShareGPT, match: isShareGPT, decode: decodeShareGPT, wrap: shareGPTList},

@@ -1,6 +1,9 @@
 package trace
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Requests to a model's API with what it answered, as proxies, gateways and loggers record
 // them ({"request": {…}, "response": {…}}), as OpenAI's and Anthropic's batches have them in
@@ -27,7 +30,8 @@ var (
 	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion", "full_response", "response_payload"}
 	bodyKeys     = [...]string{"body", "json", "data", "content", "payload", "message"}
 	requestLists = [...]string{"messages", "input", "contents", "prompt"}
-	streamKeys   = [...]string{"chunks", "response_chunks", "responseChunks", "stream", "streamed_data", "events", "deltas", messageList}
+	streamKeys   = [...]string{"chunks", "response_chunks", "responseChunks", "stream", "streamed_data", "events", "deltas"}
+	lineKeys     = [...]string{messageList}
 )
 
 // exchangeOf returns the exchange that doc is; ok tells whether it is one.
@@ -37,12 +41,12 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 		return x, false
 	}
 	x.doc = m
-	for _, k := range requestKeys {
+	for _, k := range present(m, requestKeys[:]) {
 		if x.request, x.requestAt = bodyOf(m, k, isModelRequest); x.request != nil {
 			break
 		}
 	}
-	for _, k := range responseKeys {
+	for _, k := range present(m, responseKeys[:]) {
 		if x.response, x.responseAt = bodyOf(m, k, isModelResponse); x.response != nil || object(m[k]) != nil {
 			x.reply, x.replyAt = object(m[k]), pointer("", k)
 			break
@@ -73,14 +77,14 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 
 // findStream looks for a response that was recorded in pieces.
 func (x *exchange) findStream() {
-	_ = x.streamIn(x.doc, "", streamKeys[:]) || x.streamIn(x.doc, "", responseKeys[:]) ||
+	_ = x.streamIn(x.doc, "", lineKeys[:]) || x.streamIn(x.doc, "", streamKeys[:]) || x.streamIn(x.doc, "", responseKeys[:]) ||
 		x.streamIn(x.reply, x.replyAt, streamKeys[:]) || x.streamIn(x.reply, x.replyAt, bodyKeys[:])
 }
 
 // streamIn looks for the pieces in the fields of m, which stands at the JSON pointer base.
 // Pieces that were put together before are as good.
 func (x *exchange) streamIn(m map[string]any, base string, keys []string) bool {
-	for _, k := range keys {
+	for _, k := range present(m, keys) {
 		v := m[k]
 		if v == nil {
 			continue
@@ -137,9 +141,25 @@ func isAnswer(m map[string]any) bool {
 	return object == "response" || strings.HasPrefix(object, "chat.completion") || m["type"] == "message" || m["type"] == "error" || list(m["candidates"]) != nil
 }
 
+// present returns keys, or none where m has no field of that name: most documents have not.
+func present(m map[string]any, keys []string) []string {
+	if len(m) > len(keys) {
+		return keys
+	}
+	for k := range m {
+		if slices.Contains(keys, k) {
+			return keys
+		}
+	}
+	return nil
+}
+
 // bodyOf returns the object under key, or in one of the fields that wrap a body there, that
 // is what is asked for, and its JSON pointer.
 func bodyOf(m map[string]any, key string, is func(map[string]any) bool) (map[string]any, string) {
+	if m[key] == nil {
+		return nil, ""
+	}
 	o := object(m[key])
 	if o == nil { // Google Cloud logs a list of what was sent, as a rule of one
 		if l := list(m[key]); len(l) == 1 {

@@ -50,6 +50,7 @@ func readGenAI(sp *span, r *reading) {
 	if r.kind == KindAgent && sp.getText("gen_ai.agent.name") == "" {
 		r.agent = strings.TrimPrefix(sp.name, "invoke_agent ")
 	}
+	readPydanticRun(sp, r)
 }
 
 // readGenAIMessages reads the messages from wherever the emitter put them.
@@ -126,6 +127,14 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 		}
 		if s := scalar(v); s != "" {
 			return []Message{{Role: role, Text: s}}, ""
+		}
+		for _, e := range sp.memo.array(v) { // Spring AI writes the texts alone
+			if s, ok := e.(string); ok && s != "" {
+				out = append(out, Message{Role: role, Text: s})
+			}
+		}
+		if out != nil {
+			return out, ""
 		}
 	}
 	for _, item := range sp.memo.indexed(sp.attrs, prefix) {

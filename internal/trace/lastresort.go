@@ -19,7 +19,7 @@ func (p *plan) lastResort(budget int) Compacted {
 		last--
 	}
 	for i := range t.Steps {
-		if t.Steps[i].Err != nil || failing < 0 && p.failed(i) {
+		if t.Steps[i].Err != nil || failing < 0 && (p.failed(i) || p.told[i]) {
 			failing = i
 			if t.Steps[i].Err != nil {
 				break

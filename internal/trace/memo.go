@@ -161,7 +161,7 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 			return nil, false
 		}
 		p.space()
-		return out, p.i == len(s)
+		return out, p.i == len(s) && len(out) > 0 // a list of something else has its own meaning
 	}
 }
 

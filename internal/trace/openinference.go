@@ -21,6 +21,9 @@ func readOpenInference(sp *span, r *reading) {
 	}
 	if r.kind == KindRetrieval {
 		r.output = documents(sp)
+		if !sp.has("input.value") {
+			r.input = openInferenceTexts(sp, "embedding.embeddings", "embedding.text")
+		}
 	}
 }
 
@@ -41,6 +44,12 @@ func readOpenInferenceModel(sp *span, r *reading) {
 	}
 	if r.finish == "" {
 		r.finish = finishReason(response)
+	}
+	if s := openInferenceTexts(sp, "llm.prompts", "prompt.text"); s != "" && r.in == nil {
+		r.in = []Message{{Role: "user", Text: s}}
+	}
+	if s := openInferenceTexts(sp, "llm.choices", "completion.text"); s != "" && r.out == nil {
+		r.out = []Message{{Role: "assistant", Text: s}}
 	}
 	if r.tools == nil {
 		readOpenInferenceTools(sp, r)
@@ -169,6 +178,15 @@ func trimKeys(m map[string]any, prefix string) map[string]any {
 		}
 	}
 	return out
+}
+
+// openInferenceTexts returns the texts that the items under prefix have under key.
+func openInferenceTexts(sp *span, prefix, key string) string {
+	var out lines
+	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
+		out.add(scalar(object(item)[key]))
+	}
+	return out.text()
 }
 
 // documents returns the contents of retrieved documents, or "" when output.value has

@@ -9,6 +9,7 @@ import (
 // Weights of content in the water-filling cut.
 const (
 	errorWeight  = 6
+	toldWeight   = 3 // of errors that nobody marked
 	outputWeight = 3
 )
 
@@ -44,6 +45,7 @@ type plan struct {
 	class       []int      // by step
 	distance    []int      // by step
 	kept        []bool     // by step: it is rendered
+	told        []bool     // by step: as [plan.listen] finds it
 }
 
 // plans are those that are of no trace.
@@ -61,6 +63,7 @@ func (p *plan) release() {
 		parent: cleared(p.parent, keptValues), fold: cleared(p.fold, keptEntries), cutTexts: cleared(p.cutTexts, keptEntries),
 		shapes: cleared(p.shapes, keptValues), keys: cleared(p.keys, keptValues), seen: cleared(p.seen, keptValues),
 		ranks: cleared(p.ranks, keptValues), class: cleared(p.class, keptValues), distance: cleared(p.distance, keptValues), kept: cleared(p.kept, keptValues),
+		told: cleared(p.told, keptValues),
 	}
 	plans.Put(p)
 }

@@ -45,6 +45,7 @@ func readVercel(sp *span, r *reading) {
 		r.in = sp.memo.conversation(v, "user")
 	}
 	out := Message{Role: "assistant", Text: sp.getText("ai.response.text", "ai.response.object", "ai.result.text", "ai.result.object")}
+	out.Text = join(sp.getText("ai.response.reasoning"), out.Text) // as the next prompt has it
 	readVercelCalls(sp, &out)
 	if out.Text != "" || out.Calls != nil {
 		r.out = []Message{out}

@@ -1,0 +1,88 @@
+package trace
+
+import "strings"
+
+// This file recognises errors that nobody marked: chats and logs without a status have
+// them only as what a tool answered. It decides what a cut spares, not what is an error:
+// a text that is none may keep its place for it, and signals look closer. So it asks
+// for words near the beginning of a text, which is fast enough to ask all texts of a trace.
+
+// Bounds of what is read of a text, in bytes: the whole of a short one, which is all about
+// what failed, and the beginning of a longer one.
+const (
+	toldWhole = 300
+	toldHead  = 120
+)
+
+// traceback begins Python's stack traces, which stand anywhere in what a command printed.
+const traceback = "Traceback (most recent call last)"
+
+// errorWords are in texts that report errors, in lower case.
+var errorWords = []string{
+	"error", "exception", "fail", "fatal", "panic:", "fault", "denied", "forbidden", "unauthori", "refused", "timeout", "timed out",
+	"not found", "no such", "unavailable", "invalid", "missing", "exceeded", "too many", "aborted", "killed", "crashed", "overloaded",
+	`success":false`, `success": false`, `ok":false`, `ok": false`,
+}
+
+// noErrors are what says that there is none, with words that say that there is one.
+var noErrors = []string{
+	`error":null`, `error": null`, `error":""`, `error": ""`, `error":false`, `error": false`, `errors":[]`, `errors": []`,
+	`errors":null`, `errors": null`, `errors":0`, `errors": 0`, `failed":0`, `failed": 0`, "no error", "0 error", "0 fail", "without error",
+}
+
+// tellsError reports whether what a tool answered, or somebody said, reads as an error.
+func tellsError(text string) bool {
+	if strings.Contains(text, traceback) {
+		return true
+	}
+	if code, ok := strings.CutPrefix(text, "exitcode: "); ok { // of AutoGen's executors
+		return !strings.HasPrefix(code, "0")
+	}
+	if len(text) > toldWhole {
+		text = headOf(text, toldHead)
+	}
+	text = strings.ToLower(text)
+	if !containsAny(text, errorWords) {
+		return false
+	}
+	for _, none := range noErrors {
+		text = strings.ReplaceAll(text, none, "")
+	}
+	return containsAny(text, errorWords)
+}
+
+func containsAny(s string, words []string) bool {
+	for _, w := range words {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// startsAsError reports whether text begins as errors do, or has a stack trace: what
+// people and models say is full of errors that are none of theirs.
+func startsAsError(text string) bool {
+	const start = 16
+	return strings.Contains(text, traceback) || tellsError(headOf(text, start))
+}
+
+// listen finds the errors that nobody marked, once. Their texts weigh more from then on.
+func (p *plan) listen() {
+	if len(p.told) == len(p.t.Steps) {
+		return
+	}
+	p.told = sized(p.told, len(p.t.Steps))
+	for i := range p.t.Steps {
+		if p.failed(i) {
+			continue
+		}
+		tells, text := startsAsError, p.said(i)
+		if s := &p.t.Steps[i]; s.Tool != nil {
+			tells, text = tellsError, s.Tool.Result
+		}
+		if p.told[i] = text != "" && tells(text); p.told[i] {
+			p.weight[text] = max(p.weight[text], toldWeight)
+		}
+	}
+}
