@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -179,7 +180,7 @@ func guessKind(sp *span, r *reading) Kind {
 		sp.has("gen_ai.tool.name", "gen_ai.tool.call.id", "tool.name", "tool_name", "tool.args_json", "tool.result_json"):
 		return KindTool
 	case r.in != nil || r.out != nil, sp.has("gen_ai.request.model", "llm.model_name") && !sp.has("gen_ai.agent.name", "agent.name"),
-		strings.HasPrefix(name, "llm"), strings.HasPrefix(name, "chat "):
+		strings.HasPrefix(name, "llm"), strings.HasPrefix(name, "chat "), slices.ContainsFunc(clientCalls[:], func(call string) bool { return strings.Contains(name, call) }):
 		return KindLLM
 	case sp.has("gen_ai.agent.name", "agent.name", "agent_name"):
 		return KindAgent
@@ -188,6 +189,9 @@ func guessKind(sp *span, r *reading) Kind {
 	}
 	return KindChain
 }
+
+// clientCalls are what tracers of providers' clients name a model's call after.
+var clientCalls = [...]string{"chat.completions", "chatcompletion", "messages.create", "responses.create", "generate_content", "generatecontent"}
 
 // Keys under which emitters without a dialect of their own put things.
 var (

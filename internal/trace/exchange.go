@@ -41,6 +41,11 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 		return x, false
 	}
 	x.doc = m
+	if request, response, requestAt, responseAt, ok := bedrockInvocation(m); ok {
+		x.request, x.requestAt, x.pieces, x.responseAt = request, requestAt, response, responseAt
+		x.response, _ = response.(map[string]any)
+		return x, request != nil || response != nil
+	}
 	for _, k := range present(m, requestKeys[:]) {
 		if x.request, x.requestAt = bodyOf(m, k, isModelRequest); x.request != nil {
 			break
@@ -55,7 +60,7 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 	if x.response == nil {
 		x.findStream()
 	}
-	if x.request == nil && m["contents"] != nil && (x.response != nil || x.pieces != nil) && isModelRequest(m) {
+	if x.request == nil && (x.response != nil || x.pieces != nil && !isStream(m[messageList])) && isModelRequest(m) {
 		x.request = m // the response stands in the request
 	}
 	switch {
@@ -259,9 +264,12 @@ func decodeExchange(b *builder, doc any) {
 		x.requestAt, x.responseAt = sources[i]+x.requestAt, sources[i]+x.responseAt
 		d := chatDecoder{b: b}
 		d.tools = b.declare(parseTools(first(x.request, "tools", "functions")))
+		if tools := bedrockTools(x.request); tools != nil {
+			d.tools = b.declare(parseTools(tools))
+		}
 		if i == 0 {
 			d.header(x.doc)
-			fill(&b.t.ID, anyOf(firstText(x.doc, "custom_id", "key"), firstText(x.response, "id", "responseId")))
+			fill(&b.t.ID, anyOf(firstText(x.doc, "custom_id", "key", "requestId"), firstText(x.response, "id", "responseId")))
 		}
 		if x.request != nil {
 			d.since = b.pool(systemPrompt(x.request))
@@ -315,7 +323,7 @@ func (x *exchange) readResponse(d *chatDecoder) {
 	s := Step{
 		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, usageKeys[:]...))),
 		Declared: d.tools, Finish: finishReason(x.response), Source: x.responseAt,
-		Model: anyOf(firstText(x.response, "model", "modelVersion", "model_version"), firstText(x.request, "model"), firstText(x.doc, "model")),
+		Model: anyOf(firstText(x.response, "model", "modelVersion", "model_version"), firstText(x.request, "model", "modelId"), firstText(x.doc, "model", "modelId")),
 		Err:   x.failure(),
 	}
 	s.Start = instant(first(x.doc, "timestamp", "start_time", "startTime", "created_at", "request_created_at", "logging_time", "processed_time"))
@@ -366,6 +374,9 @@ func (x *exchange) failure() *Failure {
 		if f == nil {
 			f = &Failure{Type: kind, Message: "the request of the batch was " + kind}
 		}
+	}
+	if code := scalar(x.doc["errorCode"]); code != "" && f == nil {
+		f = &Failure{Type: code}
 	}
 	if s := batchStatus(x.doc); s != "" && f == nil && x.response == nil {
 		read := failureFromText(s)

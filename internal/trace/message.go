@@ -339,6 +339,9 @@ func parseMessage(m map[string]any, role string) []Message {
 			}
 		}
 	}
+	if msg.Text == "" && msg.Calls == nil && results == nil { // all that there is of an answer that was cut off
+		msg.Text = firstText(m, "reasoning_content", "reasoning")
+	}
 	for _, r := range list(first(m, "tool_results", "toolResults")) {
 		if r := object(r); r != nil {
 			results = append(results, toolResult(r))
@@ -625,7 +628,7 @@ func (w *workspace) parseTool(m map[string]any) Tool {
 	if inner := w.object(m["tool"]); inner != nil {
 		m = inner
 	}
-	if s := w.object(m["json_schema"]); s != nil && m["name"] == nil {
+	if s := w.object(first(m, "json_schema", "toolSpec")); s != nil && m["name"] == nil {
 		m = s
 	}
 	if f := w.object(m["function"]); f != nil {
@@ -637,7 +640,7 @@ func (w *workspace) parseTool(m map[string]any) Tool {
 	}
 	s := first(m, "parameters", "input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema", "arguments", "schema", "json_schema")
 	if o := w.object(s); o != nil {
-		if inner := w.object(o["jsonSchema"]); inner != nil {
+		if inner := w.object(first(o, "jsonSchema", "json")); inner != nil && o["type"] == nil {
 			o = inner
 		}
 		t.Schema = canonical(jsonSchema(o))

@@ -74,12 +74,13 @@ func isSpan(m map[string]any) bool {
 	if ctx := object(first(m, "context", "span_context")); ctx != nil {
 		id = id || first(ctx, "span_id", "spanId") != nil
 	}
-	named := first(m, "name", "operation", "operation_name", "operationName", "span_name") != nil
-	timed := first(m, "start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "duration_ms", "duration") != nil
+	named := first(m, "name", "operation", "operation_name", "operationName", "span_name", "op_name") != nil
+	timed := first(m, "start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "started_at", "duration_ms", "duration") != nil
 	if id {
 		return named || timed || m["attributes"] != nil
 	}
-	if named && timed && (m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil) {
+	_, parent := m["parent_id"]
+	if named && timed && (m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil || parent && m["trace_id"] != nil) {
 		return true
 	}
 	for _, d := range decoders() {

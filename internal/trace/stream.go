@@ -272,6 +272,7 @@ func isChatChunk(m map[string]any, _ bool) bool {
 // A chatChoice is one of the answers in the making.
 type chatChoice struct {
 	text, content, refusal pieced
+	reasoning              pieced
 	calls                  []*chatCall
 	finish                 any
 }
@@ -314,6 +315,7 @@ func (c *chatChoice) add(m map[string]any) {
 	delta := object(first(m, "delta", "message"))
 	c.content.add(delta["content"])
 	c.refusal.add(delta["refusal"])
+	c.reasoning.add(first(delta, "reasoning_content", "reasoning"))
 	for _, e := range list(delta["tool_calls"]) {
 		c.addCall(object(e))
 	}
@@ -345,6 +347,7 @@ func (c *chatChoice) whole(i int) map[string]any {
 	message := map[string]any{"role": "assistant"}
 	c.content.put(message, "content")
 	c.refusal.put(message, "refusal")
+	c.reasoning.put(message, "reasoning_content")
 	var calls []any
 	for _, call := range c.calls {
 		if call != nil {
