@@ -215,13 +215,11 @@ func plainMessage(m map[string]any) (msg Message, ok bool) {
 	}
 	switch msg.Role = normalRole(role); msg.Role {
 	case "user", "assistant", "system":
-		ok = called == ""
 	case "tool":
-		msg.ToolID, ok = called, called != "" && calls == nil
-	default:
-		ok = false
-	}
-	if !ok {
+		if msg.ToolID = called; called == "" || calls != nil {
+			return Message{}, false
+		}
+	default: // an agent's name
 		return Message{}, false
 	}
 	for _, c := range calls {
@@ -292,6 +290,11 @@ func parseMessage(m map[string]any, role string) []Message {
 	if msg, ok := plainMessage(m); ok {
 		return []Message{msg}
 	}
+	return anyMessage(m, role)
+}
+
+// anyMessage reads a message in any dialect.
+func anyMessage(m map[string]any, role string) []Message {
 	m, role = langChainMessage(m, role)
 	if inner := object(m["message"]); inner != nil && m["role"] == nil {
 		m = inner
