@@ -142,6 +142,9 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 		if m["content"] == "null" { // Traceloop writes a null content as the word
 			delete(m, "content")
 		}
+		if parts := sp.memo.array(m["content"]); allParts(parts) { // Traceloop writes a list of parts as JSON
+			m["content"] = parts
+		}
 		if calls := sp.memo.indexed(m, "tool_calls"); calls != nil {
 			m["tool_calls"] = calls
 		}
