@@ -349,8 +349,7 @@ func (c *call) writeRerun(rep *rerunReport, done bool) {
 			fmt.Fprintf(out, "Made with another: %s.\n", tally(reasons))
 		}
 		if e := rep.Estimate; e != nil && len(rep.Patterns) > 0 {
-			fmt.Fprintf(out, "It would take about $%.4f and %d tokens in %s of %s; at most $%.4f.\n",
-				e.CostUSD, e.Tokens, count(e.Calls, "call", "calls"), rep.Now.Model, e.MostCostUSD)
+			writeEstimate(out, e, rep.Now.Model)
 		}
 		if len(rep.Patterns) > 0 {
 			c.term.note("nothing was done; to do it, add -yes")

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -272,6 +273,9 @@ func stringEnd(doc []byte, from int) int {
 	return min(from, len(doc))
 }
 
+// quotable reports whether there is anything to quote.
+func (s *sent) quotable() bool { return s.proving(0, len(s.text)) >= MinQuoteRunes }
+
 // letters counts the letters and digits of s.
 func letters(s string) int {
 	n := 0
@@ -298,7 +302,7 @@ func fold(s string) *folded {
 	b := make([]byte, 0, len(s))
 	space := false
 	for i := 0; i < len(s); {
-		if n := escapeSequence(s[i:]); n > 0 {
+		if n := excerpt.EscapeSequence(s[i:]); n > 0 {
 			i += n
 			continue
 		}
@@ -309,7 +313,7 @@ func fold(s string) *folded {
 				b, f.from = append(b, ' '), append(f.from, int32(i))
 			}
 			space = true
-		case r != 0 && invisible(r):
+		case r != 0 && excerpt.Invisible(r):
 		default:
 			space = false
 			for k := range size {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/trace"
@@ -23,8 +24,13 @@ const (
 
 // A finding is what verification found out about an analysis.
 type finding struct {
-	quotes, verified int
-	noStep           bool // the failing step does not exist
+	quotes, verified int     // each once: a quote and a part of it are one
+	dropped          int     // quotes that are not stored, those in prose included
+	proof            float64 // what the verified quotes weigh together; 1 is one of full weight
+	noStep           bool    // the failing step does not exist
+	// doubts are problems for which an answer is asked for again, and stored all the same
+	// if it is no better then.
+	doubts []error
 }
 
 // verify checks what a claims about the trace against exactly what was sent, and fills in
@@ -34,40 +40,106 @@ type finding struct {
 //     quote that does.
 //   - A quote attributed to a step that does not hold it is attributed to the one in which
 //     it was found, or to none.
+//   - A quotation in prose that does not occur is replaced by a note, and counts as a quote
+//     that is dropped.
 //   - A failing step that does not exist is dropped, and so are tools that the trace
 //     neither calls nor offers.
-//   - If there are quotes and none of them holds, or the prose names a step that does not
-//     exist, the analysis is refused.
-func verify(a *evalforge.Analysis, in *Input) (finding, error) {
+//   - If there are quotes and none of them holds, the prose names a step that does not
+//     exist, or the label is text of the trace, the analysis is refused.
+//
+// What a program computed quotes in prose is not checked: its words are ours.
+func verify(a *evalforge.Analysis, in *Input, computed bool) (finding, error) {
 	s := newSent(in.Compacted.JSON)
 	var f finding
 	quotes := slices.Clone(a.Evidence.Refs)
 	if e := a.Evidence.Excerpt; e != nil && !slices.ContainsFunc(quotes, func(r evalforge.EvidenceRef) bool { return r.Quote == *e }) {
 		quotes = append(quotes, evalforge.EvidenceRef{Quote: *e})
 	}
-	f.quotes = len(quotes)
+	var invented []string
 	refs := make([]evalforge.EvidenceRef, 0, len(quotes))
 	for _, q := range quotes {
 		if r, ok := s.ref(in.Trace, q.Quote, q.Step); ok {
-			refs = append(refs, r)
+			if !slices.ContainsFunc(refs, func(o evalforge.EvidenceRef) bool { return o.Quote == r.Quote && *o.Offset == *r.Offset }) {
+				refs = append(refs, r)
+			}
+		} else {
+			invented = append(invented, q.Quote)
 		}
 	}
-	f.verified = len(refs)
-	if f.quotes > 0 && f.verified == 0 {
-		return f, fmt.Errorf("none of the %d quotes given as evidence occurs in the trace that was sent", f.quotes)
+	if len(quotes) > 0 && len(refs) == 0 {
+		return f, fmt.Errorf("none of the %d quotes given as evidence occurs in the trace that was sent", len(quotes))
 	}
-	a.Evidence.Excerpt = excerpt(a.Evidence.Excerpt, refs)
+	if len(quotes) == 0 && !(a.FailureType == evalforge.Other && deniesFailure(a.TriggerCondition)) && s.quotable() {
+		f.doubts = append(f.doubts, errors.New("evidence.refs is empty; quote what shows the failure, verbatim"))
+	}
+	verified := distinct(refs, func(r evalforge.EvidenceRef) string { return r.Quote })
+	f.verified = len(verified)
+	for _, q := range verified {
+		f.proof += weight(q)
+	}
+	f.dropped = len(invented)
+	f.quotes = f.verified + len(distinct(invented, func(q string) string { return q }))
+	a.Evidence.Excerpt = verifiedExcerpt(a.Evidence.Excerpt, refs)
 	if len(refs) > evalforge.MaxItems {
 		refs = refs[len(refs)-evalforge.MaxItems:] // the excerpt is last
 	}
 	a.Evidence.Refs = refs
+	if !computed {
+		f.prose(a, in, s)
+	}
 	if n := a.FailingStep; n != nil {
 		f.noStep = !locate(a, in.Trace)
 	}
 	a.ReproductionContext.ToolsInvolved = slices.DeleteFunc(a.ReproductionContext.ToolsInvolved, func(tool string) bool {
 		return !isTool(in.Trace, tool) && !(in.Trace.Format == trace.FormatOpaque && s.holdsName(tool))
 	})
-	return f, namedSteps(a, in.Trace)
+	return f, errors.Join(namedSteps(a, in.Trace), copiedLabel(a.TriggerCondition, s))
+}
+
+// prose checks what a quotes in its prose.
+func (f *finding) prose(a *evalforge.Analysis, in *Input, s *sent) {
+	fields, n := misquoted(a, in, s)
+	f.quotes, f.dropped = f.quotes+n, f.dropped+n
+	for _, field := range fields {
+		f.doubts = append(f.doubts, fmt.Errorf("%s puts something in quotation marks that does not occur in the trace; quote verbatim, or say it without quotation marks", field))
+	}
+}
+
+// distinct returns the quotes of a list that are not part of another one, in the form in
+// which they are compared.
+func distinct[T any](list []T, quote func(T) string) []string {
+	var quotes []string
+	for _, x := range list {
+		quotes = append(quotes, inProse(quote(x)))
+	}
+	slices.SortStableFunc(quotes, func(a, b string) int { return len(b) - len(a) })
+	var kept []string
+	for _, q := range quotes {
+		if !slices.ContainsFunc(kept, func(k string) bool { return strings.Contains(k, q) }) {
+			kept = append(kept, q)
+		}
+	}
+	return kept
+}
+
+// A quote of this many words, or letters, is evidence of full weight. A single word
+// ("upstream") is found in many a trace, whatever it is said to show.
+const fullWords, fullLetters = 3, 24
+
+// weight returns what a verified quote weighs, from above 0 to 1.
+func weight(quote string) float64 {
+	quote = unproving.ReplaceAllString(quote, " ")
+	words := strings.FieldsFunc(quote, func(r rune) bool { return !isWordRune(r) })
+	n := 0
+	for _, r := range quote {
+		switch {
+		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Hangul):
+			n += 3 // a character is about half a word
+		case isWordRune(r):
+			n++
+		}
+	}
+	return min(1, max(float64(len(words))/fullWords, float64(n)/fullLetters))
 }
 
 // ref returns the evidence that a quote is, and whether it is any.
@@ -94,9 +166,9 @@ func (s *sent) ref(t *trace.Trace, quote string, step *int) (evalforge.EvidenceR
 	return r, true
 }
 
-// excerpt returns the excerpt if it is among the verified quotes, else the first of them
+// verifiedExcerpt returns the excerpt if it is among the verified quotes, else the first of them
 // that is short enough.
-func excerpt(given *string, refs []evalforge.EvidenceRef) *string {
+func verifiedExcerpt(given *string, refs []evalforge.EvidenceRef) *string {
 	if given == nil || slices.ContainsFunc(refs, func(r evalforge.EvidenceRef) bool { return r.Quote == *given }) {
 		return given
 	}

@@ -194,16 +194,16 @@ func TestAnswerThatDoesNotHoldForACopy(t *testing.T) {
 		a.Summary = "It happened 98765 times in a row." // no value of the trace
 		geminitest.Analysis(a)(w, req)
 	})
+	r.engine.Queue, r.engine.Options.Concurrency = &lossy{r.store, 1}, 1
 	r.put(storm("a", 1, 429), storm("b", 2, 429))
-	if run := r.run(extract.RunRequest{}); run.StoredCount != 2 {
-		t.Errorf("%d stored, want 2", run.StoredCount)
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 {
+		t.Errorf("%d stored, want 1", run.StoredCount)
 	}
 	r.wantCalls(2)
 	// But for the very same trace it is: its worker died, say.
-	if err := r.store.Reopen(t.Context(), "a", time.Now()); err != nil {
-		t.Fatal(err)
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || run.CostUSD != 0 {
+		t.Errorf("after the crash: %d stored for $%v, want one for nothing", run.StoredCount, run.CostUSD)
 	}
-	r.run(extract.RunRequest{})
 	r.wantCalls(2)
 }
 
@@ -506,4 +506,39 @@ func TestReopenedTracesAreAskedAnewByAnyRun(t *testing.T) {
 	r.put(storm("c", 3, 429))
 	r.run(extract.RunRequest{})
 	r.wantCalls(2)
+}
+
+// Copies of a failure that no model answers about cost what one of them does: answers that are
+// withheld, and those that do not fit into the output limit.
+func TestCopiesThatCannotBeAnsweredCostOneTrace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reply geminitest.Reply
+		calls int
+	}{
+		"cut":               {geminitest.Finish("MAX_TOKENS", `{"title":"a`), 2}, // with twice the room
+		"prompt blocked":    {geminitest.Blocked("PROHIBITED_CONTENT"), 1},
+		"prohibited":        {geminitest.Finish("PROHIBITED_CONTENT", ""), 1},
+		"recitation":        {geminitest.Finish("RECITATION", ""), 1},
+		"for an odd reason": {geminitest.Finish("OTHER", ""), 40}, // it may pass
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReuseRig(t, tt.reply)
+			for i := range 40 {
+				r.put(storm(fmt.Sprintf("copy-%d", i), i, 429))
+			}
+			run := r.run(extract.RunRequest{})
+			if failed := run.ErrorCount + run.ValidationFailedCount; failed != 40 {
+				t.Errorf("%d failed, want 40", failed)
+			}
+			r.wantCalls(tt.calls)
+			if tt.calls == 40 {
+				return
+			}
+			if err := r.store.Retry(t.Context(), "copy-7", time.Now()); err != nil {
+				t.Errorf("a copy is not quarantined: %v", err)
+			}
+			r.run(extract.RunRequest{})
+			r.wantCalls(2 * tt.calls) // asked anew by hand
+		})
+	}
 }

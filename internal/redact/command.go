@@ -118,7 +118,7 @@ func (sc *scanner) smbUser(s string, i int) (span, bool) {
 // of the user, or before the flag.
 func netUse(s string, lo, hi int) (span, bool) {
 	line := lineBefore(s, lo)
-	if !strings.Contains(strings.ToLower(line), "net use ") {
+	if !strings.Contains(line, "net use ") && !strings.Contains(line, "NET USE ") {
 		return span{}, false
 	}
 	for hi < len(s) && s[hi] > ' ' {
@@ -131,10 +131,16 @@ func netUse(s string, lo, hi int) (span, bool) {
 	if v := s[min(hi+1, end):end]; isCredential(v) && v[0] != '/' {
 		return span{hi + 1, end, Secret}, true
 	}
-	words := strings.Fields(line)
-	v := words[len(words)-1]
-	start := lo - len(line) + strings.LastIndex(line, v)
-	return span{start, start + len(v), Secret}, v[0] != '\\' && isCredential(v) && !strings.Contains(v, placeholderOpen)
+	end = lo
+	for end > 0 && s[end-1] == ' ' && lo-end < 4 {
+		end--
+	}
+	start := end
+	for start > 0 && s[start-1] > ' ' && end-start < maxNameBytes {
+		start--
+	}
+	v := s[start:end]
+	return span{start, end, Secret}, isCredential(v) && v[0] != '\\' && !strings.Contains(v, placeholderOpen)
 }
 
 // cryptHash looks at the hash of a password as crypt(3) writes it, which starts with the

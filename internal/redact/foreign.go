@@ -14,6 +14,14 @@ var (
 	foreignLinks = []string{"是", "为", "為", "は", "が", "를", "는", "은", "이", "가", "：", "—", "–", "→", "改成", "改为", "改為", "设为", "設為", "设成", "就是", "了", "叫"}
 )
 
+// linkStarts are the first bytes of foreignLinks.
+var linkStarts = func() (t [256]bool) {
+	for _, link := range foreignLinks {
+		t[link[0]] = true
+	}
+	return t
+}()
+
 // foreignWords are the words by their first byte.
 var foreignWords = func() (t [256][]string) {
 	for _, w := range slices.Concat(foreignPasswords, foreignIDs) {
@@ -33,14 +41,20 @@ func (sc *scanner) foreign(s string, i int) (span, bool) {
 		}
 		k, linked := i+len(w), false
 		for n := 0; n < 4; n++ {
-			for _, link := range foreignLinks {
-				if strings.HasPrefix(s[k:], link) {
-					k, linked = k+len(link), true
+			before := k
+			if linkStarts[at(s, k)] {
+				for _, link := range foreignLinks {
+					if strings.HasPrefix(s[k:], link) {
+						k, linked = k+len(link), true
+					}
 				}
 			}
 			for at(s, k) == ' ' && k < len(s) || at(s, k) == ':' || at(s, k) == '=' {
 				linked = linked || s[k] != ' '
 				k++
+			}
+			if k == before {
+				break
 			}
 		}
 		if sc.digitAfter(s, k)-k > maxSaidBytes {

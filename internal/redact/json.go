@@ -203,6 +203,8 @@ type members struct {
 	names map[string]bool // keys with a placeholder; true when we put it there
 	pair  keyInfo         // what the policy says about the name of a pair
 	named bool            // pair is known
+	// nameAt is where the name of the pair stands, if it has come.
+	nameAt int
 	// personal reports that there is what only persons have, mail is the value of "email".
 	personal bool
 	mail     string

@@ -177,8 +177,14 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 //
 //	machine api.example.com login ann password …
 func netrc(s string, i, j int) (span, bool) {
-	head := s[max(0, i-commandBytes):i]
-	if machine := strings.LastIndex(head, "machine "); machine < 0 || !strings.Contains(head[machine:], "login ") || at(s, j) != ' ' {
+	user := i
+	for user > 0 && i-user < 4 && isSpace(s[user-1]) {
+		user--
+	}
+	for user > 0 && i-user < maxNameBytes && !isSpace(s[user-1]) {
+		user--
+	}
+	if at(s, j) != ' ' || !strings.HasSuffix(s[:user], "login ") || !strings.Contains(s[max(0, user-commandBytes):user], "machine ") {
 		return span{}, false
 	}
 	end := j + 1

@@ -75,8 +75,8 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 				linked = isSetting(s, i) // not "the password to the vault"
 			}
 		case linked && fillWords[low]:
-		case otherTopics[low]:
-			return span{}, false
+		case otherTopics[low] || topics[low] == passwordTopic:
+			return span{}, false // the other password is read for itself
 		case (linked || first) && t == passwordTopic && isSaidPair(trimmed, linked):
 			sign := strings.IndexAny(trimmed, "/:")
 			return span{k + sign + 1, k + len(trimmed), Secret}, true

@@ -28,9 +28,13 @@ func snakeKeys(m map[string]any) map[string]any {
 	return out
 }
 
-// snakeKey returns fooBar and FooBar as foo_bar, and any other key as it is.
+// maxFieldName is the longest name of a field that is known in another spelling, in bytes.
+const maxFieldName = 32
+
+// snakeKey returns fooBar and FooBar as foo_bar, and any other key as it is: what is no name of
+// a field may be data, in which a secret is known by its spelling.
 func snakeKey(k string) string {
-	if strings.IndexFunc(k, isUpper) < 0 {
+	if len(k) > maxFieldName || strings.IndexFunc(k, isUpper) < 0 || strings.IndexFunc(k, isNoLetter) >= 0 {
 		return k
 	}
 	var sb strings.Builder
@@ -47,3 +51,5 @@ func snakeKey(k string) string {
 }
 
 func isUpper(r rune) bool { return 'A' <= r && r <= 'Z' }
+
+func isNoLetter(r rune) bool { return !isUpper(r) && (r < 'a' || r > 'z') && r != '_' }
