@@ -82,7 +82,7 @@ func decodeClaudeCode(b *builder, doc any) {
 		b.t.ID = traceID(m)
 	}
 	d := claudeDecoder{
-		b: b, calls: make(map[string]Call), counted: make(map[string]bool),
+		b: b, calls: make(map[string]Call), counted: make(map[string]int),
 		seen: make(map[string]bool), since: make(map[string][]int),
 	}
 	for i, e := range claudeEntries(doc) {
@@ -105,7 +105,7 @@ type claudeDecoder struct {
 	b       *builder
 	since   map[string][]int // messages since the model's last turn, by agent
 	calls   map[string]Call  // by id
-	counted map[string]bool  // message ids whose usage was counted
+	counted map[string]int   // by message id, the position in b.t.Steps of the step that has its usage
 	seen    map[string]bool  // ids of entries: a session that goes on elsewhere has them again
 	declare []int
 	skipped int
@@ -214,12 +214,7 @@ func (d *claudeDecoder) assistant(s *Step, m, message map[string]any) bool {
 	}
 	s.In, s.Declared = d.since[s.Agent], d.declare
 	d.since[s.Agent] = slices.Clone(s.Out)
-	if id := scalar(message["id"]); id == "" || !d.counted[id] {
-		d.counted[id] = true
-		if u := object(message["usage"]); u != nil {
-			s.Tokens = Tokens{In: count(u, "input_tokens"), Out: count(u, "output_tokens"), Cached: count(u, "cache_read_input_tokens")}
-		}
-	}
+	d.usage(s, message)
 	if truth(m["isApiErrorMessage"]) {
 		f := failureFromText(strings.TrimPrefix(msgs[0].Text, "API Error: "))
 		f.Message = msgs[0].Text
@@ -229,6 +224,23 @@ func (d *claudeDecoder) assistant(s *Step, m, message map[string]any) bool {
 		s.Status, s.Err = Error, &f
 	}
 	return true
+}
+
+// usage reads the usage of a message, of which each block that was streamed is an entry: it
+// counts once, with the message's first step, and as the last one states it, for it grows.
+func (d *claudeDecoder) usage(s *Step, message map[string]any) {
+	u := object(message["usage"])
+	if u == nil {
+		return
+	}
+	tokens := Tokens{In: count(u, "input_tokens"), Out: count(u, "output_tokens"), Cached: count(u, "cache_read_input_tokens")}
+	id := scalar(message["id"])
+	if at, ok := d.counted[id]; ok && id != "" {
+		first := &d.b.t.Steps[at].Tokens
+		*first = Tokens{In: max(first.In, tokens.In), Out: max(first.Out, tokens.Out), Cached: max(first.Cached, tokens.Cached)}
+		return
+	}
+	s.Tokens, d.counted[id] = tokens, len(d.b.t.Steps)
 }
 
 // user reads what the user said, or the results of tools.

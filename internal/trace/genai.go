@@ -65,8 +65,8 @@ func readGenAIMessages(sp *span, r *reading) {
 	r.in = append(r.in, sp.memo.conversation(sp.get("gen_ai.input.messages"), "user")...)
 	if v := sp.get("gen_ai.output.messages"); v != nil {
 		r.out = sp.memo.conversation(v, "assistant")
-		if l := sp.memo.array(v); r.finish == "" && (len(l) == 0 || object(l[0]) != nil) { // a text is no reason
-			r.finish = finishReason(sp.memo.held(v))
+		if r.finish == "" {
+			r.finish = messagesFinish(sp.memo.held(v))
 		}
 	}
 	if len(r.in) == 0 {
@@ -87,6 +87,14 @@ func readGenAIMessages(sp *span, r *reading) {
 	if r.finish == "" {
 		r.finish = finish
 	}
+}
+
+// messagesFinish is finishReason of messages, of which a text is no reason.
+func messagesFinish(v any) string {
+	if l, ok := v.([]any); ok && len(l) > 0 && object(l[0]) == nil {
+		return ""
+	}
+	return finishReason(v)
 }
 
 // readToolEvents reads a tool's span whose events say what the tool was given, as the
@@ -141,6 +149,9 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 		m := item.(map[string]any)
 		if m["content"] == "null" { // Traceloop writes a null content as the word
 			delete(m, "content")
+		}
+		if parts := sp.memo.array(m["content"]); allParts(parts) { // Traceloop writes a list of parts as JSON
+			m["content"] = parts
 		}
 		if calls := sp.memo.indexed(m, "tool_calls"); calls != nil {
 			m["tool_calls"] = calls

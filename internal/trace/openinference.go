@@ -180,11 +180,15 @@ func trimKeys(m map[string]any, prefix string) map[string]any {
 	return out
 }
 
-// openInferenceTexts returns the texts that the items under prefix have under key.
+// openInferenceTexts returns the texts that the items under prefix are, or have under key.
 func openInferenceTexts(sp *span, prefix, key string) string {
+	items := sp.memo.array(sp.attrs[prefix])
+	if items == nil {
+		items = sp.memo.indexed(sp.attrs, prefix)
+	}
 	var out lines
-	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
-		out.add(scalar(object(item)[key]))
+	for _, item := range items {
+		out.add(anyOf(scalar(item), scalar(object(item)[key])))
 	}
 	return out.text()
 }

@@ -206,6 +206,71 @@ func (s *source) value() ([]byte, error) {
 	return raw, nil
 }
 
+// lenient returns the value that lies ahead with null in place of NaN and the infinities, which
+// Python's json.dumps writes unless told otherwise, and how many they are. It returns nil, and
+// takes nothing, where that is not what is wrong with the value. Only as much is read as what
+// was scanned for broken values before allows.
+func (s *source) lenient(err error) (raw []byte, replaced int) {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) || s.wasted > maxWasted {
+		return nil, 0
+	}
+	if n := int(syntax.Offset) - 1; n < 0 || n >= len(s.ahead()) || s.ahead()[n] != 'N' && s.ahead()[n] != 'I' {
+		return nil, 0
+	}
+	open, quoted := 0, false
+	for i := 0; ; i++ {
+		for i+len("-Infinity") > len(s.ahead()) && i < s.max && s.more() == nil {
+		}
+		rest := s.ahead()[min(i, len(s.ahead())):]
+		if len(rest) == 0 || i >= s.max {
+			s.wasted += i
+			return nil, 0
+		}
+		if word := notNumber(rest); word > 0 && !quoted {
+			raw, replaced = append(raw, "null"...), replaced+1
+			i += word - 1
+			continue
+		}
+		c := rest[0]
+		raw = append(raw, c)
+		switch {
+		case c == '\\' && quoted && len(rest) > 1:
+			raw = append(raw, rest[1])
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{', c == '[':
+			open++
+		case c == '}', c == ']':
+			open--
+		}
+		if open > 0 || quoted {
+			continue
+		}
+		if !json.Valid(raw) {
+			s.wasted += i
+			return nil, 0
+		}
+		s.line += bytes.Count(raw, []byte("\n"))
+		s.off += i + 1
+		s.wasted -= s.next // it was not broken after all
+		return raw, replaced
+	}
+}
+
+// notNumber returns the length of the word for no number, or an infinite one, that b starts
+// with, or 0.
+func notNumber(b []byte) int {
+	for _, word := range [...]string{"NaN", "Infinity", "-Infinity"} {
+		if bytes.HasPrefix(b, []byte(word)) {
+			return len(word)
+		}
+	}
+	return 0
+}
+
 // onOneLine reports whether the next n bytes hold no line break.
 func (s *source) onOneLine(n int) bool {
 	return bytes.IndexByte(s.ahead()[:max(0, min(n, len(s.ahead())))], '\n') < 0

@@ -154,6 +154,14 @@ func (s *splitter) run(r io.Reader) {
 		}
 		line := src.line
 		raw, err := src.value()
+		var warnings []string
+		if err != nil {
+			var n int
+			if raw, n = src.lenient(err); raw != nil {
+				err = nil
+				warnings = append(warnings, fmt.Sprintf("%d numbers that JSON does not have (NaN, Infinity) were read as null", n))
+			}
+		}
 		if err != nil {
 			if !s.recover(src, line, err) {
 				break
@@ -162,7 +170,7 @@ func (s *splitter) run(r io.Reader) {
 		}
 		s.endBadLines()
 		s.next, s.nextLine = src.position(), src.line
-		s.document(raw, line)
+		s.document(raw, line, warnings...)
 	}
 	s.next = 0
 	s.endBadLines()
@@ -287,8 +295,7 @@ func admits(want, got string) bool {
 }
 
 // document takes in one top-level value of the file.
-func (s *splitter) document(raw []byte, line int) {
-	var warnings []string
+func (s *splitter) document(raw []byte, line int, warnings ...string) {
 	if !utf8.Valid(raw) {
 		n := invalidBytes(string(raw))
 		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))

@@ -370,3 +370,39 @@ func TestSplitDataFrame(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
+
+// Python's json.dumps writes NaN and Infinity, which JSON does not have: they are null, and the
+// line is not lost. In texts they are words.
+func TestSplitNaN(t *testing.T) {
+	line := `{"trace_id":"n","messages":[{"role":"user","content":"NaN, \"Infinity\" \\"},{"role":"assistant","content":"yo","score":NaN,"x":[Infinity,
+		-Infinity]}]}`
+	var lines []string
+	for range 2000 { // as many as would be too much to scan if they were broken
+		lines = append(lines, line)
+	}
+	n := 0
+	for d, err := range Split("in", strings.NewReader(strings.Join(lines, "\n")), SplitOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n > 1 {
+			continue
+		}
+		want := `{"trace_id":"n","messages":[{"role":"user","content":"NaN, \"Infinity\" \\"},{"role":"assistant","content":"yo","score":null,"x":[null,
+		null]}]}`
+		if diff := cmp.Diff(want, string(d.Payload)); diff != "" {
+			t.Errorf("payload (-want +got)\n%s", diff)
+		}
+		if len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0], "3 numbers") {
+			t.Errorf("warnings %q, want one that counts 3 numbers", d.Warnings)
+		}
+	}
+	if n != len(lines) {
+		t.Errorf("%d documents, want %d", n, len(lines))
+	}
+	for _, broken := range []string{`{"a":NaN`, `{"a":Nonsense}`, `{"a":NaN]`, `{"a":NaN,"b":Infinite}`} {
+		if got := split(t, strings.NewReader(broken), SplitOptions{}); len(got) != 1 || !strings.HasPrefix(got[0], "error") {
+			t.Errorf("%s: %q, want an error", broken, got)
+		}
+	}
+}

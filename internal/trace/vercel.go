@@ -39,10 +39,12 @@ func readVercel(sp *span, r *reading) {
 	if v == nil {
 		v = sp.get("ai.prompt")
 	}
-	if m := object(sp.memo.held(v)); m != nil && scalar(m["prompt"]) != "" && m["messages"] == nil {
-		r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
-	} else {
-		r.in = sp.memo.conversation(v, "user")
+	if r.in = sp.memo.parseMessages(v, "user"); len(r.in) == 0 {
+		if m := object(sp.memo.held(v)); scalar(m["prompt"]) != "" {
+			r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
+		} else {
+			r.in = sp.memo.conversation(v, "user")
+		}
 	}
 	out := Message{Role: "assistant", Text: sp.getText("ai.response.text", "ai.response.object", "ai.result.text", "ai.result.object")}
 	out.Text = join(sp.getText("ai.response.reasoning"), out.Text) // as the next prompt has it
