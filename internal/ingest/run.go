@@ -158,6 +158,14 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 			return err
 		}
 	}
+	warning, err := fit(&raw)
+	if warning != "" {
+		r.warn(at, warning)
+	}
+	if err != nil {
+		r.fail(ctx, name, doc.Line, evalforge.Oversize, fmt.Errorf("trace %s: %w", raw.TraceID, err))
+		return nil
+	}
 	if again && !merged {
 		other, err := r.isOther(ctx, raw)
 		if err != nil {
