@@ -2,6 +2,9 @@ package cli
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"flag"
 	"fmt"
 	"slices"
@@ -90,6 +93,16 @@ func (c *call) importInto(ctx context.Context, s *session, opt trace.SplitOption
 	}()
 	im := c.importer(s)
 	im.Split, im.Stdin, im.Checkpoint = opt, c.Stdin, resume
+	if resume != "" {
+		// The key is made with the store, so that a file of the same name is another store.
+		key, err := s.store.InstallationKey(ctx)
+		if err != nil {
+			return ingest.Summary{}, fmt.Errorf("store %s: %w", c.cfg.store, err)
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte("checkpoint"))
+		im.StoreName, im.StoreID = c.cfg.store.String(), hex.EncodeToString(mac.Sum(nil)[:8])
+	}
 	im.Progress = func(p ingest.Progress) {
 		percent, known := p.Percent()
 		known = known && p.BytesTotal >= percentFrom

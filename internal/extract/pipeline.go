@@ -79,6 +79,10 @@ func (p *Pipeline) View(raw evalforge.RawTrace) (*Input, error) {
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload: %w", err)}
 	}
+	compacted := trace.Compact(t, p.budget())
+	// What was cut to store the trace is missing like what is cut now.
+	compacted.BytesCut += t.Cut.Bytes
+	compacted.StepsOmitted += t.Cut.Steps
 	text := func(s string) string {
 		out, _ := p.Redactor.Text(s)
 		return out
@@ -89,7 +93,7 @@ func (p *Pipeline) View(raw evalforge.RawTrace) (*Input, error) {
 		Severity:    text(raw.Severity),
 		ServiceName: text(raw.ServiceName),
 		Trace:       t,
-		Compacted:   trace.Compact(t, p.budget()),
+		Compacted:   compacted,
 		Redactions:  placeholders(payload),
 		Digest:      raw.Digest(),
 		BytesBefore: len(payload),

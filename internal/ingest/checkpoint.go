@@ -1,10 +1,13 @@
 package ingest
 
 import (
+	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +18,85 @@ import (
 // stopped goes on from there. It holds names and positions, nothing of the traces.
 type checkpoint struct {
 	Files map[string]position `json:"files"` // by absolute path
+	// Store is what the store is called, and StoreID tells it from every other.
+	Store   string `json:"store,omitempty"`
+	StoreID string `json:"store_id,omitempty"`
+	// IDs is how many digests of the ids that were written are in the file beside it: those
+	// of the documents up to the positions, in their order, and none of later ones. With
+	// them, what comes next meets the same memory as if the import had not been stopped.
+	IDs int64 `json:"ids,omitempty"`
+}
+
+// idsFile returns the path of the file with the digests of ids.
+func idsFile(checkpoint string) string { return checkpoint + ".ids" }
+
+const digestBytes = 8
+
+// resume reads the checkpoint, and what it remembers into r.
+func (r *run) resume() (err error) {
+	if r.check, err = loadCheckpoint(r.Checkpoint); err != nil || r.Checkpoint == "" {
+		return err
+	}
+	c := r.check
+	if c.StoreID != r.StoreID && (len(c.Files) > 0 || c.StoreID != "") {
+		return fmt.Errorf("checkpoint: it is of an import into %s, and this one is into %s, which is another store; import into that one, or name another checkpoint", orUnknown(c.Store), orUnknown(r.StoreName))
+	}
+	c.Store, c.StoreID = r.StoreName, r.StoreID
+	ids, err := os.Open(idsFile(r.Checkpoint))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = io.ErrUnexpectedEOF
+	case err == nil:
+		defer ids.Close() // opened for reading: nothing can be lost
+		in := bufio.NewReader(ids)
+		var b [digestBytes]byte
+		for range c.IDs {
+			if _, err = io.ReadFull(in, b[:]); err != nil {
+				break
+			}
+			r.seen.addDigest(binary.BigEndian.Uint64(b[:]))
+		}
+	}
+	if c.IDs > 0 && err != nil { // lost with its last pages, or removed
+		r.warn("checkpoint", "the file beside it is not whole; the import starts anew")
+		r.seen = newRecall(recalled)
+		c.Files, c.IDs = make(map[string]position), 0
+	}
+	return nil
+}
+
+func orUnknown(store string) string {
+	if store == "" {
+		return "an unnamed store"
+	}
+	return store
+}
+
+// wrote notes that the trace id was written.
+func (r *run) wrote(id string) {
+	r.seen.add(id)
+	if r.Checkpoint != "" {
+		r.fresh = binary.BigEndian.AppendUint64(r.fresh, digestOf(id))
+	}
+}
+
+// saveIDs writes the digests that are not in their file yet. What was written there by an
+// import that ended before it wrote its checkpoint is overwritten.
+func (r *run) saveIDs() error {
+	if len(r.settled) == 0 {
+		return nil
+	}
+	f, err := os.OpenFile(idsFile(r.Checkpoint), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", cause(err))
+	}
+	_, err = f.WriteAt(r.settled, r.check.IDs*digestBytes)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("checkpoint: %w", cause(err))
+	}
+	r.check.IDs += int64(len(r.settled) / digestBytes)
+	r.settled = r.settled[:0]
+	return nil
 }
 
 // A position is how far a file was read. It counts for the file only while size and time
@@ -104,9 +186,10 @@ func (r *run) passed(f file, at position, now bool) error {
 		return nil
 	}
 	r.check.Files[f.key()] = at
-	if r.unsaved++; !now && r.unsaved < checkpointEvery {
+	r.settled, r.fresh = append(r.settled, r.fresh...), r.fresh[:0]
+	if r.unsaved++; !now && r.unsaved < r.saveEvery {
 		return nil
 	}
 	r.unsaved = 0
-	return r.check.save(r.Checkpoint)
+	return r.saveCheckpoint()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/store"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -37,11 +38,6 @@ func (r *run) prepare(doc trace.Document) (raw evalforge.RawTrace, warnings []st
 		}
 		r.count(counts)
 		raw.Payload = withoutID(payload, raw.TraceID, r.cleanID(raw.TraceID))
-		if warning, err := fit(&raw); err != nil {
-			return raw, warnings, err
-		} else if warning != "" {
-			warnings = append(warnings, warning)
-		}
 	}
 	r.redactFields(&raw)
 	if raw.FailureType == "" {
@@ -64,21 +60,37 @@ func (r *run) prepare(doc trace.Document) (raw evalforge.RawTrace, warnings []st
 	return raw, warnings, nil
 }
 
-// fit replaces a payload that is too long to be stored by the normal form of its trace:
-// the same steps and messages, each once. It returns what to warn of.
+// fit replaces a payload that some store could not hold by the normal form of its trace:
+// the same steps and messages, each once, and only what is still too long is cut. It
+// returns what to warn of.
 func fit(raw *evalforge.RawTrace) (warning string, err error) {
-	before := len(raw.Payload)
-	if before <= trace.MaxStored {
+	before, room := len(raw.Payload), store.PayloadRoom(*raw)
+	if store.MayFit(before, room) || store.JSONSize(raw.Payload) <= room {
 		return "", nil
+	}
+	if room < trace.MinStored {
+		return "", fmt.Errorf("the fields beside trace_payload leave %d bytes for it, and no store must be asked to hold more; shorten them and import it again", max(0, room))
 	}
 	t, err := trace.Decode(raw.Payload)
 	if err != nil {
 		return "", fmt.Errorf("trace_payload: %w", err)
 	}
-	if raw.Payload, err = trace.Normal(t, trace.MaxStored); err != nil {
+	return refit(raw, t, room)
+}
+
+// refit makes the normal form of t the payload of raw.
+func refit(raw *evalforge.RawTrace, t *trace.Trace, room int) (warning string, err error) {
+	before := len(raw.Payload)
+	payload, cut, err := trace.Normal(t, room, store.JSONSize)
+	if err != nil {
 		return "", fmt.Errorf("trace_payload of %d bytes cannot be stored: %w", before, err)
 	}
-	return fmt.Sprintf("its %d bytes are stored as %d: each message and step once", before, len(raw.Payload)), nil
+	raw.Payload = payload
+	warning = fmt.Sprintf("its %d bytes are stored as %d: each message and step once", before, len(payload))
+	if cut != (trace.Cut{}) {
+		warning += "; " + cut.String()
+	}
+	return warning, nil
 }
 
 // rawTrace returns doc as a raw-trace document. A trace is as old as its source says,
@@ -194,10 +206,6 @@ func (r *run) join(ctx context.Context, raw *evalforge.RawTrace, again bool) (bo
 		// earlier import wrote, unless it is a part of that.
 		return false, nil
 	}
-	if _, err := fit(&whole); err != nil {
-		r.apart(raw, err)
-		return false, nil
-	}
 	*raw = whole
 	return true, nil
 }
@@ -205,6 +213,12 @@ func (r *run) join(ctx context.Context, raw *evalforge.RawTrace, again bool) (bo
 // joinNormal joins raw, a part of a trace, to old, which was too long to be stored as it
 // came: what the part adds goes into the steps that are stored.
 func (r *run) joinNormal(raw *evalforge.RawTrace, old evalforge.RawTrace) bool {
+	alone := *raw
+	if warning, err := fit(&alone); err == nil && string(alone.Payload) == string(old.Payload) {
+		r.warn("trace "+raw.TraceID, warning)
+		*raw = old // it is what is stored
+		return true
+	}
 	whole, err := trace.Decode(old.Payload)
 	if err != nil {
 		return false
@@ -215,10 +229,12 @@ func (r *run) joinNormal(raw *evalforge.RawTrace, old evalforge.RawTrace) bool {
 	}
 	joined, changed := trace.Join(whole, part)
 	if changed {
-		if old.Payload, err = trace.Normal(joined, trace.MaxStored); err != nil {
+		warning, err := refit(&old, joined, store.PayloadRoom(old))
+		if err != nil {
 			r.apart(raw, err)
 			return false
 		}
+		r.warn("trace "+raw.TraceID, warning)
 	}
 	*raw = old
 	return true

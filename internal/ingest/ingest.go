@@ -51,9 +51,15 @@ type Importer struct {
 	// Checkpoint, if not "", is a file in which the import keeps how far it has come. An
 	// import that finds it there goes on where the one before was stopped; one that comes
 	// to its end removes it.
+	// Beside it is a file of the same name with .ids, which has eight bytes for each trace.
 	Checkpoint string
 	// Room, if not nil, bounds what this and other imports work on at the same time.
 	Room *Room
+	// StoreName is what the store is called in messages, and StoreID tells it from every
+	// other: a checkpoint of an import into another store is refused.
+	StoreName, StoreID string
+	// every is after how many documents the checkpoint is written; default checkpointEvery.
+	every int
 	// Suffix ends the id of the import, under which errors are recorded: 8 hex digits,
 	// random if empty.
 	Suffix string
@@ -78,7 +84,7 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 	if err != nil {
 		return r.sum, err
 	}
-	if r.check, err = loadCheckpoint(im.Checkpoint); err == nil {
+	if err = r.resume(); err == nil {
 		err = r.saveCheckpoint() // it must be possible before there is much to lose
 	}
 	if err != nil {
@@ -102,6 +108,7 @@ func (im *Importer) Import(ctx context.Context, sources ...string) (Summary, err
 		if err := os.Remove(im.Checkpoint); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			r.warn("checkpoint", "could not be removed: "+cause(err).Error())
 		}
+		_ = os.Remove(idsFile(im.Checkpoint)) // says nothing without the other
 	}
 	return r.sum, nil
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -19,6 +20,9 @@ func (r *run) saveCheckpoint() error {
 	if r.Checkpoint == "" {
 		return nil
 	}
+	if err := r.saveIDs(); err != nil {
+		return err
+	}
 	return r.check.save(r.Checkpoint)
 }
 
@@ -29,7 +33,7 @@ func (im *Importer) newRun() *run {
 		_, _ = rand.Read(b[:]) // never fails
 		suffix = hex.EncodeToString(b[:])
 	}
-	r := &run{Importer: im, log: im.Log, seen: newRecall(recalled), errIDs: newRecall(recalled)}
+	r := &run{Importer: im, log: im.Log, seen: newRecall(recalled), errIDs: newRecall(recalled), saveEvery: cmp.Or(im.every, checkpointEvery)}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -50,6 +54,10 @@ type run struct {
 	check   *checkpoint
 	unsaved int     // positions noted since the checkpoint was written
 	errIDs  *recall // ids of error documents written
+	// Digests of ids that were written: fresh since a position was noted, settled since the
+	// checkpoint was written.
+	fresh, settled []byte
+	saveEvery      int // as checkpointEvery
 }
 
 // recalled is how many ids an import remembers at least.
@@ -163,6 +171,14 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 			return err
 		}
 	}
+	warning, err := fit(&raw)
+	if warning != "" {
+		r.warn(at, warning)
+	}
+	if err != nil {
+		r.fail(ctx, name, doc.Line, evalforge.Oversize, fmt.Errorf("trace %s: %w", raw.TraceID, err))
+		return nil
+	}
 	if again && !merged {
 		other, err := r.isOther(ctx, raw)
 		if err != nil {
@@ -181,7 +197,7 @@ func (r *run) document(ctx context.Context, name string, doc trace.Document) err
 	case err != nil:
 		return fmt.Errorf("store trace %s from %s: %w", raw.TraceID, at, err)
 	}
-	r.seen.add(raw.TraceID)
+	r.wrote(raw.TraceID)
 	switch {
 	case again && merged:
 		r.sum.Merged++

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"runtime"
@@ -13,8 +14,12 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
 	"github.com/evalforge/evalforge/internal/trace"
 )
+
+// maxStored is about what a store has room for, in bytes.
+const maxStored = 960 << 10
 
 // longTrace is an OTLP export of n model calls, each with the whole history before it.
 func longTrace(from, n int) string {
@@ -33,7 +38,7 @@ func longTrace(from, n int) string {
 func TestLongTracesAreStoredInNormalForm(t *testing.T) {
 	im, s := newImporter(t)
 	text := longTrace(0, 80)
-	if len(text) < trace.MaxStored*3/2 {
+	if len(text) < maxStored*3/2 {
 		t.Fatalf("the trace has only %d bytes", len(text))
 	}
 	dir := write(t, map[string]string{"long.json": text})
@@ -53,7 +58,7 @@ func TestLongTracesAreStoredInNormalForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(stored.Payload) > trace.MaxStored {
+	if len(stored.Payload) > maxStored {
 		t.Errorf("%d bytes stored", len(stored.Payload))
 	}
 	want, err := trace.Decode([]byte(text))
@@ -230,5 +235,64 @@ func TestCheckpointOfAnotherFileIsNotUsed(t *testing.T) {
 	}
 	if got.Created != 2 {
 		t.Errorf("summary %+v", got)
+	}
+}
+
+// Whatever is made to fit takes no more in Firestore than a document may have there.
+func TestWhatFitsFitsEveryStore(t *testing.T) {
+	const call = `{"messages":[{"role":"user","content":"x"},{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","arguments":{"v":[%s]}}}]}]}`
+	for _, tt := range []struct {
+		payload, unit string
+		times         int
+	}{
+		{call, `1`, 230_000}, {call, `[1,[2]]`, 90_000}, {call, `"\u0000é"`, 90_000}, {call, `{"a":1e400}`, 60_000},
+		{`{"what":[%s]}`, `1`, 200_000}, {`{"messages":[%s]}`, `{"role":"user","content":"x"}`, 9_000},
+	} {
+		raw := evalforge.RawTrace{
+			TraceID: strings.Repeat("t", 1500), ServiceName: strings.Repeat("s", 200_000),
+			Payload: json.RawMessage(fmt.Sprintf(tt.payload, tt.unit+strings.Repeat(","+tt.unit, tt.times))),
+		}
+		if _, err := fit(&raw); err != nil {
+			t.Fatal(err)
+		}
+		text, err := store.Encode(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := store.ParseNative(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if doc, err = store.Native(doc, 0); err != nil {
+			t.Fatal(err)
+		}
+		const beside = 4096 // path, and what a commit adds
+		if n := store.NativeSize(doc) + len(raw.TraceID) + beside; n > store.MaxNative {
+			t.Errorf("%s of %d %s: %d bytes of JSON take %d", tt.payload, tt.times, tt.unit, len(text), n)
+		}
+	}
+}
+
+// What an import cuts is in its summary and in the stored trace.
+func TestCutTextsAreReported(t *testing.T) {
+	im, s := newImporter(t)
+	im.Stdin = strings.NewReader(`{"trace_id":"long","messages":[{"role":"user","content":"` + strings.Repeat("word ", 200_000) + `end"},{"role":"assistant","content":"done"}]}`)
+	got, err := im.Import(t.Context(), "-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Warnings) != 1 || !strings.Contains(got.Warnings[0], "bytes of texts were left out to fit the store") {
+		t.Errorf("warnings %q", got.Warnings)
+	}
+	stored, err := s.Trace(t.Context(), "long")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr, err := trace.Decode(stored.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.Cut.Bytes < 10_000 || len(tr.Warnings) != 1 {
+		t.Errorf("cut %+v, warnings %q", tr.Cut, tr.Warnings)
 	}
 }

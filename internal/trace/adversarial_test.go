@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -77,7 +78,7 @@ func TestAdversarialInput(t *testing.T) {
 			for _, budget := range []int{MinBudget, 8 << 10, MaxBytes} {
 				checkCompacted(t, tr, Compact(tr, budget), budget)
 			}
-			if normal, err := Normal(tr, MaxStored); err == nil && len(normal) > MaxStored {
+			if normal, _, err := Normal(tr, maxStored, nil); err != nil || len(normal) > maxStored {
 				t.Errorf("%d bytes to store", len(normal))
 			}
 			tr.Invocations()
@@ -106,16 +107,23 @@ func FuzzNormal(f *testing.F) {
 
 func normalIsBounded(rt *rapid.T) {
 	tr := anyTrace().Draw(rt, "trace")
-	limit := rapid.IntRange(16<<10, MaxStored).Draw(rt, "limit")
-	b, err := Normal(tr, limit)
+	limit := rapid.IntRange(MinStored, 2*MinStored).Draw(rt, "limit")
+	b, cut, err := Normal(tr, limit, nil)
 	if err != nil {
-		return
+		rt.Fatal(err)
 	}
 	if len(b) > limit || !json.Valid(b) {
 		rt.Fatalf("%d bytes for %d, or no JSON", len(b), limit)
 	}
-	if _, err := Decode(b); err != nil {
+	got, err := Decode(b)
+	if err != nil {
 		rt.Fatalf("%v", err)
+	}
+	if want := tr.Cut; got.Cut.Steps != want.Steps+cut.Steps || len(got.Steps)+cut.Steps != len(tr.Steps) {
+		rt.Fatalf("%d steps of %d are left, and %+v is said to be cut, %+v returned", len(got.Steps), len(tr.Steps), got.Cut, cut)
+	}
+	if said := got.Cut.String(); said != "" && !slices.Contains(got.Warnings, said) {
+		rt.Fatalf("%+v was cut, but warned of is only %q", got.Cut, got.Warnings)
 	}
 }
 
@@ -134,7 +142,7 @@ func TestNormalIsTheModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Normal(tr, MaxStored)
+		got, _, err := Normal(tr, maxStored, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,8 +164,32 @@ func referenceNormal(t *Trace) ([]byte, error) {
 		return nil, err
 	}
 	m := renamed(v, normalKeys).(map[string]any)
-	m[normalMark] = json.Number("1")
+	m[normalMark] = json.Number("2")
+	delete(m, "cut")
+	for _, s := range list(m["steps"]) {
+		for _, k := range []string{"in", "out", "declared"} {
+			if at := list(object(s)[k]); at != nil {
+				object(s)[k] = rangesOf(at)
+			}
+		}
+	}
 	return []byte(canonical(m)), nil
+}
+
+// rangesOf returns the first and the last of each run of positions.
+func rangesOf(positions []any) []any {
+	var out []any
+	last := int64(-1)
+	for _, p := range positions {
+		n, _ := integer(p)
+		if out != nil && n == last+1 {
+			out[len(out)-1] = p
+		} else {
+			out = append(out, p, p)
+		}
+		last = n
+	}
+	return out
 }
 
 // FuzzJoin: joining a part that a trace has already changes nothing, whatever the trace.

@@ -30,6 +30,11 @@ func Join(whole, part *Trace) (*Trace, bool) {
 		}
 	}
 	b.t.Dropped += part.Dropped
+	b.t.Warnings = union(whole.ownWarnings(), part.ownWarnings())
+	b.t.Cut.Add(part.Cut)
+	if said := b.t.Cut.String(); said != "" {
+		b.t.Warnings = append(b.t.Warnings, said)
+	}
 	fill(&b.t.Service, part.Service)
 	fill(&b.t.Session, part.Session)
 	if !part.Start.IsZero() && (b.t.Start.IsZero() || part.Start.Before(b.t.Start)) {
@@ -134,5 +139,16 @@ func inOrder(steps []Step) []Step {
 		out[n].Index, out[n].Depth = n, depths[n]
 	}
 	settleErrors(out, parents)
+	return out
+}
+
+// union returns a with those of b that are not in it.
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
 	return out
 }

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 )
@@ -10,10 +9,6 @@ import (
 // FormatNormal is the format of what [Normal] writes. A trace that was decoded from it
 // names in [Trace.Format] the format that it had before.
 const FormatNormal = "evalforge/normal"
-
-// MaxStored is how long a payload may be to be stored as it is, in bytes: Firestore's
-// documents hold at most 1 MiB, of which this leaves some to the fields around it.
-const MaxStored = 960 << 10
 
 // normalKeys are the names of fields in the normal form, where they are not the Go
 // names in lower case: names that say what the values are, for whoever reads the
@@ -29,86 +24,15 @@ var normalKeys = map[string]string{
 	"Args": "arguments", "Result": "result", "HasResult": "has_result", "IsErr": "is_error", "ArgsErr": "arguments_error",
 	"Role": "role", "Text": "text", "Calls": "calls", "Refusal": "refusal", "Description": "description", "Schema": "schema",
 	"Value": "value", "Score": "score", "Explanation": "explanation",
+	"Cut": "cut", "Bytes": "bytes", "Entries": "entries",
 }
 
 // normalMark is the field by which the normal form is recognised; it has its version.
 const (
-	normalMark    = "evalforge_trace"
-	normalVersion = 1
+	normalMark = "evalforge_trace"
+	// Version 1 has lists of positions instead of ranges, and no folds.
+	normalVersion = 2
 )
-
-// Normal returns t as a JSON object of at most limit bytes that [Decode] turns into t
-// again: everything that was understood of it, each message once. Only where that is
-// longer are texts cut in their middle, errors less than others, and then steps left out
-// between the errors and the ends. It fails when even that does not fit, which takes a
-// trace of thousands of errors or a limit under [MinBudget]. The same t always gives the
-// same bytes.
-func Normal(t *Trace, limit int) (json.RawMessage, error) {
-	var w normalWriter
-	w.write(t)
-	if len(w.buf) <= limit || w.err != nil {
-		return w.buf, w.err
-	}
-	p := newPlan(t)
-	defer p.release()
-	w.weight = p.weight
-	fits := func(t *Trace, cap int) bool {
-		w.cap = cap
-		w.write(t)
-		return len(w.buf) <= limit
-	}
-	// cut writes t with the longest texts that fit.
-	cut := func(t *Trace) bool {
-		if !fits(t, minCap) {
-			return false
-		}
-		n := largest(minCap, max(minCap, min(p.longestText, limit)), func(n int) bool { return fits(t, n) })
-		return fits(t, n)
-	}
-	if cut(t) {
-		return w.buf, nil
-	}
-	order, decisive := p.priorities()
-	n := largest(decisive, len(order), func(n int) bool { return fits(t.keepSteps(order[:n]), minCap) })
-	if cut(t.keepSteps(order[:n])) {
-		return w.buf, nil
-	}
-	return nil, fmt.Errorf("the trace does not fit into %d bytes, whatever is cut", limit)
-}
-
-// keepSteps returns t with only the steps of the given ranks and what they refer to.
-func (t *Trace) keepSteps(ranks []stepRank) *Trace {
-	kept := make([]int, len(ranks))
-	for i, r := range ranks {
-		kept[i] = r.step()
-	}
-	slices.Sort(kept)
-	out := *t
-	out.Steps = make([]Step, len(kept))
-	out.Messages = nil
-	moved := make(map[int]int)
-	move := func(ms []int) []int {
-		var to []int
-		for _, m := range ms {
-			if t.message(m) == nil {
-				continue
-			}
-			if _, ok := moved[m]; !ok {
-				moved[m] = len(out.Messages)
-				out.Messages = append(out.Messages, t.Messages[m])
-			}
-			to = append(to, moved[m])
-		}
-		return to
-	}
-	for i, p := range kept {
-		s := t.Steps[p]
-		s.In, s.Out = move(s.In), move(s.Out)
-		out.Steps[i] = s
-	}
-	out.Warnings = append(slices.Clip(t.Warnings), fmt.Sprintf("%d steps were left out to fit the store", len(t.Steps)-len(kept)))
-	return &out
-}
 
 // zeroTime is the zero time in JSON.
 const zeroTime = "0001-01-01T00:00:00Z"
@@ -170,7 +94,25 @@ func isNormal(doc any) bool {
 
 func decodeNormal(b *builder, doc any) {
 	m := maps.Clone(doc.(map[string]any))
+	version, _ := integer(m[normalMark])
 	delete(m, normalMark)
+	if version > 1 {
+		var whole bool
+		if m, whole = unfold(m); !whole {
+			b.warn("the normal form of a trace stands for more than can be read; the rest of it is left out")
+		}
+	}
+	refs := references{left: maxReferences, ranges: version > 1}
+	steps, _ := m["steps"].([]any)
+	positions := make([]stepPositions, len(steps))
+	bare := make([]any, len(steps))
+	for i, s := range steps {
+		bare[i], positions[i] = refs.take(s)
+	}
+	m["steps"] = bare
+	if refs.left < 0 {
+		b.warn("steps refer to more messages than can be read")
+	}
 	back := make(map[string]string, len(normalKeys))
 	for k, v := range normalKeys {
 		back[v] = k
@@ -185,6 +127,9 @@ func decodeNormal(b *builder, doc any) {
 	last := -1
 	for i := range t.Steps {
 		s := &t.Steps[i]
+		if i < len(positions) {
+			s.In, s.Out, s.Declared = positions[i].in, positions[i].out, positions[i].declared
+		}
 		s.In, s.Out, s.Declared = within(s.In, len(t.Messages)), within(s.Out, len(t.Messages)), within(s.Declared, len(t.Tools))
 		if s.Index <= last {
 			s.Index = last + 1
@@ -198,6 +143,64 @@ func decodeNormal(b *builder, doc any) {
 	if t.Format == "" {
 		t.Format = FormatNormal
 	}
+	t.Cut = Cut{max(0, t.Cut.Bytes), max(0, t.Cut.Steps), max(0, t.Cut.Entries)}
 	t.Warnings = append(t.Warnings, b.t.Warnings...)
+	if w := t.Cut.String(); w != "" {
+		t.Warnings = append(t.Warnings, w)
+	}
 	*b.t = t
+}
+
+// maxReferences bounds the positions of messages and tools that the steps of a document
+// name all together: what outside input can make of a few ranges.
+const maxReferences = 1 << 22
+
+// references reads positions.
+type references struct {
+	left   int // that may still be read
+	ranges bool
+}
+
+type stepPositions struct{ in, out, declared []int }
+
+// take returns step s without its positions, and those.
+func (r *references) take(s any) (any, stepPositions) {
+	m, ok := s.(map[string]any)
+	if !ok {
+		return s, stepPositions{}
+	}
+	at := stepPositions{r.positions(m["in"]), r.positions(m["out"]), r.positions(m["declared"])}
+	m = maps.Clone(m)
+	delete(m, "in")
+	delete(m, "out")
+	delete(m, "declared")
+	return m, at
+}
+
+func (r *references) positions(v any) []int {
+	l, _ := v.([]any)
+	var out []int
+	put := func(from, to int64) {
+		for n := from; n <= to && r.left >= 0; n++ {
+			if r.left--; r.left >= 0 {
+				out = append(out, int(n))
+			}
+		}
+	}
+	if !r.ranges {
+		for _, e := range l {
+			if n, ok := integer(e); ok {
+				put(n, n)
+			}
+		}
+		return out
+	}
+	for ; len(l) >= 2; l = l[2:] {
+		from, ok := integer(l[0])
+		to, ok2 := integer(l[1])
+		if ok && ok2 {
+			put(from, to)
+		}
+	}
+	return out
 }

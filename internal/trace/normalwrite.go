@@ -1,26 +1,37 @@
 package trace
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
 )
 
 // A normalWriter writes the normal form: fields in the order of their names, and none
-// that says nothing. Texts are cut to cap bytes times their weight, if cap is not 0.
+// that says nothing. Texts are cut to cap bytes times their weight, and names, ids and the
+// like to names bytes, unless those are 0.
 type normalWriter struct {
-	buf    []byte
-	cap    int
-	weight map[string]int
-	err    error
+	buf        []byte
+	cap, names int
+	weight     map[string]int
+	cut        int            // bytes that were cut off
+	texts      map[string]int // if not nil, gets the length of each text
 }
 
 // write replaces what was written by the normal form of t.
 func (w *normalWriter) write(t *Trace) {
-	w.buf, w.err = w.buf[:0], nil
+	w.buf, w.cut = w.buf[:0], 0
 	w.open()
+	if t.Cut != (Cut{}) {
+		w.key("cut")
+		w.open()
+		w.int("bytes", t.Cut.Bytes)
+		w.int("entries", t.Cut.Entries)
+		w.int("steps", t.Cut.Steps)
+		w.close()
+	}
 	w.int("dropped_attributes", t.Dropped)
 	w.int(normalMark, normalVersion)
 	w.string("format", t.Format)
@@ -32,7 +43,8 @@ func (w *normalWriter) write(t *Trace) {
 	w.time("start_time", t.Start)
 	w.list("steps", len(t.Steps), func(i int) { w.step(&t.Steps[i]) })
 	w.list("tools", len(t.Tools), func(i int) { w.tool(&t.Tools[i]) })
-	w.list("warnings", len(t.Warnings), func(i int) { w.buf = appendString(w.buf, t.Warnings[i]) })
+	warnings := t.ownWarnings()
+	w.list("warnings", len(warnings), func(i int) { w.buf = appendString(w.buf, w.name(warnings[i])) })
 	w.close()
 }
 
@@ -41,12 +53,10 @@ func (w *normalWriter) label(l *Label) {
 	w.text("explanation", l.Explanation)
 	w.string("name", l.Name)
 	if l.Score != nil {
-		b, err := json.Marshal(*l.Score)
-		if err != nil && w.err == nil { // no number in JSON
-			w.err = fmt.Errorf("write trace: the score of label %q: %w", l.Name, err)
+		if b, err := json.Marshal(*l.Score); err == nil { // else it is no number in JSON
+			w.key("score")
+			w.buf = append(w.buf, b...)
 		}
-		w.key("score")
-		w.buf = append(w.buf, b...)
 	}
 	w.string("source", l.Source)
 	w.string("span_id", l.StepID)
@@ -86,7 +96,7 @@ func (w *normalWriter) step(s *Step) {
 	w.open()
 	w.string("agent", s.Agent)
 	w.attributes(s.Attrs)
-	w.ints("declared", s.Declared)
+	w.ranges("declared", s.Declared)
 	w.int("depth", s.Depth)
 	w.int("duration_ns", int(s.Dur))
 	if f := s.Err; f != nil {
@@ -101,13 +111,13 @@ func (w *normalWriter) step(s *Step) {
 	}
 	w.string("finish_reason", s.Finish)
 	w.string("id", s.ID)
-	w.ints("in", s.In)
+	w.ranges("in", s.In)
 	w.int("index", s.Index)
 	w.text("input", s.Input)
 	w.string("kind", string(s.Kind))
 	w.string("model", s.Model)
 	w.string("name", s.Name)
-	w.ints("out", s.Out)
+	w.ranges("out", s.Out)
 	w.text("output", s.Output)
 	w.string("parent_id", s.Parent)
 	w.string("source", s.Source)
@@ -147,8 +157,8 @@ func (w *normalWriter) attributes(attrs map[string]string) {
 	w.open()
 	for _, k := range keys {
 		w.comma()
-		w.buf = append(appendString(w.buf, k), ':')
-		w.buf = appendString(w.buf, attrs[k])
+		w.buf = append(appendString(w.buf, w.name(k)), ':')
+		w.buf = appendString(w.buf, w.name(attrs[k]))
 	}
 	w.close()
 }
@@ -176,21 +186,44 @@ func (w *normalWriter) key(k string) {
 	w.buf = append(append(append(w.buf, '"'), k...), '"', ':')
 }
 
+// string writes a name, an id or the like.
 func (w *normalWriter) string(key, s string) {
 	if s != "" {
 		w.key(key)
-		w.buf = appendString(w.buf, s)
+		w.buf = appendString(w.buf, w.name(s))
 	}
+}
+
+// name returns s with at most w.names bytes. What is cut off is replaced by a digest, so
+// that what was different stays different, and what refers to an id still does.
+func (w *normalWriter) name(s string) string {
+	if w.names == 0 || len(s) <= w.names {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	const digest = 8
+	head := headOf(s, max(0, w.names-2*digest-len("…")))
+	w.cut += len(s) - len(head)
+	return head + "…" + hex.EncodeToString(sum[:digest])
 }
 
 // text writes content, which may be cut.
 func (w *normalWriter) text(key, s string) {
+	if s == "" {
+		return
+	}
+	if w.texts != nil {
+		w.texts[s] = len(s)
+	}
 	if w.cap > 0 {
 		if limit := w.cap * max(1, w.weight[s]); cuttable(s, limit) {
-			s, _ = cutMiddle(s, limit)
+			var missing int
+			s, missing = cutMiddle(s, limit)
+			w.cut += missing
 		}
 	}
-	w.string(key, s)
+	w.key(key)
+	w.buf = appendString(w.buf, s)
 }
 
 func (w *normalWriter) int(key string, n int) {
@@ -211,16 +244,31 @@ func (w *normalWriter) time(key string, at time.Time) {
 	if at.IsZero() {
 		return
 	}
-	b, err := at.MarshalJSON()
-	if err != nil && w.err == nil { // a year that RFC 3339 has no form for
-		w.err = fmt.Errorf("write trace: %s: %w", key, err)
+	if b, err := at.MarshalJSON(); err == nil { // else a year that RFC 3339 has no form for
+		w.key(key)
+		w.buf = append(w.buf, b...)
 	}
-	w.key(key)
-	w.buf = append(w.buf, b...)
 }
 
-func (w *normalWriter) ints(key string, ns []int) {
-	w.list(key, len(ns), func(i int) { w.buf = strconv.AppendInt(w.buf, int64(ns[i]), 10) })
+// ranges writes positions as the first and the last of each run of them: the history
+// that a model is given again and again is one run.
+func (w *normalWriter) ranges(key string, ns []int) {
+	if len(ns) == 0 {
+		return
+	}
+	w.key(key)
+	w.buf = append(w.buf, '[')
+	for i := 0; i < len(ns); {
+		last := i
+		for last+1 < len(ns) && ns[last+1] == ns[last]+1 {
+			last++
+		}
+		w.comma()
+		w.buf = strconv.AppendInt(w.buf, int64(ns[i]), 10)
+		w.buf = strconv.AppendInt(append(w.buf, ','), int64(ns[last]), 10)
+		i = last + 1
+	}
+	w.buf = append(w.buf, ']')
 }
 
 // list writes n values as an array, unless there are none.

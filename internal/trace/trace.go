@@ -56,8 +56,17 @@ type Trace struct {
 	// Dropped counts attributes that the emitter says it dropped (OTel's
 	// droppedAttributesCount). Where it is not 0, absence of a field proves nothing.
 	Dropped int
-	// Warnings say what could not be decoded.
+	// Cut is what was cut to store the trace.
+	Cut Cut
+	// Warnings say what could not be decoded, and what was cut.
 	Warnings []string
+}
+
+// A Cut counts what was left out of a trace so that it fits a store.
+type Cut struct {
+	Bytes   int // of texts and names
+	Steps   int
+	Entries int // of the lists that steps and messages have, and of labels and declared tools
 }
 
 // Kind classifies a step.

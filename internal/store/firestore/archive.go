@@ -135,7 +135,11 @@ func (db *DB) Run(ctx context.Context, runID string) (evalforge.Run, error) {
 
 // Delivered implements [extract.Archive].
 func (db *DB) Delivered(ctx context.Context, key string, since time.Time) (evalforge.Run, error) {
-	snaps, err := db.query(ctx, db.delivered(key))
+	var snaps []*firestore.DocumentSnapshot
+	err := db.retry(ctx, "find the run of a delivery", func(ctx context.Context) (err error) {
+		snaps, err = db.query(ctx, db.delivered(key))
+		return err
+	})
 	if err != nil {
 		return evalforge.Run{}, err
 	}
