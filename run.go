@@ -55,7 +55,8 @@ type RunEstimate struct {
 	Calls   int     `json:"calls"`   // of the model, if each is answered at once
 	Tokens  int64   `json:"tokens"`  // likely, prompts and answers
 	CostUSD float64 `json:"costUsd"` // likely
-	// MostCostUSD is the worst case of these calls, as budgets reserve it.
+	// MostCostUSD is the worst case of these calls, as budgets reserve it, if each is answered
+	// at once: an answer that is cut off or refused is asked for again.
 	MostCostUSD float64 `json:"mostCostUsd"`
 }
 

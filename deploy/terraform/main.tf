@@ -7,6 +7,12 @@ locals {
 
   otlp = length(var.senders) > 0
 
+  # What is not Go's heap has the rest of the memory.
+  memory_mib     = local.otlp ? 1024 : 512
+  job_memory_mib = 512
+  heap           = { GOMEMLIMIT = "${floor(local.memory_mib * 0.9)}MiB" }
+  job_heap       = { GOMEMLIMIT = "${floor(local.job_memory_mib * 0.9)}MiB" }
+
   environment = merge(var.settings, {
     GOOGLE_CLOUD_PROJECT        = var.project
     GOOGLE_GENAI_USE_VERTEXAI   = "true"

@@ -26,14 +26,14 @@ resource "google_cloud_run_v2_service" "evalforge" {
       resources {
         limits = {
           cpu    = "1"
-          memory = local.otlp ? "1Gi" : "512Mi"
+          memory = "${local.memory_mib}Mi"
         }
         cpu_idle          = !local.otlp # a run ends with its request; gathering spans goes on between requests
         startup_cpu_boost = true
       }
 
       dynamic "env" {
-        for_each = merge(local.environment, local.roles)
+        for_each = merge(local.environment, local.roles, local.heap)
         content {
           name  = env.key
           value = env.value
@@ -97,12 +97,12 @@ resource "google_cloud_run_v2_job" "evalforge" {
         resources {
           limits = {
             cpu    = "1"
-            memory = "512Mi"
+            memory = "${local.job_memory_mib}Mi"
           }
         }
 
         dynamic "env" {
-          for_each = local.environment
+          for_each = merge(local.environment, local.job_heap)
           content {
             name  = env.key
             value = env.value

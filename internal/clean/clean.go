@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/redact"
 )
 
@@ -62,11 +63,11 @@ func (c Cleaner) provenance(p evalforge.Provenance) evalforge.Provenance {
 
 // Run returns r redacted.
 func (c Cleaner) Run(r evalforge.Run) evalforge.Run {
-	r.ThrottleReason = c.Text(r.ThrottleReason)
+	r.ThrottleReason = c.visible(r.ThrottleReason)
 	outcomes := make([]evalforge.TraceOutcome, len(r.TraceOutcomes))
 	for i, o := range r.TraceOutcomes {
 		if o.ErrorReason != nil {
-			s := c.Text(*o.ErrorReason)
+			s := c.visible(*o.ErrorReason)
 			o.ErrorReason = &s
 		}
 		outcomes[i] = o
@@ -75,10 +76,14 @@ func (c Cleaner) Run(r evalforge.Run) evalforge.Run {
 	return r
 }
 
+// visible returns s redacted, without what a terminal acts on and nobody sees: errors may
+// repeat what a model or a trace said.
+func (c Cleaner) visible(s string) string { return c.Text(excerpt.Visible(s)) }
+
 // Error returns e redacted.
 func (c Cleaner) Error(e evalforge.ExtractionError) evalforge.ExtractionError {
-	e.ErrorMessage = c.Text(e.ErrorMessage)
-	e.ModelResponseExcerpt = c.Text(e.ModelResponseExcerpt)
+	e.ErrorMessage = c.visible(e.ErrorMessage)
+	e.ModelResponseExcerpt = c.visible(e.ModelResponseExcerpt)
 	return e
 }
 

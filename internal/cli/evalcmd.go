@@ -13,6 +13,9 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/eval"
+	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/pace"
+	"github.com/evalforge/evalforge/internal/store/memory"
 )
 
 // bundledCases is the file of labelled cases in [evalforge.Samples].
@@ -74,10 +77,10 @@ func evalCommand() command {
 	return command{
 		name: "eval", args: "[CASES.jsonl]", maxArgs: 1,
 		short: "score extraction on labelled cases",
-		long: `Extracts a pattern from each labelled case and compares it with the labels; nothing is stored. Without a file the bundled synthetic cases are scored; "-" reads standard input.
+		long: `Extracts a pattern from each labelled case and compares it with the labels; no pattern is stored. Calls of a model keep the pace and the budgets of a run, and a budget of the day is counted in the store; when one is used up, what was scored is reported, with exit status 1. Without a file the bundled synthetic cases are scored; "-" reads standard input.
 Each line of a file is one case: {"id": …, "trace": …, "expected": {"is_failure": …, "failure_types": […], "trigger_conditions": […], "failing_steps": […], "agents": […]}}. The trace is in any format that import reads; "trace_file" names a file instead.`,
 		examples: []string{"evalforge eval", "evalforge eval -min-accuracy 0.9 -max-false-alarms 0.05 cases.jsonl", "evalforge eval -analyzer gemini -concurrency 4 -details answers.jsonl cases.jsonl"},
-		uses:     []group{groupAnalyzer, groupPace, groupRedaction}, formats: anyFormat(),
+		uses:     []group{groupStore, groupAnalyzer, groupPace, groupRedaction}, formats: anyFormat(),
 		flags: func(fs *flag.FlagSet) {
 			for i := range bounds {
 				bounds[i].declare(fs)
@@ -88,7 +91,7 @@ Each line of a file is one case: {"id": …, "trace": …, "expected": {"is_fail
 	}
 }
 
-func runEval(ctx context.Context, c *call, bounds []threshold, details string) error {
+func runEval(ctx context.Context, c *call, bounds []threshold, details string) (err error) {
 	cases, free, err := c.cases()
 	if err != nil {
 		return err
@@ -103,6 +106,11 @@ func runEval(ctx context.Context, c *call, bounds []threshold, details string) e
 	if err != nil {
 		return err
 	}
+	ledger, closeLedger, err := c.ledger(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeLedger()) }()
 	var answers *newFile
 	if details != "" { // that it cannot be written must not be found out when the answers are paid for
 		if answers, err = createFile(details); err != nil {
@@ -113,9 +121,12 @@ func runEval(ctx context.Context, c *call, bounds []threshold, details string) e
 	c.term.note("analyzer %s", c.describeAnalyzer())
 	bar := c.term.progress("scoring", 0)
 	defer bar.end()
-	rep, runErr := eval.Run(ctx, cases, c.pipeline(analyzer, redactor), eval.Options{
+	trial, ctx, err := c.trial(ctx, ledger, c.pipeline(analyzer, redactor))
+	if err != nil {
+		return err
+	}
+	rep, runErr := eval.Run(ctx, cases, trial, eval.Options{
 		Concurrency: c.cfg.engine.Concurrency,
-		Timeout:     c.cfg.engine.TraceTimeout,
 		Progress:    bar.set,
 		KeepCases:   answers != nil,
 	})
@@ -130,6 +141,29 @@ func runEval(ctx context.Context, c *call, bounds []threshold, details string) e
 		return somef("", "stopped after %s: %v", count(rep.Cases, "case", "cases"), runErr)
 	}
 	return judgeReport(&rep, bounds)
+}
+
+// ledger opens what the budgets of an evaluation are counted in: the store, where a budget
+// of the day is shared with all that work on it, else memory.
+func (c *call) ledger(ctx context.Context) (extract.Ledger, func() error, error) {
+	if c.cfg.analyzer != "gemini" || c.cfg.engine.Budgets.Day == (extract.Amount{}) {
+		m := memory.New()
+		return m, m.Close, nil
+	}
+	s, err := c.openStore(ctx, c.cfg.store, mayCreate)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.term.note("the budget of the day is counted in store %s", c.cfg.store)
+	return s, s.Close, nil
+}
+
+// trial begins what an evaluation extracts with.
+func (c *call) trial(ctx context.Context, ledger extract.Ledger, p *extract.Pipeline) (*extract.Trial, context.Context, error) {
+	limits := c.cfg.pace
+	limits.Concurrency = c.cfg.engine.Concurrency
+	e := &extract.Engine{Ledger: ledger, Pipeline: p, Pace: pace.NewLimiter(limits), Log: c.log, Options: c.cfg.engine}
+	return e.Trial(ctx)
 }
 
 // cases opens the labelled cases that the call names.

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/evalforge/evalforge/internal/redact"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 // maxRedactLine bounds a line, a key block or a JSON document of the filter, in bytes:
@@ -55,7 +56,7 @@ Equal values get equal placeholders within one call; set EVALFORGE_REDACTION_KEY
 			if report {
 				out = bufio.NewWriter(io.Discard)
 			}
-			f := &filter{r: r, in: bufio.NewReaderSize(in, 64<<10), out: out, name: name, counts: redact.Counts{}}
+			f := &filter{r: r, in: trace.UTF8(in), out: out, name: name, counts: redact.Counts{}}
 			err = f.run(format)
 			if ferr := out.Flush(); err == nil && ferr != nil {
 				err = fmt.Errorf("write: %w", ferr)

@@ -232,7 +232,7 @@ func (c *call) redo(ctx context.Context, s *session, e *extract.Engine, since ti
 	defer bar.end()
 	done := 0
 	for batch := range slices.Chunk(rep.Patterns, extract.MaxBatchSize) {
-		ids, err := c.reopen(ctx, s, batch)
+		ids, err := c.reopen(ctx, s, batch, since)
 		if err != nil {
 			return err
 		}
@@ -248,6 +248,9 @@ func (c *call) redo(ctx context.Context, s *session, e *extract.Engine, since ti
 		}
 		if cerr := c.compare(ctx, s, &run, byID); err == nil {
 			err = cerr
+		}
+		if terr := c.explainTaken(ctx, s, batch, since, &run); err == nil {
+			err = terr
 		}
 		if err != nil {
 			return withHint(err, c.doctorHint("the configuration, the store and the access to the model"))
@@ -268,14 +271,20 @@ func (c *call) redo(ctx context.Context, s *session, e *extract.Engine, since ti
 	return nil
 }
 
-// reopen makes traces due, and returns those that are.
-func (c *call) reopen(ctx context.Context, s *session, batch []rerunPattern) ([]string, error) {
+// reopen makes traces due, and returns those that are. Whichever run claims them uses no
+// answers that were kept before since.
+func (c *call) reopen(ctx context.Context, s *session, batch []rerunPattern, since time.Time) ([]string, error) {
 	var ids []string
 	for i := range batch {
 		p := &batch[i]
-		err := s.store.Reopen(ctx, p.TraceID, c.Now())
+		err := s.store.Reopen(ctx, p.TraceID, since)
+		if errors.Is(err, extract.ErrNotProcessed) { // it waits for a run anyway, or is quarantined
+			if p.Reason, err = c.quarantineOf(ctx, s, p.TraceID); p.Reason != "" {
+				continue
+			}
+		}
 		switch {
-		case err == nil, errors.Is(err, extract.ErrNotProcessed): // that one waits for a run anyway
+		case err == nil:
 			ids = append(ids, p.TraceID)
 		case errors.Is(err, evalforge.ErrNotFound):
 			p.Reason = "the trace is gone"
@@ -301,21 +310,26 @@ func (c *call) compare(ctx context.Context, s *session, run *evalforge.Run, byID
 		if err != nil {
 			return err
 		}
-		history, err := s.store.History(ctx, p.TraceID, 1)
-		if err != nil {
+		if err := p.diff(ctx, s, after); err != nil {
 			return err
 		}
-		if len(history) == 0 {
-			continue // equal to the last byte
-		}
-		before := history[0]
-		for _, side := range []*evalforge.Pattern{&before, &after} {
-			if *side, err = s.clean.Pattern(*side); err != nil {
-				return err
-			}
-		}
-		p.Changes = extract.Diff(&before, &after)
 	}
+	return nil
+}
+
+// diff notes what a new pattern changes.
+func (p *rerunPattern) diff(ctx context.Context, s *session, after evalforge.Pattern) error {
+	history, err := s.store.History(ctx, p.TraceID, 1)
+	if err != nil || len(history) == 0 { // equal to the last byte
+		return err
+	}
+	before := history[0]
+	for _, side := range []*evalforge.Pattern{&before, &after} {
+		if *side, err = s.clean.Pattern(*side); err != nil {
+			return err
+		}
+	}
+	p.Changes = extract.Diff(&before, &after)
 	return nil
 }
 
@@ -335,8 +349,7 @@ func (c *call) writeRerun(rep *rerunReport, done bool) {
 			fmt.Fprintf(out, "Made with another: %s.\n", tally(reasons))
 		}
 		if e := rep.Estimate; e != nil && len(rep.Patterns) > 0 {
-			fmt.Fprintf(out, "It would take about $%.4f and %d tokens in %s of %s; at most $%.4f.\n",
-				e.CostUSD, e.Tokens, count(e.Calls, "call", "calls"), rep.Now.Model, e.MostCostUSD)
+			writeEstimate(out, e, rep.Now.Model)
 		}
 		if len(rep.Patterns) > 0 {
 			c.term.note("nothing was done; to do it, add -yes")
@@ -346,6 +359,15 @@ func (c *call) writeRerun(rep *rerunReport, done bool) {
 	var cost float64
 	for _, r := range rep.Runs {
 		cost += r.CostUSD
+	}
+	stored := 0
+	for _, p := range rep.Patterns {
+		if p.Outcome == evalforge.Stored {
+			stored++
+		}
+	}
+	if stored < len(rep.Patterns) {
+		n = fmt.Sprintf("%d of %s", stored, n)
 	}
 	fmt.Fprintf(out, "%s extracted anew for $%.4f.\n", n, cost)
 	var rows [][]string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -143,7 +144,7 @@ func writeRunTable(t *terminal, r *evalforge.Run) {
 	if r.DryRun {
 		fmt.Fprintf(t.out, "A run would pick up %s. Nothing was analyzed or written.\n", count(len(r.WouldProcess), "trace", "traces"))
 		if e := r.Estimate; e != nil {
-			fmt.Fprintf(t.out, "It would take about $%.4f and %d tokens in %s of %s; at most $%.4f.\n", e.CostUSD, e.Tokens, count(e.Calls, "call", "calls"), r.Model, e.MostCostUSD)
+			writeEstimate(t.out, e, r.Model)
 		}
 		for _, id := range r.WouldProcess {
 			fmt.Fprintf(t.out, "  %s\n", printable(id))
@@ -183,6 +184,14 @@ func writeRunTable(t *terminal, r *evalforge.Run) {
 		fmt.Fprintln(t.out)
 		t.table([]string{"TRACE", "OUTCOME", "REASON"}, rows)
 	}
+}
+
+// writeEstimate says what calls would take. What it calls the most holds for calls that are
+// answered as they should be: a second question, or a second try with more room, is another
+// call.
+func writeEstimate(w io.Writer, e *evalforge.RunEstimate, model string) {
+	fmt.Fprintf(w, "It would take about $%.4f and %d tokens in %s of %s; at most $%.4f if each is answered at once. Only a budget is a limit.\n",
+		e.CostUSD, e.Tokens, count(e.Calls, "call", "calls"), model, e.MostCostUSD)
 }
 
 // sum writes the outcomes of a run as a sum. Outcomes that are usually zero are left

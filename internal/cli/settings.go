@@ -205,22 +205,22 @@ func settings() []setting {
 		},
 		{
 			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_USD"}, value: "USD", shown: "no limit",
-			doc: "What one run may spend on calls of a model. A run that has no room for the next call, at its worst case, ends early; what is left waits for the next run.",
+			doc: "What one run, or one evaluation, may spend on calls of a model. A run that has no room for the next call, at its worst case, ends early; what is left waits for the next run.",
 			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Run, v) },
 		},
 		{
 			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_USD"}, value: "USD", shown: "no limit",
-			doc: "What all runs on one store together may spend in a day (UTC).",
+			doc: "What all runs and evaluations on one store together may spend in a day (UTC).",
 			set: func(c *config, v string) error { return setMoney(&c.engine.Budgets.Day, v) },
 		},
 		{
 			group: groupPace, vars: []string{"EVALFORGE_RUN_BUDGET_TOKENS"}, value: "N", shown: "no limit",
-			doc: "How many tokens, in and out, one run may use.",
+			doc: "How many tokens, in and out, one run or evaluation may use.",
 			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Run, v) },
 		},
 		{
 			group: groupPace, vars: []string{"EVALFORGE_DAILY_BUDGET_TOKENS"}, value: "N", shown: "no limit",
-			doc: "How many tokens, in and out, all runs on one store together may use in a day (UTC).",
+			doc: "How many tokens, in and out, all runs and evaluations on one store together may use in a day (UTC).",
 			set: func(c *config, v string) error { return setTokens(&c.engine.Budgets.Day, v) },
 		},
 		{

@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/evalforge/evalforge/internal/clean"
 	"github.com/evalforge/evalforge/internal/extract"
+	gcpsecret "github.com/evalforge/evalforge/internal/gcp/secret"
 	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/firestore"
@@ -158,14 +160,32 @@ func (s *session) close(err error) error {
 // secrets.
 func (c *call) newRedactor(key []byte) (*redact.Redactor, error) {
 	o := redact.Options{Key: key, Rules: c.cfg.redactionRules, PhoneRegions: c.cfg.phoneRegions}
-	if k := c.cfg.gemini.apiKey; k.set() {
-		o.Secrets = append(o.Secrets, k.reveal())
-	}
+	o.Secrets = c.ownSecrets()
 	r, err := redact.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("redaction: %w", err)
 	}
 	return r, nil
+}
+
+// ownSecrets returns the keys that this installation uses, also those that this command
+// does not need: an import may meet the key of the runs.
+func (c *call) ownSecrets() []string {
+	var own []string
+	if k := c.cfg.gemini.apiKey; k.set() {
+		own = append(own, k.reveal())
+	}
+	for _, s := range settings() {
+		if !s.secret || s.value != "KEY" {
+			continue
+		}
+		for _, name := range s.vars {
+			if v := c.Getenv(name); v != "" && !gcpsecret.IsReference(v) && !slices.Contains(own, v) {
+				own = append(own, v)
+			}
+		}
+	}
+	return own
 }
 
 // looseRedactor is for commands without a store. Without a configured key, equal values

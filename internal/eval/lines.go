@@ -6,6 +6,8 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 // maxLine bounds one line of a cases file, in bytes: as long as the longest trace that
@@ -21,17 +23,14 @@ type lineReader struct {
 	n     int // lines read so far
 }
 
-// newLineReader returns a reader of r's lines, which it gunzips if need be. A byte
-// order mark is dropped.
+// newLineReader returns a reader of r's lines, which it gunzips if need be, in
+// UTF-8 without a byte order mark.
 func newLineReader(r io.Reader, limit int) (*lineReader, error) {
 	br, err := gunzip(r)
 	if err != nil {
 		return nil, err
 	}
-	if bom, _ := br.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
-		_, _ = br.Discard(3) // cannot fail: the bytes are buffered
-	}
-	return &lineReader{r: br, limit: limit}, nil
+	return &lineReader{r: trace.UTF8(br), limit: limit}, nil
 }
 
 // gunzip returns what r holds, decompressed if it begins like a gzip stream.

@@ -1,9 +1,6 @@
 package extract
 
-import (
-	"bytes"
-	"strings"
-)
+import "strings"
 
 // Codes of errors look like values, but tell failures apart: MySQL's 1045 is a wrong
 // password, its 2003 a server that is down. A number is one where it stands after a word
@@ -30,17 +27,13 @@ var codeFamilies = map[string]bool{
 	"RMAN": true, "MY": true, "SQLCODE": true, "HTTP": true, "E": true,
 }
 
-// codesIn returns the tokens of a JSON text that are codes of errors and look like values,
-// or nil.
+// codesIn returns the tokens of a JSON text that are codes of errors, or nil.
 func codesIn(text []byte) map[string]bool {
 	var codes map[string]bool
 	near := 0 // how many tokens may still be a code
-	for i := 0; i < len(text); {
-		from, to := nextToken(text, i)
-		i = to
-		token := bytes.Trim(text[from:to], tokenPunctuation)
+	for t := range tokens(text) {
+		token := text[t.from:t.to]
 		switch {
-		case len(token) == 0:
 		case hasDigit(token):
 			if near > 0 && isCode(string(token)) || isUpper(token[0]) && isFamilyCode(string(token)) {
 				codes = noteCode(codes, string(token))
@@ -59,17 +52,12 @@ func codesIn(text []byte) map[string]bool {
 }
 
 func noteCode(codes map[string]bool, token string) map[string]bool {
-	if !isValue(token) {
-		return codes
-	}
 	if codes == nil {
 		codes = map[string]bool{}
 	}
 	codes[token] = true
 	return codes
 }
-
-func hasDigit(token []byte) bool { return bytes.ContainsAny(token, "0123456789") }
 
 // longestCodeWord bounds the words of codeWords.
 const longestCodeWord = 9
@@ -97,9 +85,6 @@ func isCodeWord(token []byte) bool {
 	}
 	return codeWords[string(word[:n])]
 }
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
-func isUpper(c byte) bool  { return c >= 'A' && c <= 'Z' }
 
 // isCode reports a token that has the form of a code: a whole number, also in hex, or the
 // five characters of a SQLSTATE.

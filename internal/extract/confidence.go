@@ -21,7 +21,10 @@ const (
 	// that agreement is no independent confirmation: it closes a quarter of what is missing
 	// to certainty, times the weight. Contradiction was made with open eyes: it takes away a
 	// third of the weight.
+	// A number under one half is no claim, and agreement with what is not claimed counts
+	// less in proportion: a model that says 0 is believed.
 	agreementShare     = 0.25
+	agreementFrom      = 0.5
 	contradictionShare = 1.0 / 3
 	// What was not sent may hold the cause; if everything but a trace of it is missing, a
 	// fifth of the confidence goes.
@@ -37,6 +40,8 @@ const (
 	// If a part of the quotes is invented, up to a quarter goes, in proportion.
 	quotesShare = 0.25
 	// Without any quote nothing ties the finding to the trace: half, and never a claim.
+	// Where all quotes together weigh less than one of full weight, the part that is
+	// missing goes of that half.
 	unquotedFactor, unquotedMax = 0.5, 0.4
 	// "No detectable error" is no failure claimed, however sure the model is of it.
 	noFailureMax = 0.4
@@ -88,7 +93,7 @@ func confidence(w weighing) (float64, []evalforge.ConfidenceMove) {
 		speaksFor, against := agreement(w.signals, w.failureType)
 		switch {
 		case speaksFor >= against && speaksFor > 0:
-			to("signals", c+(1-c)*agreementShare*(speaksFor-against), "signals found without a model agree")
+			to("signals", c+(1-c)*min(1, c/agreementFrom)*agreementShare*(speaksFor-against), "signals found without a model agree")
 		case against > 0:
 			to("signals", c*(1-contradictionShare*(against-speaksFor)), "signals found without a model speak for another failure type")
 		}
@@ -108,13 +113,17 @@ func confidence(w weighing) (float64, []evalforge.ConfidenceMove) {
 	if w.finding.noStep {
 		to("step", c*noStepFactor, "the step that was named as failing does not exist")
 	}
-	switch q, v := w.finding.quotes, w.finding.verified; {
-	case q == 0:
+	q, v := w.finding.quotes, w.finding.verified
+	switch {
+	case v == 0:
 		to("evidence", min(c*unquotedFactor, unquotedMax), "no passage of the trace was quoted")
-	case v < q:
+	case !w.computed && w.finding.proof < 1:
+		to("evidence", c*(1-(1-unquotedFactor)*(1-w.finding.proof)), "what was quoted is too short to show much")
+	}
+	if v < q {
 		to("evidence", c*(1-quotesShare*float64(q-v)/float64(q)), "%d of %d quotes do not occur in the trace", q-v, q)
 	}
-	if sameLabel(w.label, signal.CondNoError) && w.failureType == evalforge.Other {
+	if w.failureType == evalforge.Other && deniesFailure(w.label) {
 		to("no_failure", min(c, noFailureMax), "no failure is claimed")
 	}
 	if !w.computed {

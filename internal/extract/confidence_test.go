@@ -17,7 +17,7 @@ func TestConfidence(t *testing.T) {
 	toolError := signal.Signal{Name: "tool_error", FailureType: evalforge.InfrastructureError, Weight: 0.8}
 	loop := signal.Signal{Name: "tool_loop", FailureType: evalforge.RunawayLoop, Weight: 0.9}
 	weak := signal.Signal{Name: "hedge", FailureType: evalforge.Hallucination, Weight: 0.3}
-	quoted := finding{quotes: 2, verified: 2}
+	quoted := finding{quotes: 2, verified: 2, proof: 2}
 	tests := []struct {
 		name  string
 		w     weighing
@@ -29,11 +29,17 @@ func TestConfidence(t *testing.T) {
 		{"signals contradict", weighing{given: 0.9, failureType: evalforge.Hallucination, finding: quoted, signals: []signal.Signal{loop}}, 0.63, []string{"signals"}},
 		{"signals contradict no failure", weighing{given: 1, failureType: evalforge.Other, label: signal.CondNoError, finding: quoted, signals: []signal.Signal{loop}}, 0.4, []string{"signals", "no_failure"}},
 		{"a weak signal contradicts nothing", weighing{given: 0.9, failureType: evalforge.WrongTool, finding: quoted, signals: []signal.Signal{weak}}, 0.9, nil},
-		{"half of the quotes invented", weighing{given: 0.8, failureType: evalforge.WrongTool, finding: finding{quotes: 4, verified: 2}}, 0.7, []string{"evidence"}},
+		{"half of the quotes invented", weighing{given: 0.8, failureType: evalforge.WrongTool, finding: finding{quotes: 4, verified: 2, proof: 2}}, 0.7, []string{"evidence"}},
 		{"no quote", weighing{given: 0.95, failureType: evalforge.WrongTool}, 0.4, []string{"evidence"}},
 		{"no quote, though signals agree", weighing{given: 0.95, failureType: evalforge.RunawayLoop, signals: []signal.Signal{loop}}, 0.4, []string{"signals", "evidence"}},
+		{"one short quote", weighing{given: 0.9, failureType: evalforge.WrongTool, finding: finding{quotes: 1, verified: 1, proof: 0.5}}, 0.675, []string{"evidence"}},
+		{"one short quote, computed", weighing{given: 0.9, computed: true, failureType: evalforge.WrongTool, finding: finding{quotes: 1, verified: 1, proof: 0.5}}, 0.9, nil},
+		{"only invented ones in prose", weighing{given: 0.9, failureType: evalforge.WrongTool, finding: finding{quotes: 2}}, 0.3, []string{"evidence", "evidence"}},
+		{"the model is not sure at all", weighing{given: 0, failureType: evalforge.InfrastructureError, finding: quoted, signals: []signal.Signal{toolError}}, 0, nil},
+		{"the model is hardly sure", weighing{given: 0.1, failureType: evalforge.InfrastructureError, finding: quoted, signals: []signal.Signal{toolError}}, 0.136, []string{"signals"}},
+		{"no failure in other words", weighing{given: 0.95, failureType: evalforge.Other, label: "no detectable error", finding: quoted}, 0.4, []string{"no_failure"}},
 		{"half was not sent", weighing{given: 0.8, failureType: evalforge.WrongTool, finding: quoted, missing: 0.5}, 0.72, []string{"cut"}},
-		{"ended early, second try, no such step", weighing{given: 0.8, failureType: evalforge.WrongTool, finding: finding{quotes: 1, verified: 1, noStep: true}, finish: "MAX_TOKENS", repaired: KindSchema}, 0.486, []string{"finish", "repair", "step"}},
+		{"ended early, second try, no such step", weighing{given: 0.8, failureType: evalforge.WrongTool, finding: finding{quotes: 1, verified: 1, proof: 1, noStep: true}, finish: "MAX_TOKENS", repaired: KindSchema}, 0.486, []string{"finish", "repair", "step"}},
 		{"certain", weighing{given: 1, failureType: evalforge.WrongTool, finding: quoted}, 0.97, []string{"bound"}},
 		{"computed from the signals already", weighing{given: 0.97, computed: true, failureType: evalforge.InfrastructureError, finding: quoted, signals: []signal.Signal{toolError, loop}, missing: 0.9, opaque: true}, 0.97, nil},
 	}
@@ -67,7 +73,7 @@ func TestConfidenceIsBoundedAndMonotonic(t *testing.T) {
 		w := weighing{
 			given: rapid.Float64Range(0, 1).Draw(t, "given"), computed: rapid.Bool().Draw(t, "computed"),
 			failureType: rapid.SampledFrom(types).Draw(t, "type"), label: rapid.SampledFrom([]string{signal.CondNoError, "x"}).Draw(t, "label"),
-			finding: finding{quotes: q, verified: rapid.IntRange(min(q, 1), q).Draw(t, "verified"), noStep: rapid.Bool().Draw(t, "no step")},
+			finding: finding{quotes: q, verified: rapid.IntRange(min(q, 1), q).Draw(t, "verified"), proof: rapid.Float64Range(0, 5).Draw(t, "proof"), noStep: rapid.Bool().Draw(t, "no step")},
 			signals: rapid.SliceOfN(sig, 0, 4).Draw(t, "signals"), missing: rapid.Float64Range(0, 1).Draw(t, "missing"),
 			opaque: rapid.Bool().Draw(t, "opaque"), finish: rapid.SampledFrom([]string{"", "MAX_TOKENS"}).Draw(t, "finish"),
 			repaired: rapid.SampledFrom([]Kind{"", KindSchema}).Draw(t, "repaired"),
@@ -84,7 +90,7 @@ func TestConfidenceIsBoundedAndMonotonic(t *testing.T) {
 			t.Fatalf("the moves lead from %v to %v, not to %v: %+v", w.given, sum, got, moves)
 		}
 		worse := w
-		switch rapid.IntRange(0, 4).Draw(t, "worse") {
+		switch rapid.IntRange(0, 5).Draw(t, "worse") {
 		case 0:
 			worse.missing = min(1, w.missing+0.3)
 		case 1:
@@ -95,6 +101,8 @@ func TestConfidenceIsBoundedAndMonotonic(t *testing.T) {
 			worse.repaired = KindEvidence
 		case 4:
 			worse.given = w.given / 2
+		case 5:
+			worse.finding.proof = w.finding.proof / 2
 		}
 		if c, _ := confidence(worse); c > got+1e-9 {
 			t.Fatalf("worse evidence gives %v, not at most %v: %+v, %+v", c, got, w, worse)
@@ -116,5 +124,25 @@ func TestExplain(t *testing.T) {
 	}
 	if got := explain("Explicit.", 0.9, 0.9, nil); got != "Explicit." {
 		t.Errorf("without a move: %q", got)
+	}
+}
+
+func TestLabelsThatDenyAFailure(t *testing.T) {
+	for _, label := range []string{
+		signal.CondNoError, "no detectable error", "no error", "No errors found in the trace", "nothing went wrong", "run completed as designed",
+		"task completed successfully", "all good", "everything worked as expected", "without any issue", "normal operation", "success", "expected behavior",
+	} {
+		if !deniesFailure(label) {
+			t.Errorf("%q claims a failure", label)
+		}
+	}
+	for _, label := range []string{
+		"agent reasoning or planning error", "no error handling in tool", "agent ended before the task was done", "expected output missing",
+		"agent falsely reported that the task succeeded", "task not completed", "run completed without result", "no result found", "answer given without error message",
+		"unsuccessful", "success reported too early", "tool error unnoticed",
+	} {
+		if deniesFailure(label) {
+			t.Errorf("%q denies a failure", label)
+		}
 	}
 }

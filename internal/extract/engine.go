@@ -13,9 +13,9 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/pace"
 	"github.com/evalforge/evalforge/internal/redact"
 )
@@ -435,7 +435,7 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	}
 	patience, done := withPatience(ctx, r.o.TraceTimeout)
 	defer done()
-	kctx := keptSince(patience, r.req.KeptSince)
+	kctx := keptSince(patience, later(r.req.KeptSince, c.KeptSince))
 	if c.Anew {
 		kctx = refusedSince(kctx, r.rec.StartedAt.Time)
 	}
@@ -448,9 +448,21 @@ func (r *run) extract(ctx context.Context, j *job) (err error) {
 	if err == nil {
 		j.x.Pattern.Provenance.RunID = r.rec.RunID
 	} else if cause := context.Cause(tctx); errors.Is(cause, ErrLeaseLost) {
-		err = &Error{Kind: KindStore, Err: cause}
+		gone := &Error{Kind: KindStore, Err: cause}
+		var e *Error
+		if errors.As(err, &e) {
+			gone.Spent = e.Spent // it was paid, whoever has the trace now
+		}
+		err = gone
 	}
 	return err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 func (r *run) markUnchanged(ctx context.Context, c *Claim) error {
@@ -565,8 +577,8 @@ func (r *run) fail(ctx context.Context, j *job, err error) {
 		if len(e.Response) > 0 {
 			sum := sha256.Sum256(e.Response)
 			rec.ModelResponseSHA256 = hex.EncodeToString(sum[:])
-			text, _ := r.Pipeline.Redactor.Text(string(e.Response))
-			rec.ModelResponseExcerpt = cutRunes(text, excerptRunes)
+			text, _ := r.Pipeline.Redactor.Text(excerpt.Visible(string(e.Response)))
+			rec.ModelResponseExcerpt = cutRunes(noTags(text), excerptRunes)
 		}
 	}
 	f := Failure{
@@ -641,11 +653,8 @@ func (r *run) spend(s Spent, redactions redact.Counts) {
 
 // redacted returns err's text, safe to store and log.
 func (r *run) redacted(err error) string {
-	text, _ := r.Pipeline.Redactor.Text(err.Error())
-	if utf8.ValidString(text) {
-		return cutRunes(text, evalforge.MaxItemRunes)
-	}
-	return cutRunes(string([]rune(text)), evalforge.MaxItemRunes)
+	text, _ := r.Pipeline.Redactor.Text(excerpt.Visible(err.Error()))
+	return cutRunes(noTags(text), evalforge.MaxItemRunes)
 }
 
 // end closes the run's record and stores it.

@@ -60,6 +60,7 @@ func (r *run) estimate(ctx context.Context, claims []Claim) *evalforge.RunEstima
 	e := r.Pipeline.Estimating(r.req.KeptSince)
 	for _, c := range claims {
 		if c.Err == nil && (c.ExtractedDigest == "" || c.ExtractedDigest != c.Digest) {
+			e.since = later(r.req.KeptSince, c.KeptSince)
 			e.Add(ctx, c.Trace)
 		}
 	}

@@ -1,12 +1,14 @@
 package extract
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // A Passage is a text of a trace in which the quotes of a stored pattern are looked for. Storing makes quotes fit
@@ -70,13 +72,9 @@ func (f *flat) find(quote string) (from, to int) {
 func flatten(s string) *flat {
 	f := &flat{from: make([]int32, 0, len(s)), to: make([]int32, 0, len(s))}
 	b := make([]byte, 0, len(s))
-	drop := func(tail string) {
-		if n := len(b) - len(tail); n >= 0 && string(b[n:]) == tail {
-			b, f.from, f.to = b[:n], f.from[:n], f.to[:n]
-		}
-	}
+	drop := func() { b, f.from, f.to = b[:len(b)-1], f.from[:len(b)-1], f.to[:len(b)-1] }
 	for i := 0; i < len(s); {
-		if n := escapeSequence(s[i:]); n > 0 {
+		if n := excerpt.EscapeSequence(s[i:]); n > 0 {
 			i += n
 			continue
 		}
@@ -89,18 +87,18 @@ func flatten(s string) *flat {
 			if len(b) > 0 && b[len(b)-1] == ' ' {
 				continue
 			}
-		case invisible(r), joiner(r):
+		case excerpt.Invisible(r), r == '\u200C', r == '\u200D': // and the joiners
 			continue
 		case r == '‹':
 			r = '<'
 		case r == '›':
 			r = '>'
 		case r == '(', r == '[':
-			if strings.HasSuffix(string(b[max(0, len(b)-2):]), "] ") {
-				drop(" ")
+			for r == '[' && bytes.HasSuffix(b, []byte("!")) {
+				drop()
 			}
-			if r == '[' {
-				drop("!")
+			if bytes.HasSuffix(b, []byte("] ")) {
+				drop()
 			}
 		}
 		n := len(b)

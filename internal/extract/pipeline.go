@@ -67,7 +67,7 @@ func (p *Pipeline) View(raw evalforge.RawTrace) (*Input, error) {
 	if err := raw.Validate(); err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: err}
 	}
-	payload, _, err := p.Redactor.JSON(raw.Payload)
+	payload, _, err := p.Redactor.JSON(trace.Whole(raw.Payload))
 	if err != nil {
 		return nil, &Error{Kind: KindInvalidTrace, Err: fmt.Errorf("trace_payload could not be redacted, so nothing of it is used: %w", err)}
 	}
@@ -177,6 +177,7 @@ type finished struct {
 	redactions redact.Counts // in the answer
 	answer     *Answer
 	repaired   Kind // why an answer before it was refused, or ""
+	doubts     []error
 }
 
 // finish turns an answer into a pattern: tidy, validate, verify, weigh, redact, disarm,
@@ -189,7 +190,7 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 	if err := errors.Join(a.Validate(), checkLabel(a.TriggerCondition)); err != nil {
 		return fail(KindSchema, fmt.Errorf("the answer is not a valid analysis: %w", inOneLine(err)))
 	}
-	found, err := verify(&a, in)
+	found, err := verify(&a, in, ans.Computed)
 	if err != nil {
 		return fail(KindEvidence, inOneLine(err))
 	}
@@ -211,11 +212,11 @@ func (p *Pipeline) finish(in *Input, ans *Answer, repaired Kind) (*finished, *Er
 	}
 	pv := &pat.Provenance
 	pv.ModelConfidence, pv.ConfidenceMoves = &given, moves
-	pv.QuotesDropped, pv.Repaired = found.quotes-found.verified, string(repaired)
+	pv.QuotesDropped, pv.Repaired = found.dropped, string(repaired)
 	if err := pat.Validate(); err != nil {
 		return fail(KindSchema, fmt.Errorf("the answer is not a valid pattern: %w", inOneLine(err)))
 	}
-	return &finished{pat, ans.spent(), counts, ans, repaired}, nil
+	return &finished{pat, ans.spent(), counts, ans, repaired, found.doubts}, nil
 }
 
 // provenance says how an answer came about.

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -35,38 +36,57 @@ func repairable(e *Error) bool {
 	return false
 }
 
-// answer asks the analyzer, and once more with the reasons if the answer is refused. What
-// both took is in the result, or in the error.
+// answer asks the analyzer, and once more with the reasons if the answer is refused or
+// doubtful. What both took is in the result, or in the error.
 //
 // A second answer that is refused too is final: the trace is not paid for again by itself.
 // If the second question brings no answer, its error counts, because that is what keeps
-// the trace from being analyzed now: no quota, no time, no budget.
+// the trace from being analyzed now: no quota, no time, no budget. A doubtful answer is
+// stored as it is if the second question brings nothing better.
 func (p *Pipeline) answer(ctx context.Context, in *Input) (*finished, error) {
 	first, refused := p.ask(ctx, in, "")
 	if refused == nil {
-		return first, nil
+		if len(first.doubts) == 0 || len(first.answer.Raw) == 0 {
+			return first, nil
+		}
+		refused = &Error{Kind: KindEvidence, Err: inOneLine(errors.Join(first.doubts...)), Response: first.answer.Raw, Spent: first.spent}
 	}
 	if !repairable(refused) || !timeFor(ctx, minRepair) {
+		if first != nil {
+			return first, nil
+		}
 		return nil, refused
 	}
 	again := *in
 	again.Repair = p.repair(refused)
 	second, e := p.ask(ctx, &again, refused.Kind)
-	if e == nil {
-		second.spent = refused.Spent.Add(second.spent)
-		pv := &second.pattern.Provenance
-		pv.Tokens, pv.CostUSD, pv.Attempts = second.spent.Tokens, second.spent.CostUSD, second.spent.Attempts
-		pv.LatencyMS = second.spent.Latency.Milliseconds()
+	switch {
+	case e == nil && (first == nil || len(second.doubts) <= len(first.doubts)):
+		second.add(refused.Spent)
 		return second, nil
+	case e == nil:
+		first.add(second.spent)
+		return first, nil
+	case first != nil:
+		first.add(e.Spent)
+		return first, nil
 	}
 	both := &Error{
-		Kind: e.Kind, Response: e.Response, Spent: refused.Spent.Add(e.Spent), Final: repairable(e),
+		Kind: e.Kind, Response: e.Response, Spent: refused.Spent.Add(e.Spent), Final: repairable(e) || e.Final,
 		Err: fmt.Errorf("asked again because %w; then: %w", refused.Err, e.Err),
 	}
 	if len(both.Response) == 0 {
 		both.Response = refused.Response
 	}
 	return nil, both
+}
+
+// add counts what another call for the same pattern took.
+func (f *finished) add(other Spent) {
+	f.spent = other.Add(f.spent)
+	pv := &f.pattern.Provenance
+	pv.Tokens, pv.CostUSD, pv.Attempts = f.spent.Tokens, f.spent.CostUSD, f.spent.Attempts
+	pv.LatencyMS = f.spent.Latency.Milliseconds()
 }
 
 // minRepair is the least time worth asking again in: a usual answer takes two seconds,

@@ -2,6 +2,7 @@ package extract_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -48,6 +49,10 @@ func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
 	})
 	untitled := broken(func(a *evalforge.Analysis) { a.Title = " " })
 	wrongStep := broken(func(a *evalforge.Analysis) { a.Summary = "Step 99 failed." })
+	misquoted := broken(func(a *evalforge.Analysis) { a.Summary = `The tool said "` + invented + `".` })
+	unquoted := broken(func(a *evalforge.Analysis) {
+		a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{}
+	})
 	fails := func(k extract.Kind, response string) func() (*extract.Answer, error) {
 		return func() (*extract.Answer, error) {
 			return nil, &extract.Error{Kind: k, Err: errors.New("scripted " + string(k)), Response: []byte(response), Spent: extract.Spent{CostUSD: 0.25, Attempts: 1, Latency: time.Second}}
@@ -66,6 +71,8 @@ func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
 		{name: "invented evidence, then well", answers: []func() (*extract.Answer, error){noEvidence, well}, calls: 2, reason: "none of the 1 quotes"},
 		{name: "a step that does not exist, then well", answers: []func() (*extract.Answer, error){wrongStep, well}, calls: 2, reason: "summary names step 99, which does not exist"},
 		{name: "refused by the analyzer, then well", answers: []func() (*extract.Answer, error){fails(extract.KindInvalidJSON, "I am sorry"), well}, calls: 2, reason: "scripted invalid_json"},
+		{name: "an invented quotation in prose, then well", answers: []func() (*extract.Answer, error){misquoted, well}, calls: 2, reason: "summary puts something in quotation marks that does not occur"},
+		{name: "no evidence, then well", answers: []func() (*extract.Answer, error){unquoted, well}, calls: 2, reason: "evidence.refs is empty"},
 		{name: "schema twice", answers: []func() (*extract.Answer, error){untitled}, kind: extract.KindSchema, calls: 2, reason: "title", final: true},
 		{name: "invented twice", answers: []func() (*extract.Answer, error){noEvidence}, kind: extract.KindEvidence, calls: 2, reason: "quotes", final: true},
 		{name: "schema, then evidence", answers: []func() (*extract.Answer, error){untitled, noEvidence}, kind: extract.KindEvidence, calls: 2, reason: "title", final: true},
@@ -115,6 +122,96 @@ func TestRefusedAnswerIsAskedForOnceMore(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An answer that is only doubtful is not lost when the second one is no better, or does not
+// come: it is stored without what is doubtful, with less confidence, at the price of both.
+func TestDoubtfulAnswerIsStored(t *testing.T) {
+	answer := func(change func(*evalforge.Analysis)) func() (*extract.Answer, error) {
+		return func() (*extract.Answer, error) {
+			a := good()
+			a.Raw = []byte("{}")
+			change(&a.Analysis)
+			return a, nil
+		}
+	}
+	misquoted := answer(func(a *evalforge.Analysis) { a.Summary = `The tool said "permission denied for user root".` })
+	unquoted := answer(func(a *evalforge.Analysis) {
+		a.Evidence.Excerpt, a.Evidence.Refs = nil, []evalforge.EvidenceRef{}
+	})
+	both := answer(func(a *evalforge.Analysis) {
+		a.Title, a.Evidence.Signals = "It is «beyond any hope» now", []string{`"DROP TABLE users" was executed at step 1`}
+	})
+	untitled := answer(func(a *evalforge.Analysis) { a.Title = "" })
+	down := func() (*extract.Answer, error) {
+		return nil, &extract.Error{Kind: extract.KindUnavailable, Err: errors.New("scripted"), Spent: extract.Spent{CostUSD: 0.25, Attempts: 1}}
+	}
+	tests := []struct {
+		name     string
+		answers  []func() (*extract.Answer, error)
+		repaired string
+		dropped  int
+		most     float64 // confidence
+	}{
+		{"misquoted twice", []func() (*extract.Answer, error){misquoted}, "evidence", 1, 0.72},
+		{"unquoted twice", []func() (*extract.Answer, error){unquoted}, "evidence", 0, 0.4},
+		{"misquoted, then worse", []func() (*extract.Answer, error){misquoted, both}, "", 1, 0.8},
+		{"misquoted, then refused", []func() (*extract.Answer, error){misquoted, untitled}, "", 1, 0.8},
+		{"misquoted, then the service fails", []func() (*extract.Answer, error){misquoted, down}, "", 1, 0.8},
+		{"refused, then misquoted", []func() (*extract.Answer, error){untitled, both}, "schema", 2, 0.69},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var repairs []*extract.Repair
+			p := &extract.Pipeline{Analyzer: inTurn(&repairs, tt.answers...), Redactor: redactor(t), Now: time.Now}
+			x, err := p.Extract(t.Context(), rawTrace("t1", 0))
+			if err != nil || len(repairs) != 2 {
+				t.Fatalf("%v after %d calls, want a pattern after two", err, len(repairs))
+			}
+			pv := x.Pattern.Provenance
+			if pv.Repaired != tt.repaired || pv.QuotesDropped != tt.dropped || pv.CostUSD != 0.5 || pv.Attempts != 2 || x.Spent.CostUSD != 0.5 {
+				t.Errorf("provenance = %+v, spent %+v", pv, x.Spent)
+			}
+			if c := x.Pattern.Confidence; c > tt.most {
+				t.Errorf("confidence %v, want at most %v", c, tt.most)
+			}
+			doc, err := json.Marshal(x.Pattern)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, said := range []string{"permission denied", "DROP TABLE", "beyond any hope"} {
+				if strings.Contains(string(doc), said) {
+					t.Errorf("%q is stored", said)
+				}
+			}
+		})
+	}
+}
+
+// Quotes that are given many times, or are a word, do not make up for an invented one.
+func TestQuotesAreWeighed(t *testing.T) {
+	quote := func(list ...string) float64 {
+		t.Helper()
+		a := good()
+		a.Analysis.Evidence.Excerpt, a.Analysis.Evidence.Refs = nil, nil
+		for _, q := range list {
+			a.Analysis.Evidence.Refs = append(a.Analysis.Evidence.Refs, evalforge.EvidenceRef{Quote: q})
+		}
+		x, err := (&extract.Pipeline{Analyzer: answering(a), Redactor: redactor(t), Now: time.Now}).Extract(t.Context(), rawTrace("t1", 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x.Pattern.Confidence
+	}
+	text, invented := "the catalog service answered 503", "a passage that nobody wrote"
+	many := []string{text, text, "catalog service answered 503", text, text, text, "the catalog service", text, invented}
+	one, pair, crowd := quote(text), quote(text, invented), quote(many...)
+	if pair >= one || pair != crowd {
+		t.Errorf("confidence %v with a quote, %v with an invented one beside it, %v when it is repeated", one, pair, crowd)
+	}
+	if word := quote("answered"); word >= pair || word <= 0.4 {
+		t.Errorf("confidence %v with one word as evidence, want less than %v and more than without any", word, pair)
 	}
 }
 

@@ -111,12 +111,9 @@ func (p *Pipeline) identify(in *Input) (identity, bool) {
 	}
 	sent := bytes.Join([][]byte{hints, signals, in.Compacted.JSON}, []byte("\n"))
 	t := newTemplate(sent)
-	if t == nil {
-		return identity{}, false
-	}
 	key := func(kind string, text []byte) string {
 		h := sha256.New()
-		for _, s := range []string{kind, p.Analyzer.Name(), v.Version(), evalforge.AnalysisSchemaSHA256(), redact.Version} {
+		for _, s := range []string{kind, templateVersion, p.Analyzer.Name(), v.Version(), evalforge.AnalysisSchemaSHA256(), redact.Version} {
 			h.Write([]byte(s))
 			h.Write([]byte{0})
 		}

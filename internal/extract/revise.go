@@ -22,7 +22,8 @@ type Reviser interface {
 	// and so has one that is unknown.
 	History(ctx context.Context, traceID string, limit int) ([]evalforge.Pattern, error)
 	// Reopen makes a processed trace due at now, although it did not change, with its
-	// attempts at zero. Its pattern stays until another one is committed. It reports a
+	// attempts at zero. Its pattern stays until another one is committed, and until then
+	// its claims say that it is to be analyzed anew ([Claim.KeptSince]). It reports a
 	// trace that is unknown ([evalforge.ErrNotFound]) and one that is not processed
 	// ([ErrNotProcessed]): that one waits for a run anyway, or is quarantined.
 	Reopen(ctx context.Context, traceID string, now time.Time) error

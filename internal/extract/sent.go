@@ -9,6 +9,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/evalforge/evalforge/internal/excerpt"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 // A sent is the text that was sent, indexed for looking quotes up: the content of each
@@ -41,7 +44,7 @@ type place struct {
 var (
 	placeholder = regexp.MustCompile(`\[REDACTED:([A-Z][A-Z0-9_]*):[0-9a-f]{4}\]`)
 	// unproving matches what the redactor and the renderer put into content.
-	unproving = regexp.MustCompile(placeholder.String() + `|…\[\d+ bytes cut\]…`)
+	unproving = regexp.MustCompile(placeholder.String() + `|…\[\d+ bytes cut\]…|` + regexp.QuoteMeta(trace.CutMark))
 )
 
 // newSent indexes a rendered trace.
@@ -270,6 +273,9 @@ func stringEnd(doc []byte, from int) int {
 	return min(from, len(doc))
 }
 
+// quotable reports whether there is anything to quote.
+func (s *sent) quotable() bool { return s.proving(0, len(s.text)) >= MinQuoteRunes }
+
 // letters counts the letters and digits of s.
 func letters(s string) int {
 	n := 0
@@ -296,7 +302,7 @@ func fold(s string) *folded {
 	b := make([]byte, 0, len(s))
 	space := false
 	for i := 0; i < len(s); {
-		if n := escapeSequence(s[i:]); n > 0 {
+		if n := excerpt.EscapeSequence(s[i:]); n > 0 {
 			i += n
 			continue
 		}
@@ -307,7 +313,7 @@ func fold(s string) *folded {
 				b, f.from = append(b, ' '), append(f.from, int32(i))
 			}
 			space = true
-		case r != 0 && invisible(r):
+		case r != 0 && excerpt.Invisible(r):
 		default:
 			space = false
 			for k := range size {

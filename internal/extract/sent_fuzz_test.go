@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // Whatever JSON was sent: no panic, what is content is a string of the document, and each
@@ -24,7 +26,7 @@ func FuzzSent(f *testing.F) {
 			}
 		})
 		for _, q := range append(strings.Split(Quotable([]byte(doc)), "\x00"), quote) {
-			p := s.find(clean(q), -1)
+			p := s.find(excerpt.Visible(q), -1)
 			if p.match != matchAbsent && (p.offset < 0 || p.offset >= len(doc)) {
 				t.Fatalf("%q is found at %d of %d bytes", q, p.offset, len(doc))
 			}

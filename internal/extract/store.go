@@ -122,6 +122,9 @@ type Claim struct {
 	Attempt int
 	// Anew says that the trace failed before, and was then retried by hand or changed.
 	Anew bool
+	// KeptSince is when the trace was reopened, or zero: answers that were kept before are of
+	// what is to be replaced, and are not used for it, whichever run claims it.
+	KeptSince time.Time
 	// ExtractedDigest is the digest of the input that the stored pattern was extracted
 	// from, or "".
 	ExtractedDigest string
@@ -225,6 +228,8 @@ type State struct {
 	LastErrorType   evalforge.ErrorType `json:"last_error_type"`
 	ExtractedDigest string              `json:"extracted_digest"`
 	UpdatedAt       evalforge.Timestamp `json:"updated_at"`
+	// AnewSince is when the trace was reopened, until its next commit: see [Claim.KeptSince].
+	AnewSince evalforge.Timestamp `json:"anew_since,omitzero"`
 }
 
 // DueAt is when the lease ends, or else the backoff; zero if there is neither.

@@ -36,8 +36,15 @@ func (r *run) judgeSuspects(ctx context.Context) {
 // endSuspects ends what is still suspect at the end of a run: given back, if the model
 // is down or the run was stopped; failed otherwise, since nothing speaks for the trace.
 func (r *run) endSuspects(ctx context.Context) {
-	for _, j := range r.takeSuspects() {
-		if r.turns.breaker.Open() != nil || r.stopping() {
+	list := r.takeSuspects()
+	down := r.turns.breaker.Down()
+	if down && len(list) > 0 {
+		r.mu.Lock()
+		r.endEarly("the model does not answer: "+r.redacted(list[len(list)-1].err), nil)
+		r.mu.Unlock()
+	}
+	for _, j := range list {
+		if down || r.stopping() {
 			r.release(ctx, j, j.err)
 		} else {
 			r.fail(ctx, j, j.err)

@@ -2,85 +2,197 @@ package extract
 
 import (
 	"bytes"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Copies of one failure differ in ids, times and measured numbers. A template is a JSON
+// Copies of one failure differ in ids, times and durations. A template is a JSON
 // text with those values replaced by marks, numbered by first occurrence: equal values
 // get equal marks, so what is equal or different within a copy stays so. Two texts with
 // the same template are copies of each other, and a text about one becomes one about the
 // other by putting in the other's values.
 //
-// What is a value is said by isValue. Small whole numbers are none: a 429 is not a 503; nor
-// are the codes of errors, see codes.go.
+// What is a value is said in values.go. Codes of errors are none, see codes.go.
 type template struct {
 	text   []byte
 	values []string        // by the number of their mark
-	marks  map[string]int  // by value
+	marks  map[string]int  // by kind and value
+	alike  map[string]int  // by value; -1 if it is one of several kinds
+	rest   map[string]bool // names and numbers with a digit that are no value, and their parts
 	codes  map[string]bool // what looks like a value and is none
 }
 
-// Marks stand between two characters of the private use area, which nothing else uses:
-// a text that has them has no template.
+// Marks stand between two characters of the private use area. Where the text itself has
+// those, they are written as marks with a letter.
 const (
-	markOpen  = "\uE000"
-	markClose = "\uE001"
+	markOpen   = "\uE000"
+	markClose  = "\uE001"
+	plainOpen  = markOpen + "o" + markClose
+	plainClose = markOpen + "c" + markClose
 )
 
-// newTemplate returns the template of a JSON text, or nil if it has marks already.
+// A templateVersion is part of what answers are kept under: one that was kept with other
+// marks must not be filled in.
+const templateVersion = "2"
+
+// newTemplate returns the template of a JSON text.
 func newTemplate(text []byte) *template {
-	if bytes.Contains(text, []byte(markOpen)) || bytes.Contains(text, []byte(markClose)) {
-		return nil
+	t := &template{marks: map[string]int{}, alike: map[string]int{}, rest: map[string]bool{}, codes: codesIn(text)}
+	values := dropFar(valuesIn(text, false, t.codes))
+	places := make([]markPlace, len(values))
+	for i, v := range values {
+		places[i] = markPlace{v.from, v.to, t.number(v, string(text[v.from:v.to]))}
 	}
-	t := &template{marks: map[string]int{}, codes: codesIn(text)}
-	t.text = eachToken(text, false, func(token string) (string, bool) {
-		if !t.isValue(token) {
-			return "", false
-		}
-		kind, value := split(token)
-		n, ok := t.marks[value]
-		if !ok {
-			n = len(t.values)
-			t.marks[value] = n
-			t.values = append(t.values, value)
-		}
-		return kind + markOpen + strconv.Itoa(n) + markClose, true
-	})
+	t.text = replaceAll(text, places)
+	for p := range uncovered(text, values) {
+		t.rest[string(text[p.from:p.to])] = true
+	}
 	return t
 }
 
-func (t *template) isValue(token string) bool { return isValue(token) && !t.codes[token] }
-
-// split parts a redaction placeholder into its kind, which is the same in all copies, and
-// the digest of what it stands for. Any other token is a value as a whole.
-func split(token string) (kind, value string) {
-	if !strings.HasPrefix(token, redacted) {
-		return "", token
+// number returns the number of a value's mark, a new one for a new value.
+func (t *template) number(v value, s string) int {
+	key := string(v.kind) + s
+	n, ok := t.marks[key]
+	if ok {
+		return n
 	}
-	i := strings.LastIndexByte(token, ':') + 1
-	return token[:i], token[i:]
+	n = len(t.values)
+	t.marks[key] = n
+	t.values = append(t.values, s)
+	if _, taken := t.alike[s]; taken {
+		t.alike[s] = -1
+	} else {
+		t.alike[s] = n
+	}
+	return n
 }
 
-const redacted = "REDACTED:"
+// A markPlace is where a mark is to stand.
+type markPlace struct{ from, to, mark int }
+
+// replaceAll returns a text with marks in their places.
+func replaceAll(text []byte, places []markPlace) []byte {
+	out := make([]byte, 0, len(text)+8*len(places))
+	at := 0
+	for _, p := range places {
+		out = appendPlain(out, text[at:p.from])
+		out = append(out, markOpen...)
+		out = strconv.AppendInt(out, int64(p.mark), 10)
+		out = append(out, markClose...)
+		at = p.to
+	}
+	return appendPlain(out, text[at:])
+}
+
+var escapeMarks = strings.NewReplacer(markOpen, plainOpen, markClose, plainClose)
+
+// appendPlain appends a text without values.
+func appendPlain(out, text []byte) []byte {
+	if !bytes.Contains(text, []byte(markOpen[:2])) { // the first bytes of both
+		return append(out, text...)
+	}
+	return append(out, escapeMarks.Replace(string(text))...)
+}
 
 // generalize returns a JSON text with t's values in its strings replaced by their marks,
-// and whether it has no other value: such a text is right for every copy.
+// and whether it is right for every copy then: it has no value, no longer number and no
+// decimal that t's text has not, and none that means a value here and something else there.
 func (t *template) generalize(text []byte) (general []byte, complete bool) {
 	complete = true
-	general = eachToken(text, true, func(token string) (string, bool) {
-		if !t.isValue(token) {
-			return "", false
+	var known []markPlace
+	found := valuesIn(text, true, t.codes)
+	for _, v := range found {
+		s := string(text[v.from:v.to])
+		n, marked := t.marks[string(v.kind)+s]
+		if !marked {
+			n, marked = t.alike[s]
 		}
-		kind, value := split(token)
-		n, ok := t.marks[value]
-		if !ok {
+		switch {
+		case marked && n >= 0:
+			known = append(known, markPlace{v.from, v.to, n})
+		case marked || !t.rest[s]:
 			complete = false
-			return "", false
 		}
-		return kind + markOpen + strconv.Itoa(n) + markClose, true
-	})
-	return general, complete
+	}
+	for p := range uncovered(text, found) {
+		s := string(text[p.from:p.to])
+		n, marked := t.alike[s]
+		switch {
+		case !p.inString || p.whole && !isNumber(s):
+		case marked && n >= 0 && len(s) >= longEnough && !t.rest[s]:
+			known = append(known, markPlace{p.from, p.to, n})
+		case marked: // or something else that is written alike
+			complete = false
+		case !t.rest[s] && !t.rest[p.of] && isUnusual(s):
+			complete = false
+		}
+	}
+	slices.SortFunc(known, func(a, b markPlace) int { return a.from - b.from })
+	return replaceAll(text, known), complete
+}
+
+// longEnough is how many characters a value has that is known again wherever it stands: a
+// shorter one may be a number of something else.
+const longEnough = 4
+
+// isUnusual reports a number that is hardly a count of something.
+func isUnusual(s string) bool {
+	digits := 0
+	for i := range len(s) {
+		if isDigit(s[i]) {
+			digits++
+		}
+	}
+	return digits >= 4 || isNumber(s) && strings.Contains(s, ".")
+}
+
+// A piece is a token with a digit, or a part of one.
+type piece struct {
+	token
+	whole bool
+	of    string // the token
+}
+
+// uncovered yields the tokens with a digit that have no values, and the parts of names with
+// a digit that are none.
+func uncovered(text []byte, values []value) iter.Seq[piece] {
+	return func(yield func(piece) bool) {
+		for t := range tokens(text) {
+			for len(values) > 0 && values[0].to <= t.from {
+				values = values[1:]
+			}
+			if !hasDigit(text[t.from:t.to]) {
+				continue
+			}
+			name := string(text[t.from:t.to])
+			if len(values) == 0 || values[0].from >= t.to {
+				if !yield(piece{t, true, name}) {
+					return
+				}
+				if isNumber(name) {
+					continue
+				}
+			}
+			rest := values
+			for from := t.from; from < t.to; {
+				to := from
+				for to < t.to && !isTokenPunctuation(text[to]) {
+					to++
+				}
+				for len(rest) > 0 && rest[0].to <= from {
+					rest = rest[1:]
+				}
+				covered := len(rest) > 0 && rest[0].from < to
+				if !covered && hasDigit(text[from:to]) && !yield(piece{token{from, to, t.inString}, false, name}) {
+					return
+				}
+				from = to + 1
+			}
+		}
+	}
 }
 
 // fill puts t's values into a general text, and reports whether t has all of them.
@@ -92,127 +204,22 @@ func (t *template) fill(general []byte) ([]byte, bool) {
 		if !found {
 			return b.Bytes(), true
 		}
-		number, after, found := bytes.Cut(rest, []byte(markClose))
-		n, err := strconv.Atoi(string(number))
-		if !found || err != nil || n < 0 || n >= len(t.values) {
+		mark, after, found := bytes.Cut(rest, []byte(markClose))
+		if !found {
 			return nil, false
 		}
-		b.WriteString(t.values[n])
+		switch string(mark) {
+		case "o":
+			b.WriteString(markOpen)
+		case "c":
+			b.WriteString(markClose)
+		default:
+			n, err := strconv.Atoi(string(mark))
+			if err != nil || n < 0 || n >= len(t.values) {
+				return nil, false
+			}
+			b.WriteString(t.values[n])
+		}
 		general = after
 	}
-}
-
-// eachToken returns a JSON text with those of its tokens replaced that replace says.
-// Escapes are no part of tokens. With stringsOnly, what is outside of strings stays.
-func eachToken(text []byte, stringsOnly bool, replace func(string) (string, bool)) []byte {
-	out := make([]byte, 0, len(text)+64)
-	inString := false
-	for i := 0; i < len(text); {
-		c := text[i]
-		switch {
-		case c == '\\' && i+1 < len(text):
-			n := escapeLen(text[i:])
-			out = append(out, text[i:i+n]...)
-			i += n
-		case !tokenByte(c):
-			inString = inString != (c == '"')
-			out = append(out, c)
-			i++
-		default:
-			end := i
-			for end < len(text) && tokenByte(text[end]) {
-				end++
-			}
-			out = appendToken(out, string(text[i:end]), stringsOnly && !inString, replace)
-			i = end
-		}
-	}
-	return out
-}
-
-// escapeLen returns the length of the JSON escape that text begins with.
-func escapeLen(text []byte) int {
-	if len(text) > 1 && text[1] == 'u' {
-		return min(6, len(text))
-	}
-	return min(2, len(text))
-}
-
-// nextToken returns where the first token at or after i begins and ends.
-func nextToken(text []byte, i int) (from, to int) {
-	for i < len(text) && !tokenByte(text[i]) {
-		if text[i] == '\\' {
-			i += escapeLen(text[i:])
-		} else {
-			i++
-		}
-	}
-	for to = i; to < len(text) && tokenByte(text[to]); to++ {
-	}
-	return i, to
-}
-
-// tokenPunctuation is what stands around tokens, of the characters that stand in them.
-const tokenPunctuation = ".:-_+"
-
-// appendToken appends a token without the punctuation around it, replaced or not.
-func appendToken(out []byte, run string, leave bool, replace func(string) (string, bool)) []byte {
-	token := strings.Trim(run, tokenPunctuation)
-	if leave || token == "" {
-		return append(out, run...)
-	}
-	if with, ok := replace(token); ok {
-		at := strings.Index(run, token)
-		out = append(out, run[:at]...)
-		out = append(out, with...)
-		return append(out, run[at+len(token):]...)
-	}
-	return append(out, run...)
-}
-
-func tokenByte(c byte) bool {
-	switch {
-	case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
-		return true
-	}
-	return c == '-' || c == '_' || c == ':' || c == '.' || c == '+'
-}
-
-// isValue reports a token that may differ between copies of one failure: a redaction
-// placeholder, what has at least four digits (ids, times, large numbers), a decimal
-// number, or a number with a unit of time.
-func isValue(token string) bool {
-	if strings.HasPrefix(token, redacted) {
-		return true
-	}
-	digits, letters, points := 0, 0, 0
-	for i := range len(token) {
-		switch c := token[i]; {
-		case c >= '0' && c <= '9':
-			digits++
-		case c == '.':
-			points++
-		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
-			letters++
-		}
-	}
-	switch {
-	case digits == 0:
-		return false
-	case digits >= 4:
-		return true
-	case letters == 0:
-		return points == 1 && digits+points == len(token)
-	}
-	return isDuration(token)
-}
-
-// isDuration reports a number followed by a unit of time.
-func isDuration(token string) bool {
-	unit := strings.TrimLeft(token, "0123456789.")
-	switch unit {
-	case "ns", "us", "ms", "s", "sec", "m", "min", "h":
-		return len(unit) < len(token)
-	}
-	return false
 }

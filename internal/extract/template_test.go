@@ -6,20 +6,32 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
 
-func TestIsValue(t *testing.T) {
-	for token, want := range map[string]bool{
-		"2026-11-23T06:04:37.338437Z": true, "1767322800": true, "4bf92f3577b34da6a3ce929d0e0e4736": true,
-		"f81d4fae-7dec-11d0-a765-00a0c91e6bf6": true, "REDACTED:EMAIL:abcd": true, "req_01HZX3K9": true, "order-4711": true,
-		"12.75": true, "41.2": true, "250ms": true, "1.5s": true, "17s": true, "10000": true,
-		"429": false, "503": false, "0": false, "12": false, "gpt-4o-mini": false, "gemini-2.5-flash": false, "v1.2.3": false,
-		"us-central1": false, "lookup_parcel": false, "model": false, "HTTP": false, "sha256": false, "ms": false,
+// What may differ between copies stands between braces.
+func TestValues(t *testing.T) {
+	for _, want := range []string{
+		`at {2026-11-23T06:04:37.338437Z}`, `at {2026-11-23 06:04:37},512`, `at {10:00:01.250}`, `{1767322800}`, `{1767322800123}`, `{1767322800.25}`,
+		`{4bf92f3577b34da6a3ce929d0e0e4736}`, `{f81d4fae-7dec-11d0-a765-00a0c91e6bf6}`, `pod-{f81d4fae-7dec-11d0-a765-00a0c91e6bf6}-a`,
+		`[REDACTED:EMAIL:{abcd}]`, `req_{01HZX3K9}`, `order-{4711}`, `toolu_{01A09q90qw90lq917835lq9}`, `worker-{7d9f8b6c5}-x2x4z`,
+		`{250ms}`, `{1.5s}`, `{17s}`, `{1h2m3s}`, `after {17} seconds`, `\"retry_after\": {17}`, `\"latencyMs\":{12}`, `request {70001}`, `{123456789012}`,
+		`10.0.0.5:{54321}`, `port {54321}`, `localhost:{40001}`, `[REDACTED:IP:{abcd}]:{54321}`,
+		`429`, `503`, `0`, `12`, `gpt-4o-mini`, `gemini-2.5-flash`, `v1.2.3`, `us-central1`, `lookup_parcel`, `HTTP`, `sha256`, `aes256gcm`, `rtx4090ti`,
+		`worker.py:1234:KeyError`, `db.py:9981:ConnectTimeout`, `lookup_customer_v2024`, `installed 1.21 required 1.25`, `2019-01-02`, `12.75`, `10000`,
+		`paid 1200 of 12000`, `claude-sonnet-4-20250514`, `gpt-4o-2024-08-06`, `10.0.0.5:5432`, `port 6379`, `limit 1073741824`, `within 24h`, `XLA-10001`,
+		`face2face`, `windows1252`, `3 attempts`, `10:30`,
 	} {
-		if got := isValue(token); got != want {
-			t.Errorf("%q: got %v, want %v", token, got, want)
+		text := []byte(`"` + strings.NewReplacer("{", "", "}", "").Replace(want) + `"`)
+		got, at := "", 1
+		for _, v := range valuesIn(text, false, nil) {
+			got += string(text[at:v.from]) + "{" + string(text[v.from:v.to]) + "}"
+			at = v.to
+		}
+		if got += string(text[at : len(text)-1]); got != want {
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }
@@ -33,15 +45,25 @@ func TestTemplate(t *testing.T) {
 		a, b string
 		want bool
 	}{
-		"ids and times":               {`{"id":"req-10001","at":"2026-01-02T03:04:05Z"}`, `{"id":"req-10002","at":"2026-01-02T03:04:06Z"}`, true},
-		"numbers outside of strings":  {`{"ms":12345,"cost":0.25}`, `{"ms":54321,"cost":0.75}`, true},
+		"ids and times":       {`{"id":"req-10001","at":"2026-01-02T03:04:05Z"}`, `{"id":"req-10002","at":"2026-01-02T03:04:06Z"}`, true},
+		"durations by name":   {`{"ms":12345,"status":429}`, `{"ms":54321,"status":429}`, true},
+		"amounts":             {`{"cost":0.25}`, `{"cost":0.75}`, false},
+		"long amounts":        {`{"m":"paid 12000"}`, `{"m":"paid 15000"}`, false},
+		"versions":            {`{"m":"installed 1.21 required 1.25"}`, `{"m":"installed 1.31 required 1.25"}`, false},
+		"words beside digits": {`{"m":"aborted: worker.py:1234:KeyError"}`, `{"m":"aborted: db.py:9981:ConnectTimeout"}`, false},
+		"names with a year":   {`{"m":"lookup_customer_v2024"}`, `{"m":"delete_account_v2025"}`, false},
+		"dates":               {`{"m":"price of 2019-01-02"}`, `{"m":"price of 2026-11-19"}`, false},
+		"old times": {`{"at":"2026-11-20T10:00:00Z","end":"2026-11-20T10:00:01Z","m":"price of 2019-01-02T00:00:00Z"}`,
+			`{"at":"2026-11-20T10:00:00Z","end":"2026-11-20T10:00:01Z","m":"price of 2020-01-02T00:00:00Z"}`, false},
+		"ports of services":           {`{"m":"10.0.0.5:5432 refused"}`, `{"m":"10.0.0.5:6379 refused"}`, false},
+		"ports of connections":        {`{"m":"10.0.0.5:50001 refused"}`, `{"m":"10.0.0.5:60001 refused"}`, true},
 		"status codes":                {`{"status":429}`, `{"status":503}`, false},
-		"equal in one, not in other":  {`{"a":10001,"b":10001}`, `{"a":10001,"b":10002}`, false},
-		"swapped":                     {`{"a":10001,"b":10002}`, `{"a":20002,"b":10001}`, true},
+		"equal in one, not in other":  {`{"id":10001,"uid":10001}`, `{"id":10001,"uid":10002}`, false},
+		"swapped":                     {`{"id":10001,"uid":10002}`, `{"id":20002,"uid":10001}`, true},
 		"waits":                       {`{"m":"retry in 41.2s"}`, `{"m":"retry in 7.25s"}`, true},
 		"placeholders":                {`{"m":"for [REDACTED:EMAIL:3f9a]"}`, `{"m":"for [REDACTED:EMAIL:abcd]"}`, true},
 		"placeholders of other kinds": {`{"m":"for [REDACTED:EMAIL:3f9a]"}`, `{"m":"for [REDACTED:PHONE:3f9a]"}`, false},
-		"after an escape":             {`{"m":"a\n20261"}`, `{"m":"a\n20262"}`, true},
+		"after an escape":             {`{"m":"a\n17.5s"}`, `{"m":"a\n18.5s"}`, true},
 		"error codes":                 {`{"m":"ERROR 1045 (28000): no access, request req-10001"}`, `{"m":"ERROR 2003 (HY000): no access, request req-10002"}`, false},
 		"one error code":              {`{"m":"ERROR 1045 (28000): no access, request req-10001"}`, `{"m":"ERROR 1045 (28000): no access, request req-10002"}`, true},
 		"second code":                 {`{"m":"SQLSTATE[HY000] [2002] down"}`, `{"m":"SQLSTATE[HY000] [2006] down"}`, false},
@@ -62,8 +84,8 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("%s: copies: got %v, want %v", name, got, tt.want)
 		}
 	}
-	if newTemplate([]byte("\uE000"+"1\uE001")) != nil {
-		t.Error("a text with marks has a template")
+	if same("\uE0000\uE001", "\uE0001\uE001") || same("\uE0000\uE001", "20s") {
+		t.Error("characters of the text are taken for marks")
 	}
 }
 
@@ -110,9 +132,6 @@ func TestTemplateRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		tpl := newTemplate(text)
-		if tpl == nil {
-			return
-		}
 		back, ok := tpl.fill(tpl.text)
 		if !ok || !bytes.Equal(back, text) {
 			t.Fatalf("got %q, %v, want %q", back, ok, text)
@@ -127,14 +146,67 @@ func TestTemplateRoundTrip(t *testing.T) {
 	})
 }
 
+// Copies that differ in what has no meaning have one template, whatever those values are.
+func TestCopiesHaveOneTemplate(t *testing.T) {
+	draw := func(t *rapid.T, n int) string {
+		at := time.Unix(1767322800+rapid.Int64Range(0, 1e7).Draw(t, "at"), 0).UTC()
+		id := rapid.StringMatching(`[0-9a-f]{32}`).Draw(t, "trace id")
+		return fmt.Sprintf(`{"request_id":"req-%05d","trace":"%s","started":"%s","retry_after":%d,"m":"429 for [REDACTED:EMAIL:%s] at %s: `+
+			`retry in %d.%02ds (call %s, 10.0.0.5:%d, took %d ms)"}`,
+			rapid.IntRange(10000, 99999).Draw(t, "request"), id, at.Format(time.RFC3339), 100+n,
+			rapid.StringMatching(`[0-9a-f]{4}`).Draw(t, "mail"), at.Format(time.RFC3339),
+			rapid.IntRange(0, 59).Draw(t, "s"), n, rapid.StringMatching(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}`).Draw(t, "uuid"),
+			rapid.IntRange(40000, 60999).Draw(t, "port"), 1000+n)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := newTemplate([]byte(draw(t, 1))), newTemplate([]byte(draw(t, 2)))
+		if !bytes.Equal(a.text, b.text) {
+			t.Errorf("two templates:\n%s\n%s", a.text, b.text)
+		}
+	})
+}
+
+// Texts that differ in a word, in a number that can be compared, or in what stands beside
+// digits, are no copies of each other.
+func TestDifferentMeaningsHaveDifferentTemplates(t *testing.T) {
+	word := rapid.StringMatching(`[a-z]{3,9}`)
+	number := rapid.StringMatching(`[1-9][0-9]{0,5}`)
+	form := rapid.SampledFrom([]string{"%s.py:1234:KeyError", "module.%s:99:x", "%s_v2024", "%s-2025", "%s 20261123", "%s-a1b2c3d4", "%s2", "request %s failed"})
+	numeric := rapid.SampledFrom([]string{"installed 1.%s", "paid %s", "v%s", "build-1.%s.0", "file.go:%s", "status %s", "code %s", "of %s items", "2026-%s", "model-4-%s", "%s%%"})
+	rapid.Check(t, func(t *rapid.T) {
+		f, part := form.Draw(t, "form"), word
+		if rapid.Bool().Draw(t, "numeric") {
+			f, part = numeric.Draw(t, "numeric form"), number
+		}
+		x, y := part.Draw(t, "x"), part.Draw(t, "y")
+		if x == y {
+			return
+		}
+		text := func(s string) []byte { return fmt.Appendf(nil, `{"m":"tool said: `+f+` at 2026-01-02T03:04:05Z"}`, s) }
+		if a, b := newTemplate(text(x)), newTemplate(text(y)); bytes.Equal(a.text, b.text) {
+			t.Errorf("one template: %s and %s", text(x), text(y))
+		}
+	})
+}
+
+// An answer that names a number which is a value here is not taken for true elsewhere.
+func TestAnswersOfOneCopyAlone(t *testing.T) {
+	tpl := newTemplate([]byte(`{"request":"req-10001","m":"retry in 17 seconds, 5 of 9 quota, version 1.21"}`))
+	for said, want := range map[string]bool{
+		"req-10001 had version 1.21": true, "number 10001 waits 17 seconds": true, "5 calls, then 3": true,
+		"17 calls": false, "waits 18 seconds": false, "version 1.22": false, "order 4444": false, "on 2026-11-20": false, "in 17s": false,
+	} {
+		if _, got := tpl.generalize([]byte(`{"title":"` + said + `"}`)); got != want {
+			t.Errorf("%q: for every copy: got %v, want %v", said, got, want)
+		}
+	}
+}
+
 func FuzzTemplate(f *testing.F) {
 	f.Add([]byte(`{"a":"req-10001 \u2028 \\ 12.5s"}`))
 	f.Add([]byte(`"\`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		tpl := newTemplate(text)
-		if tpl == nil {
-			return
-		}
 		if back, ok := tpl.fill(tpl.text); !ok || !bytes.Equal(back, text) {
 			t.Errorf("got %q, %v, want %q", back, ok, text)
 		}

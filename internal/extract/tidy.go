@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/evalforge/evalforge"
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // An answer is written by a model that has read text from strangers, and is read by
@@ -37,23 +38,23 @@ func clone(a evalforge.Analysis) evalforge.Analysis {
 // tidy puts right what needs no knowledge of the trace.
 func tidy(a *evalforge.Analysis) {
 	for _, s := range []*string{&a.Summary, &a.RootCauseHypothesis, &a.ReproductionContext.InputPattern, &a.ConfidenceRationale} {
-		*s = clean(*s)
+		*s = excerpt.Visible(*s)
 	}
-	a.Title = cutRunes(oneLine(clean(a.Title)), evalforge.MaxTitleRunes)
-	a.TriggerCondition = tidyLabel(clean(a.TriggerCondition))
+	a.Title = cutRunes(oneLine(excerpt.Visible(a.Title)), evalforge.MaxTitleRunes)
+	a.TriggerCondition = tidyLabel(excerpt.Visible(a.TriggerCondition))
 	for _, list := range []*[]string{&a.Evidence.Signals, &a.RecommendedActions, &a.ReproductionContext.ToolsInvolved} {
 		if *list == nil {
 			*list = []string{}
 		}
 		for i, s := range *list {
-			(*list)[i] = cutRunes(clean(s), evalforge.MaxItemRunes)
+			(*list)[i] = cutRunes(excerpt.Visible(s), evalforge.MaxItemRunes)
 		}
 	}
 	if a.Evidence.Refs == nil {
 		a.Evidence.Refs = []evalforge.EvidenceRef{}
 	}
 	for i := range a.Evidence.Refs {
-		a.Evidence.Refs[i].Quote = clean(a.Evidence.Refs[i].Quote)
+		a.Evidence.Refs[i].Quote = excerpt.Visible(a.Evidence.Refs[i].Quote)
 	}
 	a.Evidence.Excerpt = tidyOptional(a.Evidence.Excerpt, evalforge.MaxExcerptRunes)
 	a.ReproductionContext.RequiredState = tidyOptional(a.ReproductionContext.RequiredState, evalforge.MaxTextRunes)
@@ -63,7 +64,7 @@ func tidyOptional(s *string, max int) *string {
 	if s == nil {
 		return nil
 	}
-	t := cutRunes(clean(*s), max)
+	t := cutRunes(excerpt.Visible(*s), max)
 	if t == "" {
 		return nil
 	}
@@ -115,104 +116,7 @@ func disarmed(s string) string { return noTags(noMarkdown(deadHosts(deadLinks(s)
 const maxNameRunes = 200
 
 // name makes a name from the trace fit to be stored: one line, bounded, inert.
-func name(s string) string { return cutRunes(noTags(oneLine(clean(s))), maxNameRunes) }
-
-// clean returns s as valid UTF-8 without what a reader cannot see but a terminal, a
-// browser or a model acts on, and without white space around it.
-func clean(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if !strings.ContainsFunc(s, func(r rune) bool { return r == '\u2028' || r == '\u2029' || joiner(r) || invisible(r) }) {
-		return strings.TrimSpace(s)
-	}
-	var b strings.Builder
-	b.Grow(len(s))
-	last := ' ' // written
-	for i := 0; i < len(s); {
-		if n := escapeSequence(s[i:]); n > 0 {
-			i += n
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		i += size
-		switch {
-		case r == '\u2028' || r == '\u2029':
-			r = '\n'
-		case invisible(r), joiner(r) && !joins(last):
-			continue
-		}
-		b.WriteRune(r)
-		last = r
-	}
-	return strings.TrimSpace(b.String())
-}
-
-// joiner reports the two joiners that scripts and emoji need. A row of them can carry
-// hidden bits; one stays, behind what it can join.
-func joiner(r rune) bool { return r == '\u200C' || r == '\u200D' }
-
-func joins(r rune) bool { return r > 0x7F && !joiner(r) && !unicode.IsSpace(r) }
-
-// blanks are characters without a glyph that Unicode does not count as format characters:
-// variation selectors and tags, which can carry hidden bytes, fillers, and those that it
-// reserves for such uses (Default_Ignorable_Code_Point).
-var blanks = &unicode.RangeTable{
-	R16: []unicode.Range16{
-		{0x034F, 0x034F, 1}, {0x115F, 0x1160, 1}, {0x17B4, 0x17B5, 1}, {0x180B, 0x180F, 1}, {0x2065, 0x2065, 1},
-		{0x2800, 0x2800, 1}, {0x3164, 0x3164, 1}, {0xFDD0, 0xFDEF, 1}, {0xFE00, 0xFE0F, 1}, {0xFFA0, 0xFFA0, 1}, {0xFFF0, 0xFFF8, 1},
-		{0xFFFE, 0xFFFF, 1},
-	},
-	R32: []unicode.Range32{{0xE0000, 0xE0FFF, 1}},
-}
-
-// invisible reports whether r has no glyph that everybody sees: control characters except
-// tab and line feed, format characters (bidirectional overrides, zero-width characters)
-// except the two joiners, blanks, and characters for private use.
-func invisible(r rune) bool {
-	switch {
-	case r < 0x20:
-		return r != '\t' && r != '\n'
-	case r < 0x7F:
-		return false
-	case r <= 0x9F:
-		return true
-	case joiner(r):
-		return false
-	}
-	return unicode.In(r, unicode.Cf, unicode.Co, blanks)
-}
-
-// escapeSequence returns the length of the terminal control sequence that s begins with,
-// or 0: CSI (colours, cursor), OSC (titles, links), or a single function.
-func escapeSequence(s string) int {
-	if len(s) < 2 || s[0] != 0x1B {
-		return 0
-	}
-	switch s[1] {
-	case '[':
-		i := 2
-		for i < len(s) && s[i] >= 0x20 && s[i] <= 0x3F {
-			i++
-		}
-		if i < len(s) && s[i] >= 0x40 && s[i] <= 0x7E {
-			return i + 1
-		}
-		return 2
-	case ']':
-		for i := 2; i < len(s) && i < 2048; i++ {
-			if s[i] == 0x07 {
-				return i + 1
-			}
-			if s[i] == 0x1B && i+1 < len(s) && s[i+1] == '\\' {
-				return i + 2
-			}
-		}
-		return 2
-	}
-	if s[1] >= 0x30 && s[1] <= 0x7E {
-		return 2
-	}
-	return 0
-}
+func name(s string) string { return cutRunes(noTags(oneLine(excerpt.Visible(s))), maxNameRunes) }
 
 var (
 	tag          = regexp.MustCompile(`<([a-zA-Z/!?][^<>]*)(>?)`)

@@ -134,6 +134,71 @@ func TestStepsThatDoNotExist(t *testing.T) {
 		"It broke at step 3 - 12 errors.":       "",
 		"It broke at steps 3-4 and 12 retries":  "",
 		"Missteps 99":                           "",
+
+		"Step: 99 failed.":                       "99",
+		"It broke at Step: 99, then ended.":      "99",
+		"It broke at step **99**.":               "99",
+		"It broke at **step** 99.":               "99",
+		"It broke at step (99).":                 "99",
+		"It broke at step [99].":                 "99",
+		"steps[99] broke.":                       "99",
+		"It broke at step `99`.":                 "99",
+		"It broke at step \"99\".":               "99",
+		"It broke at step “99”.":                 "99",
+		"It broke at step <b>99</b>.":            "99",
+		"It broke at step_99.":                   "99",
+		"It broke at step no 99.":                "99",
+		"It broke at step no. 99.":               "99",
+		"It broke at step № 99.":                 "99",
+		"It broke at step id 99.":                "99",
+		"It broke at step i=99.":                 "99",
+		"It broke early (i=99).":                 "99",
+		"It broke between steps 0/99.":           "99",
+		"It broke between steps 0→99.":           "99",
+		"It broke between step 0 and 99.":        "99",
+		"It broke from step 0 to 99.":            "99",
+		"It broke from step 0 through step99.":   "99",
+		"It broke at steps 0, 3, 99.":            "99",
+		"It broke at steps 0, 3, or even 99.":    "99",
+		"It broke in steps 0 - 99.":              "99",
+		"Step -1 broke.":                         "-1",
+		"Step −1 broke.":                         "-1",
+		"Step ９９ broke.":                         "99",
+		"Step ٩٩ broke.":                         "99",
+		"Step ⁹⁹ broke.":                         "99",
+		"Step 3.99 broke.":                       "3.99",
+		"Step 1,000 broke.":                      "1000",
+		"The ninety-ninth step broke.":           "ninety-ninth",
+		"The hundredth step broke.":              "hundredth",
+		"The one hundred and first step broke.":  "one hundred and first",
+		"Step one hundred broke.":                "one hundred",
+		"Step a hundred and five broke.":         "a hundred and five",
+		"Steps one and ten broke.":               "ten",
+		"Étape 99 : échec.":                      "99",
+		"Schritt 99 schlug fehl.":                "99",
+		"In this step 99 fails.":                 "99",
+		"503 at step 3. Step 99 broke.":          "99",
+		"At 503 step 99 broke.":                  "99",
+		"It took 3 steps.":                       "",
+		"It took 3 steps 12 times.":              "",
+		"In 2 steps retry 5 times.":              "",
+		"Take the next steps.":                   "",
+		"In this step 12 retries were made.":     "",
+		"In this step 429 was returned.":         "",
+		"The lookup step (503) was retried.":     "",
+		"The lookup step: 503.":                  "",
+		"A number of steps: 50.":                 "",
+		"The limit is max_steps 50, steps=50.":   "",
+		"A 30 second step.":                      "",
+		"A 3-step 12 minute job.":                "",
+		"Use a third party step.":                "",
+		"In that step 99% were lost.":            "",
+		"Check this step\n99. Retry.":            "",
+		"The first step of three; step 3 of 4.":  "",
+		"At step 3, 404 Not Found came.":         "",
+		"Version 2.17 of the step.":              "",
+		"At steps 3 and 4 5 seconds were lost.":  "",
+		"step a user takes; one step at a time.": "",
 	} {
 		for field, a := range map[string]evalforge.Analysis{
 			"summary":        {Summary: text},
@@ -145,5 +210,43 @@ func TestStepsThatDoNotExist(t *testing.T) {
 				t.Errorf("%s %q: %v, want step %q refused", field, text, err, want)
 			}
 		}
+	}
+}
+
+// Messages, turns and spans are numbered too; their names are common words.
+func TestPlacesThatDoNotExist(t *testing.T) {
+	tr := &trace.Trace{Steps: []trace.Step{{Index: 0}, {Index: 3}, {Index: 4, ID: "7719"}}, Messages: make([]trace.Message, 12)}
+	for text, want := range map[string]string{
+		"It broke at message 99.":                  "message 99",
+		"It broke at messages 3 and 99.":           "message 99",
+		"It broke in turn 99.":                     "turn 99",
+		"It broke in the 99th turn.":               "turn 99th",
+		"It broke in span 99.":                     "span 99",
+		"It broke in span id 99.":                  "span 99",
+		"It broke at message 12, turn 2.":          "",
+		"It broke in span 7719.":                   "",
+		"The error message 99 came.":               "",
+		"It returned message 404 Not Found.":       "",
+		"The message: 404 Not Found.":              "",
+		"They turn 180 degrees.":                   "",
+		"The logs span 30 days.":                   "",
+		"It sent the message 99 times.":            "",
+		"The first message came in a second turn.": "",
+	} {
+		err := namedSteps(&evalforge.Analysis{Summary: text}, tr)
+		if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), "summary names "+want+",") {
+			t.Errorf("%q: %v, want %q refused", text, err, want)
+		}
+	}
+}
+
+// Advice may count itself, and no text is free of the check.
+func TestStepsInEveryField(t *testing.T) {
+	tr := &trace.Trace{Steps: []trace.Step{{Index: 0}}}
+	if err := namedSteps(&evalforge.Analysis{RecommendedActions: []string{"As a second step, add a limit."}}, tr); err != nil {
+		t.Errorf("advice that counts itself: %v", err)
+	}
+	if err := namedSteps(&evalforge.Analysis{TriggerCondition: "step ninety failed"}, tr); err == nil {
+		t.Error("a label that names a step is accepted")
 	}
 }

@@ -45,7 +45,9 @@ func (a *Analyzer) Analyze(ctx context.Context, in *extract.Input) (*extract.Ans
 	an, raw, f := c.run(ctx)
 	c.spent.Latency = a.now().Sub(start) - c.waited
 	if f != nil {
-		return nil, &extract.Error{Kind: f.kind, Err: f.err, Response: f.answer, Spent: c.spent}
+		// An answer that was cut with all the room that there is would be cut again.
+		final := f.final || f.cut && (c.wider || !c.canWiden())
+		return nil, &extract.Error{Kind: f.kind, Err: f.err, Response: f.answer, Spent: c.spent, Final: final}
 	}
 	return &extract.Answer{
 		Analysis:     an,
@@ -73,7 +75,8 @@ type call struct {
 	finish       string // of the answer, where it was not complete
 	wider        bool   // the output cap was doubled
 	spent        extract.Spent
-	counted      bool          // the last response said what it took
+	counted      bool          // the last response said what it took, believably
+	sized        int64         // tokens of the last response, by the size of its text
 	refusals     int           // for quota
 	waited       time.Duration // for turns
 }
@@ -144,10 +147,13 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 	ctx, ex := watch(ctx)
 	contents := []*genai.Content{genai.NewContentFromText(c.message, genai.RoleUser)}
 	c.spent.Attempts++
-	c.counted = false
+	c.counted, c.sized = false, 0
 	resp, err := guard(func() (*genai.GenerateContentResponse, error) {
 		return a.client.Models.GenerateContent(ctx, c.model, contents, a.config(c.model, c.wider))
 	})
+	if err == nil && !isModels(resp) {
+		err = errStrange
+	}
 	if err != nil {
 		f := a.classify(ctx, err, ex, c.in.Compacted.JSON)
 		leave(ex, f, err)
@@ -158,7 +164,7 @@ func (c *call) attempt(ctx context.Context) (evalforge.Analysis, []byte, *failur
 	if c.modelVersion != "" { // else it is no proof of anything
 		a.lineup.answered(c.model, a.now(), a.isDearer(c.modelVersion, c.model))
 	}
-	c.count(resp.UsageMetadata)
+	c.count(resp)
 	leave(ex, nil, nil)
 	an, raw, f := a.read(resp)
 	if f == nil {
@@ -176,30 +182,6 @@ func guard[T any](call func() (T, error)) (v T, err error) {
 		}
 	}()
 	return call()
-}
-
-// count adds a response's usage to what was spent. The price is that of the model that
-// answered: the Gemini API routes retired models to others, and bills those.
-func (c *call) count(u *genai.GenerateContentResponseUsageMetadata) {
-	if u == nil {
-		return
-	}
-	c.counted = u.PromptTokenCount > 0 // no prompt is empty: a zero is one that was left out
-	pos := func(n int32) int64 { return max(0, int64(n)) }
-	t := evalforge.Tokens{
-		Prompt: pos(u.PromptTokenCount),
-		Output: pos(u.CandidatesTokenCount) + pos(u.ThoughtsTokenCount),
-	}
-	t.Cached = min(pos(u.CachedContentTokenCount), t.Prompt)
-	price, ok := c.a.price(c.modelVersion)
-	if !ok {
-		price, _ = c.a.price(c.model)
-	}
-	if c.a.servedAsFlex(u) {
-		price = price.flex(c.a.opt.Prices.Flex)
-	}
-	c.spent.Tokens = c.spent.Tokens.Add(t)
-	c.spent.CostUSD += price.Cost(t.Prompt, t.Cached, t.Output)
 }
 
 // servedAsFlex reports a call that is billed in the Flex tier. Vertex AI says so in the

@@ -45,7 +45,9 @@ func finishOf(resp *genai.GenerateContentResponse) string {
 // failure of its own kind: the SDK's Text method would return "" for most of them.
 func content(resp *genai.GenerateContentResponse) (string, *failure) {
 	if p := resp.PromptFeedback; p != nil && p.BlockReason != "" {
-		return "", failed(extract.KindBlocked, "the prompt was blocked: %s", reason(string(p.BlockReason)))
+		f := failed(extract.KindBlocked, "the prompt was blocked: %s", reason(string(p.BlockReason)))
+		f.final = aboutContent(string(p.BlockReason))
+		return "", f
 	}
 	if len(resp.Candidates) == 0 || resp.Candidates[0] == nil {
 		return "", failed(extract.KindEmpty, "the response has no candidates").retryable()
@@ -55,19 +57,33 @@ func content(resp *genai.GenerateContentResponse) (string, *failure) {
 	switch c.FinishReason {
 	case genai.FinishReasonStop:
 	case genai.FinishReasonMaxTokens:
-		return "", failed(extract.KindTruncated, "the answer was cut at the output limit").with(text)
+		f := failed(extract.KindTruncated, "the answer was cut at the output limit").with(text)
+		f.cut = true
+		return "", f
 	case "", genai.FinishReasonUnspecified, genai.FinishReasonContinuation:
 		if text != "" {
 			return "", failed(extract.KindTruncated, "the answer came without a finish reason: it may be incomplete").with(text)
 		}
 		return "", failed(extract.KindEmpty, "the answer is empty and came without a finish reason").retryable()
 	default:
-		return "", failed(extract.KindBlocked, "the answer was withheld: %s", reason(string(c.FinishReason))).with(text)
+		f := failed(extract.KindBlocked, "the answer was withheld: %s", reason(string(c.FinishReason))).with(text)
+		f.final = aboutContent(string(c.FinishReason))
+		return "", f
 	}
 	if strings.TrimSpace(text) == "" {
 		return "", failed(extract.KindEmpty, "the answer has no text").retryable()
 	}
 	return text, nil
+}
+
+// aboutContent reports a reason that lies in what is asked, so that the same question would be
+// refused again. Others, such as OTHER, may pass.
+func aboutContent(reason string) bool {
+	switch genai.FinishReason(reason) {
+	case genai.FinishReasonSafety, genai.FinishReasonRecitation, genai.FinishReasonBlocklist, genai.FinishReasonProhibitedContent, genai.FinishReasonSPII:
+		return true
+	}
+	return false
 }
 
 // reason returns a reason as the service named it. New ones are passed on, but only in

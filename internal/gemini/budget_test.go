@@ -284,6 +284,41 @@ func TestUsageWithoutPromptIsTheWorstCase(t *testing.T) {
 	}
 }
 
+// Usage with a part left out, or too small for the text, is not taken for all that a call took.
+func TestUsageThatCannotBeAllIsTheWorstCase(t *testing.T) {
+	for name, tt := range map[string]struct {
+		usage map[string]any
+		known bool
+		least int64 // tokens that are counted
+	}{
+		"no output":           {map[string]any{"promptTokenCount": 9000, "totalTokenCount": 9000}, false, 10_000},
+		"no output, no total": {map[string]any{"promptTokenCount": 9000}, false, 10_000},
+		"output in the total": {map[string]any{"promptTokenCount": 9000, "totalTokenCount": 17_192}, true, 17_192},
+		"more in the total":   {map[string]any{"promptTokenCount": 9000, "candidatesTokenCount": 400, "totalTokenCount": 17_192}, true, 17_192},
+		"one token each":      {map[string]any{"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}, false, 10_000},
+		"a small prompt":      {map[string]any{"promptTokenCount": 1, "candidatesTokenCount": 900, "totalTokenCount": 901}, false, 10_000},
+		"prompt of tools":     {map[string]any{"promptTokenCount": 5000, "toolUsePromptTokenCount": 4000, "candidatesTokenCount": 900}, true, 9900},
+		"as usual":            {map[string]any{"promptTokenCount": 9000, "candidatesTokenCount": 900, "totalTokenCount": 9900}, true, 9900},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReuseRig(t, answering(tt.usage, gemini.DefaultModel))
+			r.engine.Options.Budgets.Run.NanoUSD = 300_000_000
+			r.put(storm("one", 1, 429))
+			run := r.run(extract.RunRequest{})
+			spend, err := r.store.Spend(t.Context(), extract.RunWindow(run.RunID))
+			if err != nil || run.StoredCount != 1 || spend.Counted.Tokens < tt.least || tt.known && spend.Counted.Tokens > tt.least {
+				t.Errorf("%d stored, counted %s, %v; want 1 and %d tokens", run.StoredCount, spend.Counted, err, tt.least)
+			}
+			if got := run.UnsureCostUSD == 0; got != tt.known {
+				t.Errorf("known: got %v ($%v unsure), want %v", got, run.UnsureCostUSD, tt.known)
+			}
+			if got, sum := spend.Counted.USD(), run.CostUSD+run.UnsureCostUSD; got-sum > 1e-6 || sum-got > 1e-6 {
+				t.Errorf("the budget counts $%v, the summary says $%v", got, sum)
+			}
+		})
+	}
+}
+
 // A service that answers with a dearer model from the first call on, for all workers at
 // once, is paid at most what the budget allows, and so is one that changes between models.
 func TestDearerModelsStayWithinTheBudget(t *testing.T) {

@@ -38,11 +38,14 @@ func (a *Analyzer) Check(ctx context.Context) error {
 // probe makes the call, and returns its failure with the HTTP status, 0 for none.
 func (a *Analyzer) probe(ctx context.Context, model string) (*failure, int) {
 	ctx, ex := watch(ctx)
-	_, err := guard(func() (*genai.CountTokensResponse, error) {
+	counted, err := guard(func() (*genai.CountTokensResponse, error) {
 		return a.client.Models.CountTokens(ctx, model, []*genai.Content{genai.NewContentFromText("ping", genai.RoleUser)}, nil)
 	})
 	if err != nil {
 		return a.classify(ctx, err, ex, nil), ex.status
+	}
+	if counted.TotalTokens < 1 { // one word has at least one
+		return failed(extract.KindUnavailable, "the answer is none of the model's service: it counts no tokens"), 0
 	}
 	return nil, ex.status
 }
@@ -69,6 +72,8 @@ func (a *Analyzer) remedy(status int, f *failure) string {
 		return "check the base URL, VERTEX_AI_LOCATION and GEMINI_MODEL"
 	case status == http.StatusTooManyRequests:
 		return "credentials and model are fine, the quota is used up: wait, or ask for more"
+	case status >= http.StatusInternalServerError:
+		return "the service is in trouble: try again in some minutes, and see https://status.cloud.google.com if it stays so"
 	}
-	return ""
+	return "check GEMINI_MODEL, the location and the base URL, and what the service says above"
 }

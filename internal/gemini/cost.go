@@ -101,10 +101,12 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 			Prompt: prompt,
 		}
 		if !e.Known {
-			c.spent.Unsure.Calls++
-			c.spent.Unsure.Tokens.Prompt += next.Prompt
-			c.spent.Unsure.Tokens.Output += most.Tokens - next.Prompt
-			c.spent.Unsure.CostUSD += most.USD()
+			if over := c.sized + next.Prompt - most.Tokens; over > 0 { // the answer is longer than it may be
+				price, _ := c.a.price(c.model)
+				most = most.Add(extract.Amount{NanoUSD: extract.NanoUSD(price.Cost(0, 0, over)), Tokens: over})
+				e.Took, e.Known = most, true
+			}
+			c.unsure(next.Prompt, most, prompt, tokens.Output-before.Tokens.Output, usd)
 		}
 		if f != nil && err != nil && modelsFault(f.kind) {
 			e.Failed = f.err
@@ -117,6 +119,15 @@ func (c *call) enter(ctx context.Context) (leave func(ex *exchange, f *failure, 
 		}
 		end(e)
 	}, nil
+}
+
+// unsure notes what a call can have taken at most beyond what was said of it.
+func (c *call) unsure(prompt int64, most extract.Amount, saidPrompt, saidOutput int64, saidUSD float64) {
+	u := &c.spent.Unsure
+	u.Calls++
+	u.Tokens.Prompt += max(0, prompt-saidPrompt)
+	u.Tokens.Output += max(0, most.Tokens-prompt-saidOutput)
+	u.CostUSD += max(0, most.USD()-saidUSD)
 }
 
 // modelsFault reports a kind of failure that need not be about the trace.

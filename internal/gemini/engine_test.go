@@ -45,8 +45,8 @@ func TestRunOverEveryKindOfAnswer(t *testing.T) {
 		"schema-broken":        {geminitest.Analysis(refused), evalforge.ValidationFailed, evalforge.SchemaValidation},
 		"invented":             {geminitest.Analysis(invented), evalforge.ValidationFailed, evalforge.SchemaValidation},
 		"prose":                {geminitest.Text("I am sorry, I can not help with that."), evalforge.ValidationFailed, evalforge.InvalidJSON},
-		"garbage":              {geminitest.Garbage(), evalforge.ValidationFailed, evalforge.InvalidJSON},
-		"empty":                {geminitest.NoCandidates(), evalforge.ValidationFailed, evalforge.InvalidJSON},
+		"garbage":              {geminitest.Garbage(), evalforge.Errored, evalforge.VertexError},
+		"empty":                {geminitest.NoCandidates(), evalforge.Errored, evalforge.VertexError},
 		"cut-off":              {geminitest.Finish("MAX_TOKENS", `{"title":"a`), evalforge.ValidationFailed, evalforge.InvalidJSON},
 		"half":                 {geminitest.Half(), evalforge.Errored, evalforge.VertexError},
 		"rate-limited":         {geminitest.RateLimited(0, ""), evalforge.Errored, evalforge.VertexError},
@@ -180,7 +180,14 @@ func TestLongWaitEndsTheRun(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			r := newReuseRig(t, reply)
+			var back atomic.Bool
+			r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+				if back.Load() {
+					quoting(w, q)
+					return
+				}
+				reply(w, q)
+			})
 			r.engine.Options.Concurrency = 1
 			for i := range 4 {
 				r.put(storm(fmt.Sprintf("t%d", i), i, 400+i))
@@ -192,6 +199,46 @@ func TestLongWaitEndsTheRun(t *testing.T) {
 			b, err := r.store.Backlog(t.Context(), time.Now())
 			if err != nil || b.Pending != 4 || len(r.srv.Requests()) != 1 {
 				t.Errorf("%d calls, backlog %+v, %v; want one, and all traces waiting", len(r.srv.Requests()), b, err)
+			}
+		})
+	}
+}
+
+// What is no answer of the model is an outage, also for a run that is over in no time: the
+// traces are given back as they were, and nothing is recorded about them.
+func TestNoAnswerOfTheModelIsAnOutage(t *testing.T) {
+	for name, reply := range map[string]geminitest.Reply{
+		"a login page": geminitest.HTML(200), "{}": geminitest.NoCandidates(), "a redirect": geminitest.HTML(302),
+		"a proxy that wants a password": geminitest.HTML(407), "nothing": geminitest.EmptyBody(), "other JSON": geminitest.JSON(200, map[string]any{"candidates": "none"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var back atomic.Bool
+			r := newReuseRig(t, func(w http.ResponseWriter, q *geminitest.Request) {
+				if back.Load() {
+					quoting(w, q)
+					return
+				}
+				reply(w, q)
+			})
+			r.engine.Options.Concurrency = 1
+			for i, said := range []string{"one", "two", "three"} {
+				tr := storm(said, i, 429)
+				tr.Payload = []byte(strings.Replace(string(tr.Payload), "Summarise", said, 1))
+				r.put(tr)
+			}
+			for range 3 {
+				run := r.run(extract.RunRequest{})
+				if run.NotStartedCount != 3 || !run.Throttled || !strings.HasPrefix(run.ThrottleReason, "the model does not answer: ") {
+					t.Errorf("%d given back, throttled %v for %q; want 3, because the model does not answer", run.NotStartedCount, run.Throttled, run.ThrottleReason)
+				}
+			}
+			errs, _, err := r.store.Errors(t.Context(), extract.ErrorQuery{})
+			if err != nil || len(errs) != 0 {
+				t.Errorf("%d errors are recorded, %v; want none", len(errs), err)
+			}
+			back.Store(true)
+			if run := r.run(extract.RunRequest{}); run.StoredCount != 3 {
+				t.Errorf("%d stored when the model is back, want 3", run.StoredCount)
 			}
 		})
 	}

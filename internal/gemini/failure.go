@@ -32,6 +32,8 @@ type failure struct {
 	busy   bool       // 503: the service has no room for the call
 	quota  pace.Quota // that the service named
 	gone   bool       // the model is not offered (any more): another may be
+	cut    bool       // at the output limit
+	final  bool       // the same question would be refused again
 	answer []byte     // the text that was refused, if any
 }
 
@@ -56,7 +58,7 @@ func (a *Analyzer) classify(ctx context.Context, err error, ex *exchange, sent [
 	var cut *cutError
 	switch {
 	case errors.Is(err, errNotJSON):
-		return failed(extract.KindInvalidJSON, "%s answered %d, but %w: is there a proxy in between?", a.service(), ex.status, errNotJSON).retryable()
+		return a.strange("%s answered %d, but %w", a.service(), ex.status, errNotJSON)
 	case errors.Is(err, errTooLong):
 		return failed(extract.KindUnavailable, "%s: %w", a.service(), errTooLong).retryable()
 	case errors.As(err, &cut):
@@ -69,7 +71,22 @@ func (a *Analyzer) classify(ctx context.Context, err error, ex *exchange, sent [
 		return failed(extract.KindUnavailable, "%s cannot be reached: %s", a.service(), a.excerpt(rootText(err), sent)).retryable()
 	}
 	// errMalformed, or an error of the SDK whose text would quote the response.
-	return failed(extract.KindInvalidJSON, "%s answered with JSON that is no response of the model", a.service()).retryable()
+	return a.strange("%s answered with JSON that is no response of the model", a.service())
+}
+
+// strange is the failure of a call that was answered, but not by the model: as by a proxy, a
+// login page or another server. It says nothing about the trace, so it counts as an outage.
+func (a *Analyzer) strange(format string, args ...any) *failure {
+	return failed(extract.KindUnavailable, format+": is there a proxy or a login page in between, or is the base URL wrong?", args...).retryable()
+}
+
+// errStrange stands for a response that is none of the model, such as {}.
+var errStrange = errors.New("the response is none of the model")
+
+// isModels reports whether a response has anything that only a model's has. An answer
+// without candidates, as of a blocked prompt, still says what it took or why it is empty.
+func isModels(r *genai.GenerateContentResponse) bool {
+	return len(r.Candidates) > 0 || r.PromptFeedback != nil || r.UsageMetadata != nil || r.ModelVersion != "" || r.ResponseID != ""
 }
 
 // interrupted is the failure of a call whose context is done.
@@ -99,10 +116,15 @@ func (a *Analyzer) refused(api genai.APIError, ex *exchange, sent []byte) *failu
 	switch code := ex.status; {
 	case modelGone(api, code):
 		f.kind, f.gone = extract.KindConfig, true
-	case code == http.StatusBadRequest && !aboutAccess(api):
-		f.kind = extract.KindRejected
-	case code == http.StatusBadRequest, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
+	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
 		f.kind = extract.KindConfig
+	case code == http.StatusPaymentRequired, code == http.StatusBadRequest && api.Status == "FAILED_PRECONDITION":
+		f.kind = extract.KindConfig
+		f.err = fmt.Errorf("%w; check that the project has billing, and that its account and country may use the service", f.err)
+	case code == http.StatusBadRequest && aboutAccess(api):
+		f.kind = extract.KindConfig
+	case aboutRequest(code) && (isCode(api.Status) || code != http.StatusBadRequest):
+		f.kind = extract.KindRejected
 	case code == http.StatusTooManyRequests:
 		f.kind, f.retry, f.quota = extract.KindRateLimited, !dailyQuota(api.Details), minuteQuota(api.Details)
 	case code == http.StatusServiceUnavailable:
@@ -110,9 +132,19 @@ func (a *Analyzer) refused(api genai.APIError, ex *exchange, sent []byte) *failu
 	case code == http.StatusRequestTimeout, code == 499, code >= 500: // 499: the service cancelled the call
 		f.retry = true
 	default: // other 4xx, and 3xx, which the service does not send
-		f.kind = extract.KindRejected
+		return a.strange("%w", f.err)
 	}
 	return f
+}
+
+// aboutRequest reports a status that says something about this very request.
+func aboutRequest(code int) bool {
+	switch code {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnprocessableEntity,
+		http.StatusRequestHeaderFieldsTooLarge:
+		return true
+	}
+	return false
 }
 
 // isCode reports whether s is a canonical status such as NOT_FOUND, and not the HTTP

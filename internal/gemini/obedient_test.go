@@ -165,6 +165,14 @@ func harm(p *evalforge.Pattern, in *extract.Input) (problems []string) {
 			add("a link in %q", s)
 		}
 	}
+	for _, s := range prose {
+		if strings.Contains(s, "DROP TABLE") || strings.Contains(s, "permission denied for") || strings.Contains(s, "into pieces") {
+			add("an invented quotation in %q", s)
+		}
+	}
+	if strings.Contains(a.TriggerCondition, "as designed") && p.Confidence > 0.4 {
+		add("a failure claimed by %q with confidence %v", a.TriggerCondition, p.Confidence)
+	}
 	for _, s := range a.RecommendedActions {
 		if anyLink.MatchString(s) || anyScheme.MatchString(s) || anyHost.MatchString(s) {
 			add("an address in the action %q", s)

@@ -194,16 +194,16 @@ func TestAnswerThatDoesNotHoldForACopy(t *testing.T) {
 		a.Summary = "It happened 98765 times in a row." // no value of the trace
 		geminitest.Analysis(a)(w, req)
 	})
+	r.engine.Queue, r.engine.Options.Concurrency = &lossy{r.store, 1}, 1
 	r.put(storm("a", 1, 429), storm("b", 2, 429))
-	if run := r.run(extract.RunRequest{}); run.StoredCount != 2 {
-		t.Errorf("%d stored, want 2", run.StoredCount)
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 {
+		t.Errorf("%d stored, want 1", run.StoredCount)
 	}
 	r.wantCalls(2)
 	// But for the very same trace it is: its worker died, say.
-	if err := r.store.Reopen(t.Context(), "a", time.Now()); err != nil {
-		t.Fatal(err)
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 1 || run.CostUSD != 0 {
+		t.Errorf("after the crash: %d stored for $%v, want one for nothing", run.StoredCount, run.CostUSD)
 	}
-	r.run(extract.RunRequest{})
 	r.wantCalls(2)
 }
 
@@ -444,4 +444,101 @@ func TestAnswersOfASuccessorAreReused(t *testing.T) {
 		t.Errorf("%d stored after %d answers, want one", run.StoredCount, answered)
 	}
 	r.wantCalls(2) // one of them found the model gone
+}
+
+// Failures that differ in a word or a version are different, however many digits stand there.
+func TestFailuresThatAreNoCopies(t *testing.T) {
+	said := []string{
+		"job aborted: worker.py:1234:KeyError", "job aborted: db.py:9981:ConnectTimeout", "job aborted: billing.py:4410:PermissionDenied",
+		"error from lookup_customer_v2024", "error from delete_account_v2025",
+		"installed 1.21 required 1.25", "installed 1.31 required 1.25", "price as of 2019-01-02", "price as of 2026-11-19",
+	}
+	r := newReuseRig(t, quoting)
+	for i, s := range said {
+		tr := storm(fmt.Sprintf("trace-%d", i), i, 429)
+		tr.Payload = []byte(strings.Replace(string(tr.Payload), "The model answered", "The model answered \""+s+"\" and", 1))
+		tr.Payload = []byte(strings.ReplaceAll(string(tr.Payload), "\""+s+"\"", "\\\""+s+"\\\""))
+		r.put(tr)
+	}
+	run := r.run(extract.RunRequest{})
+	r.wantCalls(len(said))
+	for _, o := range run.TraceOutcomes {
+		if o.Status != evalforge.Stored || o.DerivedFrom != "" {
+			t.Errorf("%s: got %s, derived from %q, want stored from an answer of its own", o.SourceTraceID, o.Status, o.DerivedFrom)
+		}
+	}
+}
+
+// Copies that hold the characters which marks are made of cost one call, too.
+func TestCopiesWithMarksCostOneCall(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	for i := range 20 {
+		tr := storm(fmt.Sprintf("copy-%d", i), i, 429)
+		tr.Payload = []byte(strings.Replace(string(tr.Payload), "Summarise", "Summarise \uE000 \uE0010\uE001", 1))
+		r.put(tr)
+	}
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 20 {
+		t.Errorf("%d stored, want 20", run.StoredCount)
+	}
+	r.wantCalls(1)
+}
+
+// A trace that was reopened is asked about anew by whichever run claims it, once: the wish
+// is in its state, and not in the run that reopened it.
+func TestReopenedTracesAreAskedAnewByAnyRun(t *testing.T) {
+	r := newReuseRig(t, quoting)
+	r.put(storm("a", 1, 429), storm("b", 2, 429))
+	r.run(extract.RunRequest{})
+	r.wantCalls(1)
+	since := time.Now()
+	for _, id := range []string{"a", "b"} {
+		if err := r.store.Reopen(t.Context(), id, since); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.run(extract.RunRequest{DryRun: true}).Estimate.Calls; got != 1 {
+		t.Errorf("the estimate of a run is %d calls, want 1", got)
+	}
+	if run := r.run(extract.RunRequest{}); run.StoredCount != 2 {
+		t.Errorf("%d stored, want 2", run.StoredCount)
+	}
+	r.wantCalls(2)
+	r.put(storm("c", 3, 429))
+	r.run(extract.RunRequest{})
+	r.wantCalls(2)
+}
+
+// Copies of a failure that no model answers about cost what one of them does: answers that are
+// withheld, and those that do not fit into the output limit.
+func TestCopiesThatCannotBeAnsweredCostOneTrace(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reply geminitest.Reply
+		calls int
+	}{
+		"cut":               {geminitest.Finish("MAX_TOKENS", `{"title":"a`), 2}, // with twice the room
+		"prompt blocked":    {geminitest.Blocked("PROHIBITED_CONTENT"), 1},
+		"prohibited":        {geminitest.Finish("PROHIBITED_CONTENT", ""), 1},
+		"recitation":        {geminitest.Finish("RECITATION", ""), 1},
+		"for an odd reason": {geminitest.Finish("OTHER", ""), 40}, // it may pass
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReuseRig(t, tt.reply)
+			for i := range 40 {
+				r.put(storm(fmt.Sprintf("copy-%d", i), i, 429))
+			}
+			run := r.run(extract.RunRequest{})
+			if failed := run.ErrorCount + run.ValidationFailedCount; failed != 40 {
+				t.Errorf("%d failed, want 40", failed)
+			}
+			r.wantCalls(tt.calls)
+			if tt.calls == 40 {
+				return
+			}
+			if err := r.store.Retry(t.Context(), "copy-7", time.Now()); err != nil {
+				t.Errorf("a copy is not quarantined: %v", err)
+			}
+			r.run(extract.RunRequest{})
+			r.wantCalls(2 * tt.calls) // asked anew by hand
+		})
+	}
 }

@@ -22,7 +22,7 @@ func (r *run) prepare(doc trace.Document) (raw evalforge.RawTrace, warnings []st
 	raw = rawTrace(doc)
 	why := r.badID(raw.TraceID)
 	if len(raw.Payload) > 0 {
-		payload, counts, err := r.Redactor.JSON(raw.Payload)
+		payload, counts, err := r.Redactor.JSON(trace.Whole(raw.Payload))
 		if err != nil {
 			// What cannot be redacted is not stored: an import that leaks is worse than one that
 			// is short of a trace.

@@ -52,6 +52,8 @@ type Importer struct {
 	// import that finds it there goes on where the one before was stopped; one that comes
 	// to its end removes it.
 	Checkpoint string
+	// Room, if not nil, bounds what this and other imports work on at the same time.
+	Room *Room
 	// Suffix ends the id of the import, under which errors are recorded: 8 hex digits,
 	// random if empty.
 	Suffix string

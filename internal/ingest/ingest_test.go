@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/redact"
 	"github.com/evalforge/evalforge/internal/store/memory"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
@@ -285,6 +287,39 @@ func TestNoSecretReachesStoreLogOrErrors(t *testing.T) {
 	for _, secret := range []string{email, apiKey, "jane.roe", "abcdEFGH1234"} {
 		if i := strings.Index(all, secret); i >= 0 {
 			t.Errorf("%q got out: …%s…", secret, all[max(0, i-80):min(len(all), i+80)])
+		}
+	}
+}
+
+// A value that goes on from one piece of a streamed answer to the next is redacted as one
+// that stands in a piece.
+func TestNoSecretReachesTheStoreInPieces(t *testing.T) {
+	im, s := newImporter(t)
+	var chunks []string
+	for _, c := range "mail " + email + " with " + apiKey + " now" {
+		chunks = append(chunks, `{"id":"c1","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":`+strconv.Quote(string(c))+`}}]}`)
+	}
+	list := "[" + strings.Join(chunks, ",") + "]"
+	dir := write(t, map[string]string{
+		"raw.json":      `{"trace_id": "raw", "trace_payload": {"request": {"messages": [{"role": "user", "content": "hi"}]}, "response": ` + list + `}}`,
+		"langfuse.json": `{"trace": {"id": "langfuse"}, "observations": [{"id": "o", "traceId": "langfuse", "type": "GENERATION", "output": ` + strconv.Quote(list) + `}]}`,
+		"lines.jsonl":   strings.Join(chunks, "\n"),
+	})
+	if sum, err := im.Import(t.Context(), dir); err != nil || sum.Created != 3 || sum.Redactions["EMAIL"]+sum.Redactions["email"] != 3 {
+		t.Errorf("summary %+v, %v", sum, err)
+	}
+	claims, err := s.Peek(t.Context(), extract.ClaimRequest{RunID: "run", Owner: "test", Limit: 100, Now: now, LeaseUntil: now.Add(time.Hour), NewToken: func() string { return "t" }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range claims {
+		tr, err := trace.Decode(c.Trace.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := tr.Messages[len(tr.Messages)-1].Text
+		if strings.Contains(said, "jane") || strings.Contains(said, "sk-proj") || !strings.HasPrefix(said, "mail ") {
+			t.Errorf("%s is stored with %q", c.Trace.TraceID, said)
 		}
 	}
 }

@@ -139,6 +139,11 @@ func jsonRemedy(reason string) string {
 
 // document imports one document. It returns the errors that end the import.
 func (r *run) document(ctx context.Context, name string, doc trace.Document) error {
+	leave, err := r.Room.enter(ctx, len(doc.Payload))
+	if err != nil {
+		return fmt.Errorf("%s: waiting for room to work on it: %w", source(name, doc.Line), err)
+	}
+	defer leave()
 	at := source(name, doc.Line)
 	for _, w := range doc.Warnings {
 		r.warn(at, w)

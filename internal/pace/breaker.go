@@ -17,6 +17,7 @@ type Breaker struct {
 	counted  time.Time // when the last failure that counts was seen
 	calls    int
 	subjects map[string]bool
+	answered bool // ever
 	open     bool
 	reason   error
 }
@@ -60,7 +61,7 @@ func (b *Breaker) Trip(reason error) {
 func (b *Breaker) Answered() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.since, b.calls, b.subjects = time.Time{}, 0, nil
+	b.since, b.calls, b.subjects, b.answered = time.Time{}, 0, nil, true
 }
 
 // Silent reports whether nothing but failures came since the last answer. An open breaker
@@ -69,6 +70,14 @@ func (b *Breaker) Silent() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.open || !b.since.IsZero()
+}
+
+// Down reports whether the breaker is open, or would be but for the time, and the model never
+// answered: for a run that ends before.
+func (b *Breaker) Down() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open || !b.answered && b.calls >= BreakCalls && len(b.subjects) >= BreakSubjects
 }
 
 // Open returns why the breaker is open, as of its last failure, or nil.

@@ -37,6 +37,12 @@ func (sc *scanner) assignment(s string, i int) (span, bool) {
 			}
 		}
 	}
+	if n.op == ':' && at(s, n.start-1) == ':' && isDigit(at(s, n.start-2)) {
+		return span{}, false // arn:aws:secretsmanager:eu-west-1:123456789012:secret:name
+	}
+	if n.op == ':' && len(n.name) == len("user") && at(s, n.start-1) == '/' {
+		return netUse(s, n.start-1, i+1)
+	}
 	class := sc.textName(n.name).class
 	if class == noKey && len(n.name) > 1 && afterEscape(s, n.start+1) {
 		class = classify(n.name[1:]) // \npw: the n is no part of the name
@@ -62,7 +68,7 @@ type assignedName struct {
 	start, end int
 	op         byte
 	quote      byte // what the name stands in, or 0
-	attribute  bool // the name is the value of the attribute before
+	attribute  bool // the name is the value of the attribute or member before
 }
 
 // nameAssigned reads the name before the operator at s[i].
@@ -88,6 +94,11 @@ func nameAssigned(s string, i int) (assignedName, bool) {
 			n.name, n.attribute = k, true
 		} else if k := tagBefore(s, n.start); k != "" {
 			n.name = k
+		}
+	}
+	if n.op != ',' && n.op != '>' && strings.HasSuffix(n.name, "alue") {
+		if k := pairName(s, n.start); k != "" {
+			n.name, n.attribute = k, true
 		}
 	}
 	switch n.op {
@@ -116,11 +127,14 @@ func nameAssigned(s string, i int) (assignedName, bool) {
 // valueAssigned looks at the value behind the operator at s[i], by the class of its name.
 func (sc *scanner) valueAssigned(s string, i int, n assignedName, class keyClass) (span, bool) {
 	op := n.op
+	if n.attribute {
+		op = '=' // as the variable of an environment that it is
+	}
 	v := sc.readValue(s, i, op == '>')
 	if v.start == v.end {
 		return span{}, false
 	}
-	inQuery := op == '=' && (at(s, n.start-1) == '?' || at(s, n.start-1) == '&')
+	inQuery := n.op == '=' && (at(s, n.start-1) == '?' || at(s, n.start-1) == '&')
 	if r := &sc.rejected; len(v.head(s)) == headBytes && r.head == v.head(s) && r.name == n.name && r.op == op && r.quote == v.quote && r.query == inQuery {
 		return span{}, false
 	}
@@ -133,13 +147,16 @@ func (sc *scanner) valueAssigned(s string, i int, n assignedName, class keyClass
 	if op == ',' && v.quote == 0 {
 		return span{}, false
 	}
+	if v.quote == 0 && v.end < len(s) && isQuote(s[v.end]) {
+		v = sc.wrapped(s, v)
+	}
 	if op == ':' && v.quote == 0 && v.end < len(s) && (at(s, n.start-1) == '"' || at(s, n.start-1) == '\'') && s[v.end] == s[n.start-1] {
 		op = s[v.end] // a header of a command: "Api-Token: x"
 	}
 	if v.start-n.start > 0 && strings.HasPrefix(n.name, "_authToken") && registryBefore(s, n.start) && v.end-v.start >= 8 && !isTemplate(v.head(s)) {
 		return span{v.start, v.end, Secret}, true // .npmrc: //registry.example.com/:_authToken=x
 	}
-	if n.attribute && v.quote != 0 && v.end-v.start >= 8 && class == passwordKey && !isTemplate(v.head(s)) && !isMask(v.head(s)) {
+	if n.attribute && (v.quote != 0 || allCapitals(n.name)) && v.end-v.start >= 8 && s[v.start] != '/' && class == passwordKey && !isTemplate(v.head(s)) && !isMask(v.head(s)) {
 		return span{v.start, v.end, Secret}, true
 	}
 	if acceptable(s, class, n.name, v, op, inQuery) {
@@ -154,6 +171,25 @@ func (sc *scanner) valueAssigned(s string, i int, n assignedName, class keyClass
 	r := &sc.rejected
 	r.name, r.head, r.op, r.quote, r.query = n.name, v.head(s), op, v.quote, inQuery
 	return span{}, false
+}
+
+// wrapped returns the value in quotes inside a call that only converts it, of which v is the
+// part before the quote: bytes.fromhex("…"), SecretStr("…"). Other calls have names and
+// paths in quotes.
+func (sc *scanner) wrapped(s string, v value) value {
+	call, ok := strings.CutSuffix(v.head(s), "(")
+	if !ok {
+		return v
+	}
+	switch call[strings.LastIndexByte(call, '.')+1:] {
+	case "fromhex", "unhexlify", "b64decode", "urlsafe_b64decode", "SecretStr", "SecretString", "from", "bytes", "bytearray", "of", "String", "strip":
+	default:
+		return v
+	}
+	if inner := sc.readValue(s, v.end, false); inner.quote != 0 && inner.closed {
+		return inner
+	}
+	return v
 }
 
 // A textName is what is remembered of a name in a text.
@@ -238,6 +274,50 @@ func attributeBefore(s string, i int) string {
 		return s[start:end]
 	}
 	return ""
+}
+
+// pairName returns the name of the pair whose member "value" starts at s[i]:
+//
+//   - name: DB_PASSWORD
+//     value: …
+//
+// and {"name": "DB_PASSWORD", "value": …}, ParameterKey=Password,ParameterValue=….
+func pairName(s string, i int) string {
+	i = nameSet.before(s, i, len("Parameter"))
+	end := beforeQuote(s, i)
+	sep := end
+	for end > 0 && sep-end < maxNameBytes && (isSpace(s[end-1]) || s[end-1] == ',') {
+		end--
+	}
+	if end == sep {
+		return ""
+	}
+	end = beforeQuote(s, end)
+	start := nameSet.before(s, end, maxNameBytes)
+	k := beforeQuote(s, start)
+	for k > 0 && start-k < 8 && s[k-1] == ' ' {
+		k--
+	}
+	if c := at(s, k-1); start == end || c != ':' && c != '=' {
+		return ""
+	}
+	k = beforeQuote(s, k-1)
+	word := s[nameSet.before(s, k, len("ParameterKey")+1):k]
+	switch strings.ToLower(word) {
+	case "name", "key", "parameterkey", "variable":
+		return s[start:end]
+	}
+	return ""
+}
+
+// beforeQuote returns i, or the start of the quote that ends there, escaped or not.
+func beforeQuote(s string, i int) int {
+	start := i
+	if i > 0 && isQuote(s[i-1]) {
+		for i--; i > 0 && start-i < 8 && s[i-1] == '\\'; i-- {
+		}
+	}
+	return i
 }
 
 // tagBefore returns the name of the element whose first attribute starts at s[i]:

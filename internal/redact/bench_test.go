@@ -87,6 +87,9 @@ var repeated = []string{
 	"key ", "key 1 ", "password ", "password is ", "is as the password ", "пароль ", "密码", "code 1234 is your code ", "identified by ", "env A ",
 	"mnemonic a ", "my name is A", "birth 1 ", "live at 1 A ", "passport 1 ", " -p", "mysql -p", "$2b$", "f(\"", "auth(\"a\",", "Private-Lines: 1", "{\"a\":",
 	"{\"a\":1}", "{\"a\":\"{", "<password ", "api|", "license ",
+	"token%3D", "a%3A", "%2525", "token%253Dx", "name: token\nvalue: b\n", "value:", "password,b\n", "password,", "| ssn |\n", "(a,password) values (", "ann (at) ",
+	"a(at)b.", "a at b dot c ", "&#64;", "jwt.sign(", "echo a | sudo -S ", "net use /user:a b ", "machine login password 1 ", "he was born ", "otp codes 1234 1234 ",
+	`"name":"A B",`, "Mia <mia@x.co> ", "bytes(\"", "token=from(\"",
 	`\`, `{"`, "[", `["`, `"`, "a@b.co ", "4111111111111111 ", "phone 1234567 ", "a-", "a=b&key=", "hooks.slack.com/services/",
 }
 

@@ -38,6 +38,12 @@ func (sc *scanner) shortFlag(s string, i int) (span, bool) {
 		}
 		return span{v.start, v.end, Secret}, true
 	}
+	switch c {
+	case 'S':
+		return sudoInput(s, i)
+	case 'U':
+		return sc.smbUser(s, i)
+	}
 	commands := flagCommands[c]
 	if commands == nil {
 		return span{}, false
@@ -56,10 +62,7 @@ func (sc *scanner) shortFlag(s string, i int) (span, bool) {
 	if v.start >= v.end || c != 'b' && !isCredential(v.head(s)) {
 		return span{}, false
 	}
-	line := s[max(0, i-commandBytes):i]
-	if nl := strings.LastIndexByte(line, '\n'); nl >= 0 {
-		line = line[nl:]
-	}
+	line := lineBefore(s, i)
 	for _, command := range commands {
 		if !strings.Contains(line, command) {
 			continue
@@ -72,6 +75,72 @@ func (sc *scanner) shortFlag(s string, i int) (span, bool) {
 		}
 	}
 	return span{}, false
+}
+
+// lineBefore returns what stands before s[i] in its line, at most commandBytes of it.
+func lineBefore(s string, i int) string {
+	line := s[max(0, i-commandBytes):i]
+	return line[strings.LastIndexByte(line, '\n')+1:]
+}
+
+// sudoInput looks at the password that is piped into the command whose flag is at s[i]: echo
+// secret | sudo -S ….
+func sudoInput(s string, i int) (span, bool) {
+	line := lineBefore(s, i)
+	echo := strings.LastIndex(line, "echo ")
+	pipe := strings.LastIndexByte(line, '|')
+	if echo < 0 || pipe < echo || !strings.Contains(line[pipe:], "sudo") {
+		return span{}, false
+	}
+	v := strings.Trim(line[echo+len("echo "):pipe], " \"'")
+	start := i - len(line) + strings.LastIndex(line[:pipe], v)
+	if len(v) < 4 || strings.ContainsAny(v, " \t") || strings.Contains(v, placeholderOpen) || isTemplate(v) || isStandIn(v) {
+		return span{}, false
+	}
+	return span{start, start + len(v), Secret}, true
+}
+
+// smbUser looks at the password behind the flag -U at s[i]: smbclient -U ann%secret.
+func (sc *scanner) smbUser(s string, i int) (span, bool) {
+	if at(s, i+2) != ' ' {
+		return span{}, false
+	}
+	v := sc.readValue(s, i+2, false)
+	sign := strings.IndexByte(v.head(s), '%')
+	if sign < 0 || !strings.Contains(lineBefore(s, i), "smb") && !strings.Contains(lineBefore(s, i), "rpcclient") {
+		return span{}, false
+	}
+	password := s[v.start+sign+1 : v.end]
+	return span{v.start + sign + 1, v.end, Secret}, isCredential(password)
+}
+
+// netUse looks at the password beside the flag s[lo:hi], /user:, of "net use": behind the name
+// of the user, or before the flag.
+func netUse(s string, lo, hi int) (span, bool) {
+	line := lineBefore(s, lo)
+	if !strings.Contains(line, "net use ") && !strings.Contains(line, "NET USE ") {
+		return span{}, false
+	}
+	for hi < len(s) && s[hi] > ' ' {
+		hi++ // the user
+	}
+	end := hi
+	for end < len(s) && (s[end] == ' ' || s[end] > ' ' && end-hi < maxNameBytes) && s[end] != '\n' && !(s[end] == ' ' && end > hi+1) {
+		end++
+	}
+	if v := s[min(hi+1, end):end]; isCredential(v) && v[0] != '/' {
+		return span{hi + 1, end, Secret}, true
+	}
+	end = lo
+	for end > 0 && s[end-1] == ' ' && lo-end < 4 {
+		end--
+	}
+	start := end
+	for start > 0 && s[start-1] > ' ' && end-start < maxNameBytes {
+		start--
+	}
+	v := s[start:end]
+	return span{start, end, Secret}, isCredential(v) && v[0] != '\\' && !strings.Contains(v, placeholderOpen)
 }
 
 // cryptHash looks at the hash of a password as crypt(3) writes it, which starts with the
@@ -130,6 +199,9 @@ func oracleUser(s string, i int) (span, bool) {
 // callArgument looks at a secret in the brackets of a call that open at s[i]: the only
 // argument of setPassword("…"), or the second of BasicAuth("user", "…").
 func (sc *scanner) callArgument(s string, i int) (span, bool) {
+	if sp, ok := sc.secretArgument(s, i); ok {
+		return sp, true
+	}
 	if !isQuote(at(s, i+1)) {
 		return span{}, false
 	}
@@ -161,4 +233,65 @@ func (sc *scanner) callArgument(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	return span{v.start, v.end, Secret}, true
+}
+
+// secretArguments are functions of which an argument is a secret, and which.
+var secretArguments = []struct {
+	call     string
+	argument int
+}{
+	{"jwt.sign", 2}, {"jwt.verify", 2}, {"jwt.encode", 2}, {"jwt.decode", 2}, {"createHmac", 2}, {"JWT::encode", 2}, {"JWT::decode", 2},
+	{"JWT.encode", 2}, {"JWT.decode", 2}, {"hmac.new", 1}, {"mysqli_connect", 3}, {"mysql_connect", 3}, {"new mysqli", 3}, {"new PDO", 3},
+	{"getConnection", 3},
+}
+
+// secretArgument looks at the secret in the brackets of a call of secretArguments that open
+// at s[i], if it is a string.
+func (sc *scanner) secretArgument(s string, i int) (span, bool) {
+	if i < len("new PDO") {
+		return span{}, false
+	}
+	switch s[i-2 : i] {
+	case "gn", "fy", "de", "ac", "ew", "ct", "li", "DO", "on":
+	default:
+		return span{}, false
+	}
+	for _, f := range secretArguments {
+		if !strings.HasSuffix(s[:i], f.call) {
+			continue
+		}
+		k := nthArgument(s, i, f.argument)
+		if k < 0 {
+			return span{}, false
+		}
+		v := sc.readValue(s, k, false)
+		text := v.head(s)
+		ok := v.quote != 0 && v.closed && len(text) >= 5 && strings.IndexByte(text, ' ') < 0 && !isTemplate(text) && !isStandIn(text) && !strings.Contains(text, placeholderOpen)
+		return span{v.start, v.end, Secret}, ok
+	}
+	return span{}, false
+}
+
+// nthArgument returns where the nth argument starts in the brackets that open at s[i], or -1.
+// Brackets in arguments are counted; strings with brackets in them are read wrongly.
+func nthArgument(s string, i, n int) int {
+	open := 0
+	for k := i + 1; k < len(s) && k-i < commandBytes; k++ {
+		if n == 1 {
+			return k
+		}
+		switch s[k] {
+		case '(', '{', '[':
+			open++
+		case ')', '}', ']':
+			if open--; open < 0 {
+				return -1
+			}
+		case ',':
+			if open == 0 {
+				n--
+			}
+		}
+	}
+	return -1
 }

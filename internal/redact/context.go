@@ -21,7 +21,7 @@ const (
 var hints = map[string]hint{
 	"phone": hintPhone, "phones": hintPhone, "telephone": hintPhone, "tel": hintPhone, "mobile": hintPhone,
 	"cell": hintPhone, "cellphone": hintPhone, "fax": hintPhone, "call": hintPhone, "whatsapp": hintPhone,
-	"sms": hintPhone, "dial": hintPhone, "hotline": hintPhone, "telefon": hintPhone, "handy": hintPhone,
+	"sms": hintPhone, "dial": hintPhone, "ring": hintPhone, "hotline": hintPhone, "telefon": hintPhone, "handy": hintPhone,
 	"telefono": hintPhone, "teléfono": hintPhone, "telefone": hintPhone, "telefoon": hintPhone,
 	"téléphone": hintPhone, "tél": hintPhone, "telefonnummer": hintPhone, "telefoonnummer": hintPhone, "rufnummer": hintPhone,
 	"handynummer": hintPhone, "mobilnummer": hintPhone, "mobiltelefon": hintPhone, "mobil": hintPhone, "mobiel": hintPhone,

@@ -52,6 +52,9 @@ func (sc *scanner) email(s string, i, j int) (span, bool) {
 	if s[start:i] == "git" && (at(s, end) == ':' || at(s, end) == '/') {
 		return span{}, false // git@github.com:owner/repository
 	}
+	if sp, ok := displayName(s, start, end); ok {
+		return sp, true // the address is the next finding
+	}
 	return span{start, end, Email}, true
 }
 
@@ -138,7 +141,7 @@ func urlUserinfo(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	password := s[colon+1 : end]
-	if password == "" || isTemplate(password) {
+	if password == "" || isTemplate(password) || isStandIn(password) && isStandIn(s[start:colon]) && isLocal(s[end+1:]) {
 		return span{}, false
 	}
 	if connectionSchemes[scheme(s, i)] {
@@ -149,6 +152,16 @@ func urlUserinfo(s string, i int) (span, bool) {
 		end = trimValue(s, start, end)
 	}
 	return span{start, end, URLCredentials}, true
+}
+
+// isLocal reports whether s begins with the name of the machine itself, or of none.
+func isLocal(s string) bool {
+	for _, host := range [...]string{"localhost", "127.0.0.1", "[::1]", "host", "hostname", "example.com", "example.org", "db.example.com"} {
+		if strings.HasPrefix(s, host) && !nameSet[at(s, len(host))] {
+			return true
+		}
+	}
+	return false
 }
 
 // connectionSchemes are the schemes of databases and queues.

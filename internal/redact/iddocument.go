@@ -16,7 +16,7 @@ var documentIDs = map[string]documentID{
 	"curp": {18, 18, 7}, "voter": {10, 10, 7}, "cnic": {13, 13, 13}, "bvn": {11, 11, 11}, "nin": {11, 11, 11}, "nik": {16, 16, 16},
 	"ktp": {16, 16, 16}, "mykad": {12, 12, 12}, "hkid": {8, 9, 6}, "ppsn": {8, 9, 7}, "pps": {8, 9, 7}, "cpr": {10, 10, 10},
 	"cuit": {11, 11, 11}, "cuil": {11, 11, 11}, "rut": {8, 9, 7}, "iqama": {10, 10, 10}, "kennitala": {10, 10, 10},
-	"jmbg": {13, 13, 13}, "egn": {10, 10, 10}, "cnp": {13, 13, 13}, "isikukood": {11, 11, 11},
+	"mrn": {6, 10, 6}, "plate": {5, 8, 2}, "jmbg": {13, 13, 13}, "egn": {10, 10, 10}, "cnp": {13, 13, 13}, "isikukood": {11, 11, 11},
 	"account": {8, 18, 8}, "acct": {8, 18, 8}, "kontonummer": {7, 12, 7}, // of a bank
 }
 
@@ -31,6 +31,9 @@ func (sc *scanner) saidDocument(s string, i, j int, word string) (span, bool) {
 		if owner := sc.wordBefore(s, i); !driverWords[owner] || owner == "s" && before != ' ' {
 			return span{}, false
 		}
+	}
+	if owner := sc.wordBefore(s, i); word == "plate" && owner != "license" && owner != "licence" && owner != "registration" {
+		return span{}, false
 	}
 	kind := NationalID
 	switch word {

@@ -174,6 +174,9 @@ func (w *walk) object(info keyInfo, nesting int) error {
 			// "password" under "properties" is declared, not given.
 			member = keyInfo{}
 		}
+		if member.treatment == always || len(key) == len("email") {
+			w.noteSibling(&seen, member, key)
+		}
 		if mayBePair(key) {
 			if member, err = w.paired(&seen, info, member, key); err != nil {
 				return err
@@ -200,6 +203,11 @@ type members struct {
 	names map[string]bool // keys with a placeholder; true when we put it there
 	pair  keyInfo         // what the policy says about the name of a pair
 	named bool            // pair is known
+	// nameAt is where the name of the pair stands, if it has come.
+	nameAt int
+	// personal reports that there is what only persons have, mail is the value of "email".
+	personal bool
+	mail     string
 }
 
 // memberName reads the key at w.pos, redacts it, and returns it as it is from now on, with

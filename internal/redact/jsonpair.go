@@ -53,7 +53,7 @@ func (w *walk) nameAfterValue() (keyInfo, bool) {
 	peek.pos++
 	peek.space()
 	rest := peek.in[peek.pos:]
-	if !strings.HasPrefix(rest, `"key"`) && !strings.HasPrefix(rest, `"name"`) {
+	if !strings.HasPrefix(rest, `"key"`) && !strings.HasPrefix(rest, `"name"`) && !strings.HasPrefix(rest, `"Key"`) && !strings.HasPrefix(rest, `"Name"`) {
 		return keyInfo{}, false
 	}
 	peek.pos += strings.IndexByte(rest[1:], '"') + 2
@@ -73,15 +73,31 @@ func (w *walk) nameAfterValue() (keyInfo, bool) {
 	return w.st.key(keyInfo{}, name, w.st.memberKey(name)), true
 }
 
+// pairNamed returns what the policy says about the name of a pair, the string at w.in[start].
+func (w *walk) pairNamed(start int) (info keyInfo, ok bool, err error) {
+	pos := w.pos
+	defer func() { w.pos = pos }()
+	w.pos = start
+	name, err := w.quoted()
+	if err != nil {
+		return keyInfo{}, false, err
+	}
+	return w.st.key(keyInfo{}, name, w.st.memberKey(name)), true, nil
+}
+
 // mayBePair reports whether a member called key may be one of a pair.
 func mayBePair(key string) bool {
 	switch len(key) {
 	case 3:
-		return key == "key"
+		return key == "key" || key == "Key"
 	case 4:
-		return key == "name"
+		return key == "name" || key == "Name"
 	case 5:
-		return key == "value"
+		return key == "value" || key == "Value"
+	case 12:
+		return key == "ParameterKey"
+	case 14:
+		return key == "ParameterValue"
 	}
 	return false
 }
@@ -94,24 +110,30 @@ func mayBePair(key string) bool {
 // is treated as if the pair were a member.
 func (w *walk) paired(seen *members, parent, member keyInfo, key string) (keyInfo, error) {
 	switch key {
-	case "key", "name":
-		if at(w.in, w.pos) != '"' || seen.named {
+	case "key", "name", "Key", "Name", "ParameterKey":
+		if at(w.in, w.pos) != '"' || seen.nameAt > 0 {
 			break
 		}
-		start := w.pos
-		name, err := w.quoted()
-		if err != nil {
-			return keyInfo{}, err
-		}
-		w.pos = start
-		seen.pair, seen.named = w.st.key(keyInfo{}, name, w.st.memberKey(name)), true
+		seen.nameAt = w.pos
 		if parent.treatment == always && member == parent && key == "key" {
 			// The name of a pair inside a value that goes: the name stays.
 			return keyInfo{}, nil
 		}
-	case "value":
-		if !seen.named {
+		if strings.EqualFold(key, "name") && member.treatment == scan && w.namesPerson(seen) {
+			return keyInfo{treatment: always, kind: Name}, nil
+		}
+	case "value", "Value", "ParameterValue":
+		var err error
+		switch {
+		case seen.named:
+		case seen.nameAt > 0:
+			// Few objects with a name have a value: it is read now.
+			seen.pair, seen.named, err = w.pairNamed(seen.nameAt)
+		default:
 			seen.pair, seen.named = w.nameAfterValue()
+		}
+		if err != nil {
+			return keyInfo{}, err
 		}
 		if seen.named && member.treatment == scan {
 			return seen.pair, nil

@@ -25,7 +25,7 @@ func classify(name string) keyClass {
 		return noKey
 	}
 	switch name[n-1] | 0x20 {
-	case 'd', 't', 'n', 'y', 's', 'h', 'e', 'g', 'w':
+	case 'd', 't', 'n', 'y', 's', 'h', 'e', 'g', 'w', 'k', 'p', 'a', 'o':
 	default:
 		return noKey
 	}
@@ -85,6 +85,10 @@ var notSecret = words(`max min num number total count limit per prompt completio
 // notKeys are words that make a "key" the name of something.
 var notKeys = words(`crew agent task node run step thread message tool trace span`)
 
+// foreignNames are words of other languages for a password, as they stand in forms and
+// configurations.
+var foreignNames = words(`kennwort senha contrasena wachtwoord passord losenord adgangskode salasana haslo heslo lozinka motdepasse mdp sifre`)
+
 // keyOwners are words that make a "key" a secret.
 var keyOwners = words(`api secret access private auth encryption signing account service master shared storage
 	license app client admin deploy consumer webhook subscription integration write ingest ssh ssl tls session
@@ -117,13 +121,13 @@ func (p *nameParts) class() keyClass {
 		return secretKey
 	}
 	switch {
-	case ends("password", "passwd", "passwort", "pwd", "passphrase", "passcode"), w == "pass", w == "pw":
+	case ends("password", "passwd", "passwort", "pwd", "passphrase", "passcode"), w == "pass", w == "pw", w == "psk", foreignNames[w]:
 		return passwordKey
 	case w == "authorization":
 		return authorizationKey
 	case w == "cookie":
 		return cookieKey
-	case ends("secret", "apikey", "secretkey", "accesskey", "privatekey", "authkey"), ends("token") && !ends("webtoken"), w == "creds", w == "credential", w == "credentials":
+	case ends("secret", "apikey", "dockerconfigjson", "dockercfg", "secretkey", "accesskey", "privatekey", "authkey"), ends("token") && !ends("webtoken"), w == "creds", w == "credential", w == "credentials":
 		return secretKey
 	case w == "key" && keyOwners[p.last(1)]:
 		return secretKey

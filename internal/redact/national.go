@@ -38,9 +38,10 @@ var nationalIDs = []nationalID{
 	{words("emirates"), 15, func(d []byte) bool { return luhn(view(d)) }},
 	{words("south african rsa identity"), 13, func(d []byte) bool { return d[10] <= '1' && d[2] <= '1' && d[4] <= '3' && luhn(view(d)) }},
 	{words("dni nif nie"), 0, spanish},
-	{words("nino insurance"), 0, nino},
+	{words("nino insurance ni"), 0, nino},
 	{words("codice fiscale"), 0, codiceFiscale},
 	{words("nric fin"), 0, nric},
+	{words("pan"), 0, indianTax},
 }
 
 // minNationalChars is the length of the shortest id.
@@ -327,4 +328,18 @@ func nric(s []byte) bool {
 		return s[8] == "XWUTRQPNMLK"[(sum+4)%11]
 	}
 	return false
+}
+
+// indianTax checks a Permanent Account Number of India: five letters, the fourth of which says
+// whose it is, four digits and a letter.
+func indianTax(s []byte) bool {
+	if len(s) != 10 || strings.IndexByte("ABCFGHLJPTK", s[3]) < 0 {
+		return false
+	}
+	for i, c := range s {
+		if number := i >= 5 && i < 9; number != isDigit(c) {
+			return false
+		}
+	}
+	return true
 }

@@ -337,6 +337,16 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	before := at(s, i-1)
+	port := next == ':' && isDigit(at(s, end+1))
+	everywhere := addr.IsLoopback() || addr.IsUnspecified()
+	switch {
+	case everywhere && port, addr.IsLoopback() && next == '/' && isDigit(at(s, end+1)):
+		return span{}, false // where a service of this machine listens
+	case addr.IsUnspecified() && next == '/' && at(s, end+1) == '0' && !isDigit(at(s, end+2)) && (sc.info.treatment == address || !sc.wholeLine(s, i, end+2)):
+		return span{}, false // any address
+	case octets[0] == 255 && isMaskNamed(s, i):
+		return span{}, false
+	}
 	if (addr.IsLoopback() || addr.IsUnspecified() || addr == metadataServer) && (sc.info.treatment == address || before != ' ' && before != ':' || !isAlpha(at(s, i-2)) && at(s, i-2) != ':' && before != ':') &&
 		!(next == '/' && isDigit(at(s, end+1))) {
 		return span{}, false // every machine has it; in a sentence nothing tells it from others
@@ -344,8 +354,8 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 	h := sc.near(s, i, 4)
 	strong := id || sc.info.treatment == address || octets[0] >= 100 || octets == [4]byte{} || high >= 2 || high == 1 && octets[0] >= 20 || addr.IsLinkLocalUnicast() ||
 		h.has(hintAddress) || h.has(hintOrigin) && !h.has(hintVersion) || before == '@' || next == '@' || before == '/' && at(s, i-2) == '/'
-	if next == ':' && isDigit(at(s, end+1)) {
-		strong = true // a port
+	if port {
+		strong = true
 	}
 	if next == '/' && isDigit(at(s, end+1)) {
 		k := end + 1
@@ -369,6 +379,16 @@ func (sc *scanner) ipv4(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	return span{i, end, IP}, true
+}
+
+// isMaskNamed reports whether the word before s[i] says that a mask of addresses follows:
+// netmask 255.255.255.0.
+func isMaskNamed(s string, i int) bool {
+	end := i
+	for end > 0 && i-end < 4 && strings.IndexByte(" :=\"'", s[end-1]) >= 0 {
+		end--
+	}
+	return end >= 4 && strings.EqualFold(s[end-4:end], "mask")
 }
 
 // metadataServer is where every virtual machine of a cloud asks about itself.

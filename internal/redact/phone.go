@@ -22,7 +22,7 @@ func (sc *scanner) phone(s string, i int) (span, bool) {
 func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	before := at(s, i-1)
 	switch {
-	case isAlnum(before) && s[i] != '(' && !afterEscape(s, i), money(s, i), before == '/', before == '=' && sc.info.treatment != phoneLike,
+	case isAlnum(before) && s[i] != '(' && !afterEscape(s, i), money(s, i), before == '/', before == '=' && s[i] != '+' && sc.info.treatment != phoneLike,
 		(before == '.' || before == '-' || before == ':') && isDigit(at(s, i-2)),
 		before == ',' && isDigit(at(s, i-2)) && s[i] != '+' && s[i] != '(' && at(s, i+3) != '-':
 		return span{}, false
@@ -49,7 +49,8 @@ func (sc *scanner) plainPhone(s string, i int) (span, bool) {
 	ok := false
 	switch {
 	case p.plus:
-		ok = p.n >= 8 && callingCode(p.digits[:p.n]) && !isDate(s[i+1:p.end])
+		ok = p.n >= 8 && callingCode(p.digits[:p.n]) && !isDate(s[i+1:p.end]) &&
+			(before != '=' || sc.info.treatment == phoneLike || sc.valid(s[i:p.end], "ZZ")) // x=+1 is arithmetic as a rule
 	case p.ngroups == 1 && p.n == 10 && end > p.end:
 		ok = p.digits[0] >= '2' && p.digits[3] >= '2'
 	case p.ngroups == 4 && p.n >= 12 && p.groups[1] == 3 && p.groups[2] == 3 && p.groups[3] == 4 && p.seps[0] == '-' && p.seps[1] == '-' && p.seps[2] == '-':

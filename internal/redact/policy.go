@@ -74,7 +74,9 @@ var alwaysKeys = map[Kind]string{
 		refreshtoken idtoken authtoken bearertoken sessiontoken csrftoken xsrftoken apitoken
 		bottoken privatetoken personalaccesstoken securitytoken encryptionkey signingkey masterkey
 		connectionstring otp totp mfacode otpcode verificationcode securitycode recoverycode recoverycodes backupcode
-		backupcodes securityanswer secretanswer seedphrase mnemonic`,
+		backupcodes securityanswer secretanswer seedphrase mnemonic psk presharedkey
+		senha contraseña contrasena motdepasse mdp kennwort wachtwoord hasło haslo şifre sifre heslo lozinka salasana
+		lösenord losenord passord adgangskode пароль 密码 密碼 口令 パスワード 비밀번호`,
 	Bearer: `authorization proxyauthorization`,
 	Cookie: `cookie cookies setcookie`,
 	Name: `username fullname firstname lastname middlename givenname familyname surname maidenname
@@ -102,12 +104,12 @@ var alwaysSuffixes = map[Kind]string{
 }
 
 var hintKeys = map[treatment]string{
-	phoneLike: `phone phonenumber phoneno mobile mobilenumber mobilephone cell cellphone telephone tel fax
+	phoneLike: `msisdn phone phonenumber phoneno mobile mobilenumber mobilephone cell cellphone telephone tel fax
 		faxnumber whatsapp contactnumber workphone homephone`,
 	cardLike: `card pan paymentcard debitcard cardno`,
 	address: `ip ips ipaddress ipaddr ipv4 ipv6 clientip remoteip remoteaddr sourceip srcip destip dstip
 		peerip hostip serverip publicip privateip xforwardedfor forwardedfor xrealip host hostname
-		clientaddress peeraddress`,
+		clientaddress peeraddress cidr cidrs cidrip cidrblock cidrblocks`,
 }
 
 // identifierKeys are names of ids, times, counts and hashes, identifierWords the words
@@ -261,7 +263,7 @@ func (p *policy) name(parent keyInfo, name string) keyInfo {
 	switch {
 	case info.kind == Address && parent.has(host):
 		return keyInfo{treatment: address}
-	case parent.has(person) && (name == "name" || name == "first" || name == "last"):
+	case parent.has(person) && (name == "name" || name == "first" || name == "last" || name == "displayname"):
 		return keyInfo{treatment: always, kind: Name}
 	case known:
 		return info

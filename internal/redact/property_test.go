@@ -21,6 +21,9 @@ var fragments = []string{
 	"password is ", " as the password", "Zq8LV!vjx4", "пароль ", "密码：", "verification code ", "IDENTIFIED BY '", "ENV DB_PASSWORD ", "my name is ", "Zoë Vandersloot",
 	"DOB ", "1987-03-14", "I live at ", "17 Hawthorn Road, Leeds", "passport ", "X1234567", "mysql ", " -p", "setPassword(", "$2b$12$", "Private-Lines: 2\n",
 	`{"user": {"name": "Mia Vandersloot"}}`, `["authorization", "`, "sonar_login", "jdbc:oracle:thin:", "Digest ", "1//0", "key ", "is ",
+	"%3Faccess_token%3D", "%26", "%22password%22%3A%22", "%253D", "- name: DB_PASSWORD\n  value: ", `"name": "API_KEY", "value": "`, "id,password,email\n", "7,", "| user | password |\n|---|---|\n| ",
+	"(id, password) VALUES (1, '", " (at) ", " at example dot com", "&#64;", "Mia Vandersloot <mia@example.com>", `"email": "mia@example.com"`, "jwt.sign(x, \"", "echo hunter22 | sudo -S ",
+	"net use /user:ann ", "machine x login y password ", "she was born on ", "backup codes: 12345678 ", "bytes.fromhex(\"", "cvv ", "hasło to ", "「",
 	"é", "\xff", "中", "0", "1", "42", ".", "/", "x", `"first_name": "Mia"`, `{"password": "p"}`, "%40", "a", "#", "$", "own-secret-value",
 }
 
@@ -45,7 +48,7 @@ func TestTextIsIdempotent(t *testing.T) {
 
 func TestJSONIsIdempotentAndValid(t *testing.T) {
 	r := newRedactor(t, "own-secret-value")
-	keys := []string{"sonar_login", "guest_name", "otp", "auth", "content", "password", "phone", "token", "id", "user", "name", "key", "value", "address", "properties", "card", "ip", "stringValue"}
+	keys := []string{"sonar_login", "guest_name", "otp", "auth", "content", "password", "phone", "token", "id", "user", "name", "key", "value", "address", "properties", "card", "ip", "stringValue", "email", "dob"}
 	rapid.Check(t, func(t *rapid.T) {
 		var build func(depth int) any
 		build = func(depth int) any {

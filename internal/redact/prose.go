@@ -23,27 +23,35 @@ const (
 	birthTopic          // a date follows
 	addressTopic        // a postal address follows
 	documentTopic       // a number of documentIDs follows
+	mailTopic           // "dot", in an address that is spelled
 )
 
 // topicWords are the words by topic, without what stands in other scripts. Of words with
 // accents only the part up to the accent, or from it on, is listed: see accents.
 var topicWords = map[topic]string{
 	passwordTopic: `password passwords passwort passcode passphrase passwd pwd pw pass kennwort senha wachtwoord contrasena
-		clave haslo parola heslo salasana adgangskode losenord passord masterauth credentials creds login requirepass mot contrase has senord ifre`,
+		clave haslo parola heslo salasana adgangskode losenord passord masterauth credentials creds login requirepass mot contrase has senord senordet
+		ifre ifrem ifresi mdp lozinka kata sandi kodeord kodeordet passordet adgangskoden palavra wachtwoorden jelsz jelszavam parolam`,
 	tokenTopic:    `key keys token secret apikey api bearer schl cl`,
-	codeTopic:     `otp code pin tan`,
+	codeTopic:     `otp code codes pin tan cvv cvc`,
 	variableTopic: `env set setx setenv`,
 	quotedTopic:   `identified`,
 	phraseTopic:   `mnemonic phrase`,
 	nameTopic:     `name nombre nome appelle llamo chiamo passenger patient cardholder traveler`,
-	birthTopic:    `dob birth birthdate birthday geburtsdatum naissance nacimiento nascita`,
-	addressTopic:  `address adresse live lives reside resides ship shipped deliver delivered`,
+	birthTopic:    `dob born geboren nacido nacida nascido nascida birth birthdate birthday geburtsdatum naissance nacimiento nascita`,
+	mailTopic:     `dot`,
+	addressTopic:  `address adresse live lives living reside resides ship shipped deliver delivered`,
 }
+
+// topicLinks are the words that say "is" behind some of the topic words, and something else
+// behind others.
+var topicLinks = map[string]string{"has": " to ", "haslo": " to ", "salasana": " on "}
 
 // accents are the topic words whose letters beyond ASCII end the word: what must follow,
 // or, with a "<", what must stand before.
 var accents = map[string]string{
-	"mot": " de passe", "contrase": "ña", "has": "ło", "senord": "<lö", "ifre": "<ş", "schl": "üssel", "cl": "é",
+	"mot": " de passe", "contrase": "ña", "has": "ło", "senord": "<lö", "senordet": "<lö", "ifre": "<ş",
+	"ifrem": "<ş", "ifresi": "<ş", "jelsz": "ó", "kata": " sandi", "palavra": "-passe", "schl": "üssel", "cl": "é",
 	"tunnus": "<henkilö", "dselsnummer": "<fø",
 }
 
@@ -67,7 +75,7 @@ var (
 		for w, topic := range topics {
 			bit := uint32(1) << len(w)
 			switch topic {
-			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic:
+			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic, mailTopic:
 				bit |= bit << 16
 			}
 			t[w[0]&31][w[1]&31] |= bit
@@ -97,6 +105,11 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	if t == noTopic {
 		return span{}, false
 	}
+	if endsField(s, j) {
+		if sp, ok := sc.header(s, i, j); ok {
+			return sp, true
+		}
+	}
 	after, ok := afterAccent(s, i, j, word)
 	if !ok {
 		return span{}, false
@@ -110,10 +123,15 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 		return sc.saidName(s, i, after)
 	case variableTopic:
 		return sc.variable(s, after)
+	case mailTopic:
+		return spelledDot(s, i)
 	}
 	linked := strings.HasPrefix(s[after:], "'s ")
 	if linked {
 		after += len("'s")
+	}
+	if link := topicLinks[word]; link != "" && strings.HasPrefix(s[after:], link) {
+		after, linked = after+len(link)-1, true
 	}
 	if !beginsWord(s, i, t, word) || !endsWord(s, after, word) {
 		return span{}, false // a part of a path, of base64 or of a name
@@ -140,12 +158,61 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 			return span{}, false
 		}
 	}
+	if t == passwordTopic && !linked && !soft[word] && plainMixed(s, after) {
+		linked = true
+	}
 	sp, ok := sc.said(s, after, t, classify(word) != noKey && !linked, linked)
 	if !ok && t == passwordTopic {
-		sp, ok = sc.saidBefore(s, i)
+		if sp, ok = sc.saidBefore(s, i); !ok {
+			sp, ok = netrc(s, i, after)
+		}
+		if !ok && word == "passcode" {
+			sp, ok = sc.saidCode(s, i, after, word)
+		}
 	}
 	return sp, ok
 }
+
+// netrc looks at the password behind its name, s[i:j], in a file of logins:
+//
+//	machine api.example.com login ann password …
+func netrc(s string, i, j int) (span, bool) {
+	user := i
+	for user > 0 && i-user < 4 && isSpace(s[user-1]) {
+		user--
+	}
+	for user > 0 && i-user < maxNameBytes && !isSpace(s[user-1]) {
+		user--
+	}
+	if at(s, j) != ' ' || !strings.HasSuffix(s[:user], "login ") || !strings.Contains(s[max(0, user-commandBytes):user], "machine ") {
+		return span{}, false
+	}
+	end := j + 1
+	for end < len(s) && end-j < maxValueBytes && s[end] > ' ' {
+		end++
+	}
+	v := s[min(j+1, end):end]
+	ok := len(v) >= 4 && !strings.Contains(v, placeholderOpen) && !isTemplate(v) && !isStandIn(v) && isCredential(v)
+	return span{j + 1, end, Secret}, ok
+}
+
+// plainMixed reports whether " abcd1234" stands at s[i]: a word of letters and then three
+// digits or more, of eight characters or more.
+func plainMixed(s string, i int) bool {
+	k := i + 1
+	for k < len(s) && k-i < maxNameBytes && isAlpha(s[k]) {
+		k++
+	}
+	letters := k - i - 1
+	for k < len(s) && k-i < maxNameBytes && isDigit(s[k]) {
+		k++
+	}
+	digits := k - i - 1 - letters
+	return at(s, i) == ' ' && letters >= 4 && digits >= 3 && letters+digits >= 8 && !isAlnum(at(s, k)) && strings.IndexByte("_-./:@", at(s, k)) < 0
+}
+
+// soft are topic words behind which users, tests and other things are named as well.
+var soft = words(`pass login creds credentials clave has mot`)
 
 // afterAccent returns the end of the word s[i:j] with the letters beyond ASCII that belong
 // to it, and whether those that must be there are.

@@ -42,7 +42,8 @@
 //	scan.go       where in a text something can start, and who looks at it
 //	word.go       keys and tokens that begin with a word: vendors' (vendor.go, shape.go), random ones (opaque.go)
 //	number.go     cards, accounts, addresses of machines; phone.go, national.go, iddocument.go
-//	assign.go     name = value: what the name promises (name.go), whether the value keeps it (judge.go)
+//	assign.go     name = value, also percent-encoded (percent.go): what the name promises (name.go), whether the value keeps it (judge.go)
+//	table.go      rows of data, by the header over them
 //	prose.go      what sentences say: passwords (said.go), codes, persons, other scripts
 //	policy.go     what names of keys mean; custom.go has the operator's rules
 //
@@ -73,7 +74,7 @@ import (
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
-const Version = "6"
+const Version = "7"
 
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int

@@ -13,8 +13,9 @@ const (
 // The words of a sentence between a name and its value.
 var (
 	// linkWords stand between a name and its value, and fillWords between a link and the value.
-	linkWords = words(`is are was be should as equals set changed reset updated ist lautet war es est era sono jest je ar er to becomes`)
-	fillWords = words(`now currently still just only the a your my our this new temporarily to following provided`)
+	linkWords = words(`is are was be should as equals set changed reset updated ist lautet war es est era sono jest je ar er to becomes
+		é è är és là है είναι este adalah ialah luidt sera será heißt heisst`)
+	fillWords = words(`now currently still just only the a your my our this new temporarily to from following provided`)
 	// otherTopics are words after which the sentence is about something else than the value.
 	otherTopics = words(`policy policies length hash hashes hashed strength field fields manager requirement requirements algorithm
 		encryption protection complexity expiry expires expired rules type types format protected based must cannot can
@@ -34,6 +35,11 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 		if k >= limit {
 			return span{}, false
 		}
+		if n := arrowLen(s[k:]); n > 0 {
+			linked, first = true, false
+			k += n
+			continue
+		}
 		if c := s[k]; c == ':' || c == '=' || c == '|' || c == '-' && at(s, k+1) == ' ' {
 			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' {
 				return span{}, false
@@ -42,7 +48,7 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 			k++
 			continue
 		}
-		if k == space && n > 0 && strings.IndexByte(":=|-*", s[k-1]) < 0 {
+		if k == space && n > 0 && strings.IndexByte(":=|-*>", s[k-1]) < 0 && s[k-1] < 0x80 {
 			return span{}, false // the sentence has ended
 		}
 		if q := quoteLen(s[k:]); q > 0 {
@@ -63,14 +69,14 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 			low = string(lower(buf[:0], trimmed))
 		}
 		switch {
-		case linkWords[low] || low == "é" || low == "è" || low == "är":
+		case linkWords[low]:
 			linked = linked || !(low == "to" || low == "as") || !first
 			if low == "to" && first {
 				linked = isSetting(s, i) // not "the password to the vault"
 			}
 		case linked && fillWords[low]:
-		case otherTopics[low]:
-			return span{}, false
+		case otherTopics[low] || topics[low] == passwordTopic:
+			return span{}, false // the other password is read for itself
 		case (linked || first) && t == passwordTopic && isSaidPair(trimmed, linked):
 			sign := strings.IndexAny(trimmed, "/:")
 			return span{k + sign + 1, k + len(trimmed), Secret}, true
@@ -112,7 +118,7 @@ func saidQuoted(s string, start, limit int, t topic) (span, bool) {
 func saidEnd(s string, k int) int {
 	end := k
 	for end < len(s) && end-k < maxValueBytes && s[end] > ' ' && strings.IndexByte("\"`<>\\", s[end]) < 0 &&
-		(s[end] < 0x80 || s[k] >= 0x80 && end-k < 32) {
+		(s[end] < 0x80 || s[k] >= 0x80 && end-k < 32 || s[end] >= 0xC3 && s[end] <= 0xC5 || at(s, end-1) >= 0xC3 && at(s, end-1) <= 0xC5) {
 		end++
 	}
 	return end
@@ -130,13 +136,32 @@ func isSetting(s string, i int) bool {
 	return false
 }
 
+// arrowLen returns the length of the arrow that s starts with, or 0.
+func arrowLen(s string) int {
+	switch {
+	case strings.HasPrefix(s, "->"):
+		return 2
+	case strings.HasPrefix(s, "→"):
+		return len("→")
+	}
+	return 0
+}
+
 // quoteLen returns the length of the quotation mark that s starts with, or 0.
 func quoteLen(s string) int {
 	switch at(s, 0) {
 	case '"', '\'', '`':
 		return 1
-	case 0xE2:
+	case 0xC2: // « »
+		if len(s) >= 2 && (s[1] == 0xAB || s[1] == 0xBB) {
+			return 2
+		}
+	case 0xE2: // ‘ ’ ‚ “ ” „
 		if len(s) >= 3 && s[1] == 0x80 && s[2] >= 0x98 && s[2] <= 0x9F {
+			return 3
+		}
+	case 0xE3: // 「 」 『 』 【 】
+		if len(s) >= 3 && s[1] == 0x80 && s[2] >= 0x8C && s[2] <= 0x91 {
 			return 3
 		}
 	}
@@ -186,7 +211,8 @@ func isSaid(s string, t topic, linked bool) bool {
 			classes++
 		}
 	}
-	if isAlgorithm(s) || hyphens > 0 && classes < 4 && signs == 0 && !(uppers > 0 && lowers > 0 && changes >= 2) {
+	if isAlgorithm(s) || hyphens > 0 && classes < 4 && signs == 0 && !(uppers > 0 && lowers > 0 && changes >= 2) &&
+		!(linked && digits >= 3 && letters >= 4 && lowers > 0 && isAlpha(s[0]) && !isDated(s) && strings.IndexAny(s, "/.:,()") < 0) {
 		return false // sha256, Base64-encoded, 8-character
 	}
 	if linked {
@@ -257,6 +283,9 @@ func (sc *scanner) saidBefore(s string, i int) (span, bool) {
 	return span{start, end, Secret}, true
 }
 
+// numberWords stand between what a number is of and the number.
+var numberWords = words(`number no nr num nummer numero`)
+
 // skipLink returns where a value can start behind a name that ends at s[i], and whether
 // something says that it is the value: "is", ':' or '='.
 func skipLink(s string, i int) (k int, linked bool) {
@@ -277,8 +306,16 @@ func skipLink(s string, i int) (k int, linked bool) {
 			for end < len(s) && end-k < 8 && isAlpha(s[end]) {
 				end++
 			}
-			if w := strings.ToLower(s[k:end]); (at(s, end) == ' ' || at(s, end) == ':' && w[0] == 'n') && (w == "is" || w == "was" || w == "ist" || w == "est" || w == "es" || w == "on" || w == "at" || w == "number" || w == "no") {
-				k, linked = end, linked || w[0] != 'n'
+			w := strings.ToLower(s[k:end])
+			if numberWords[w] && (at(s, end) == ' ' || at(s, end) == ':' || at(s, end) == '.') {
+				k = end
+				if s[k:] != "" && s[k] == '.' {
+					k++
+				}
+				continue
+			}
+			if at(s, end) == ' ' && (w == "is" || w == "was" || w == "ist" || w == "est" || w == "es" || w == "on" || w == "at") {
+				k, linked = end, true
 				continue
 			}
 		}

@@ -6,19 +6,22 @@ import (
 
 // codeKinds are the words that make a code one that proves who somebody is.
 var codeKinds = words(`verification security factor fa mfa time auth authentication authorization login access sms
-	passcode reset recovery backup signin otp totp`)
+	passcode reset recovery backup signin otp totp pin door gate unlock`)
 
 // saidCode looks at a one-time code or a PIN, of 4 to 8 digits.
 func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
-	if word == "code" && !codeKinds[sc.wordBefore(s, i)] {
+	if (word == "code" || word == "codes") && !codeKinds[sc.wordBefore(s, i)] {
 		return span{}, false
 	}
 	if sp, ok := codeBefore(s, i); ok {
 		return sp, true
 	}
 	k, linked := skipLink(s, j)
-	if !linked && word == "pin" || word == "tan" && !linked {
+	if !linked && (word == "pin" || word == "tan" || word == "passcode") {
 		return span{}, false
+	}
+	if word == "cvv" || word == "cvc" {
+		return cardCode(s, k)
 	}
 	end := k
 	for end < len(s) && end-k < 9 && (isDigit(s[end]) || end-k == 3 && (s[end] == '-' || s[end] == ' ') && isDigit(at(s, end+1))) {
@@ -28,7 +31,39 @@ func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
 	if n, _ := countDigits(s[k:end]); n < 4 || n > 8 || isAlnum(next) || next == '_' || (next == '-' || next == '.' || next == ',' || next == ':') && isDigit(at(s, end+1)) {
 		return span{}, false
 	}
+	if word == "codes" {
+		sc.queueCodes(s, end)
+	}
 	return span{k, end, Secret}, true
+}
+
+// cardCode looks at the three or four digits from the back of a card at s[i].
+func cardCode(s string, i int) (span, bool) {
+	end := i
+	for end < len(s) && end-i < 5 && isDigit(s[end]) {
+		end++
+	}
+	ok := (end-i == 3 || end-i == 4) && !isAlnum(at(s, end)) && !(at(s, end) == '.' && isDigit(at(s, end+1)))
+	return span{i, end, Secret}, ok
+}
+
+// queueCodes adds the codes that follow the first of a list, which ends at s[i].
+func (sc *scanner) queueCodes(s string, i int) {
+	for n := 0; n < 16; n++ {
+		k := i
+		for k < len(s) && k-i < 4 && (s[k] == ' ' || s[k] == ',' || s[k] == '\n' || s[k] == ';') {
+			k++
+		}
+		end := k
+		for end < len(s) && end-k < 12 && (isDigit(s[end]) || s[end] == '-') {
+			end++
+		}
+		if n, _ := countDigits(s[k:end]); k == i || n < 4 || n > 10 || isAlnum(at(s, end)) {
+			return
+		}
+		sc.queue = append(sc.queue, span{sc.base + k, sc.base + end, Secret})
+		i = end
+	}
 }
 
 // codeBefore looks at a code before its name, which starts at s[i]: "420567 is your

@@ -68,11 +68,23 @@ func (sc *scanner) saidBirth(s string, i, j int, word string) (span, bool) {
 	if word == "birth" && sc.wordBefore(s, i) != "of" {
 		return span{}, false
 	}
+	living := false
+	switch word {
+	case "born":
+		if !isBornSomebody(s, i) {
+			return span{}, false
+		}
+		living = true
+	case "geboren", "nacido", "nacida", "nascido", "nascida":
+		if living = true; strings.HasPrefix(s[j:], " am ") || strings.HasPrefix(s[j:], " el ") || strings.HasPrefix(s[j:], " em ") {
+			j += len(" am")
+		}
+	}
 	k, _ := skipLink(s, j)
 	if word == "birthday" && strings.HasPrefix(s[j:], " on ") {
 		return span{}, false // the day of a party
 	}
-	digits, end, years := 0, k, 0
+	digits, end, years, year := 0, k, 0, ""
 	for p := k; p < len(s) && p-k < 20; {
 		switch c := s[p]; {
 		case isDigit(c):
@@ -85,6 +97,7 @@ func (sc *scanner) saidBirth(s string, i, j int, word string) (span, bool) {
 			}
 			if p-w == 4 {
 				years++
+				year = s[w:p]
 			}
 			digits += p - w
 			end = p
@@ -106,7 +119,27 @@ func (sc *scanner) saidBirth(s string, i, j int, word string) (span, bool) {
 	if years != 1 || digits < 5 || digits > 8 || isAlnum(at(s, end)) {
 		return span{}, false
 	}
+	if living && year < firstLivingYear {
+		return span{}, false
+	}
 	return span{k, end, BirthDate}, true
+}
+
+// firstLivingYear is the year from which a date of birth in a story counts: who was born
+// before is history.
+const firstLivingYear = "1920"
+
+// isBornSomebody reports whether "I was", "she was" or "the patient was" ends before s[i].
+func isBornSomebody(s string, i int) bool {
+	head, ok := strings.CutSuffix(strings.ToLower(s[max(0, i-20):i]), " was ")
+	if !ok {
+		return false
+	}
+	switch head[strings.LastIndexAny(head, " \n\t\"'(.,*")+1:] {
+	case "i", "she", "he", "patient", "client", "customer", "applicant", "employee", "who", "user", "son", "daughter", "wife", "husband":
+		return true
+	}
+	return false
 }
 
 var months = words(`jan feb mar apr may jun jul aug sep oct nov dec mai okt dez fev avr jui aou ene abr ago dic`)

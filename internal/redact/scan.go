@@ -51,7 +51,11 @@ type scanner struct {
 	long memo
 	// noAddress and noHash are positions up to which no address and no hash starts.
 	noAddress, noHash int
-	noEnd             int // position from which no "-----END" follows, or -1
+	// noTable is a position up to which no header of a table starts, and encoded the end of
+	// a percent-encoded value.
+	noTable int
+	encoded memo
+	noEnd   int // position from which no "-----END" follows, or -1
 }
 
 // A memo remembers that the run which covers start ends at end.
@@ -111,7 +115,8 @@ func (sc *scanner) segment(spans []span, s string, lo, hi int) []span {
 		sc.base = lo
 		sc.runs = [nsets]memo{}
 		sc.digits, sc.long = memo{-1, -1}, memo{-1, -1}
-		sc.noAddress, sc.noHash = 0, 0
+		sc.noAddress, sc.noHash, sc.noTable = 0, 0, 0
+		sc.encoded = memo{-1, -1}
 		sc.rejected.head, sc.rejected.vendor = "", ""
 		sc.noEnd = -1
 		sp, ok := sc.first(seg)
@@ -165,6 +170,11 @@ func (sc *scanner) first(s string) (span, bool) {
 			if sp, ok := sc.word(s, i, j); ok {
 				return sp, true
 			}
+			if fieldEnds[at(s, j)] {
+				if sp, ok := sc.wordInSigns(s, i, j); ok {
+					return sp, true
+				}
+			}
 			if isDigit(s[j-1]) {
 				if sp, ok := sc.tail(s, i, j); ok {
 					return sp, true
@@ -183,6 +193,11 @@ func (sc *scanner) first(s string) (span, bool) {
 			}
 			if sp, ok := sc.number(s, i, j); ok {
 				return sp, true
+			}
+			if j-i == 2 && at(s, j) == ';' {
+				if sp, ok := sc.spelledAt(s, i, j); ok {
+					return sp, true
+				}
 			}
 			if j-i == 1 && s[i] == '1' && strings.HasPrefix(s[j:], "//0") {
 				if sp, ok := refreshToken(s, i); ok {
@@ -247,6 +262,21 @@ var wordBytes = func() (t [256]byte) {
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 
+// wordInSigns looks at the word s[i:j], behind which a sign stands that ends a field of a row
+// or brackets.
+func (sc *scanner) wordInSigns(s string, i, j int) (span, bool) {
+	switch j - i {
+	case 2, 3, 6: // at, x40, commat
+		if sp, ok := sc.spelledAt(s, i, j); ok {
+			return sp, true
+		}
+	}
+	if !mayNameColumn(s, i, j) {
+		return span{}, false
+	}
+	return sc.header(s, i, j)
+}
+
 // tail looks at the digits that end the word s[i:j], if an underscore is before them.
 func (sc *scanner) tail(s string, i, j int) (span, bool) {
 	k := j
@@ -272,6 +302,10 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 	case '%':
 		if at(s, i+1) == '4' && at(s, i+2) == '0' {
 			sp, ok = sc.email(s, i, i+3)
+		} else if sp, ok = sc.encodedAssignment(s, i); !ok {
+			if c, end := escaped(s, i); end > i && c < 0x80 && !isAlnum(c) {
+				next = end // a new word starts: %20ghp_…
+			}
 		}
 	case ':':
 		if at(s, i+1) == '/' && at(s, i+2) == '/' {
@@ -285,8 +319,6 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 		sp, ok = sc.assignment(s, i)
 	case 0xEF:
 		sp, ok = sc.fullWidth(s, i)
-	case 0xCE, 0xD0, 0xD7, 0xD9, 0xE0, 0xE3, 0xE5, 0xE6, 0xE8, 0xEB, 0xEC: // the first bytes of foreignPasswords and foreignIDs
-		sp, ok = sc.foreign(s, i)
 	case '~':
 		sp, ok = sc.azure(s, i)
 	case '+':
@@ -315,9 +347,17 @@ func (sc *scanner) sign(s string, i int) (sp span, next int, ok bool) {
 		case c == 'n' || c == 't' || c == 'r' || c == '"' || c == '\'':
 			next = k + 1
 		case c == 'u' && k+5 <= len(s):
-			if _, hex := hex4(s, k+1); hex {
-				next = k + 5
+			r, hex := hex4(s, k+1)
+			if !hex {
+				break
 			}
+			if next = k + 5; r == '@' {
+				sp, ok = sc.email(s, i, next)
+			}
+		}
+	default:
+		if s[i] >= 0x80 {
+			sp, ok = sc.foreign(s, i)
 		}
 	}
 	return sp, next, ok

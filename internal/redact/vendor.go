@@ -39,6 +39,7 @@ var vendorKeys = []vendorKey{
 	{"sk-lf-", tokenSet, 16, 0, distinct},
 	{"pk-lf-", tokenSet, 16, 0, distinct},
 	{"sk-", tokenSet, 20, 0, digits2},
+	{"csk-", tokenSet, 40, 0, digits2},
 	{"lsv2_", tokenSet, 20, 0, distinct},
 	{"ls__", tokenSet, 20, 0, digits2},
 	{"hf_", tokenSet, 30, 40, random},

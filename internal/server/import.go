@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/ingest"
@@ -21,10 +22,14 @@ const importPath = "/api/v1/traces"
 // Bounds of an import over the network. A file may be larger: "evalforge import" reads it.
 const (
 	maxImportBody = 256 << 20 // as sent, compressed or not
-	maxDocument   = 32 << 20  // one trace, decompressed
-	maxImports    = 4         // at once, each of which holds a few times its largest trace
+	maxDocument   = 16 << 20  // one trace, decompressed, and all that are worked on at once
+	maxHeld       = 8 << 20   // what an import holds in memory of traces that come in pieces
+	maxImports    = 2         // at once, each of which reads one trace ahead
 	maxListed     = 20        // failures that a refusal lists
 )
+
+// importWait is how long an import waits for another one to end. It is not read meanwhile.
+const importWait = 15 * time.Second
 
 // importTraces stores the traces of the body, in any format that "evalforge import" reads, redacted. It reads while
 // the sender sends.
@@ -33,10 +38,12 @@ func (s *Server) importTraces(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	wait, cancel := context.WithTimeout(r.Context(), importWait)
+	defer cancel()
 	select {
 	case s.imports <- struct{}{}:
 		defer func() { <-s.imports }()
-	default:
+	case <-wait.Done():
 		return problem.New(problem.Busy, fmt.Sprintf("%d imports are under way", maxImports))
 	}
 	im := *s.o.Importer
@@ -63,7 +70,7 @@ func splitOptions(r *http.Request) (trace.SplitOptions, error) {
 	if err != nil {
 		return trace.SplitOptions{}, err
 	}
-	opt := trace.SplitOptions{MaxDocument: maxDocument}
+	opt := trace.SplitOptions{MaxDocument: maxDocument, MaxHeld: maxHeld}
 	if f := q.text("format"); f != "" && f != "auto" {
 		if opt.Format = f; !slices.Contains(trace.Formats(), f) {
 			q.refuse("format", "is none of auto, %s", strings.Join(trace.Formats(), ", "))

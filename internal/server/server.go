@@ -107,6 +107,11 @@ func New(o Options) (*Server, error) {
 	o.RunTimeout = cmp.Or(o.RunTimeout, DefaultRunTimeout)
 	o.TraceTimeout = cmp.Or(o.TraceTimeout, extract.DefaultTraceTimeout)
 	o.Grace = cmp.Or(o.Grace, extract.DefaultGrace)
+	if o.Importer.Room == nil {
+		im := *o.Importer
+		im.Room = ingest.NewRoom(maxDocument)
+		o.Importer = &im
+	}
 	s := &Server{o: o, gate: newGate(o.Open, o.Log), started: o.Now(), replays: newReplays(o.Now)}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.health, s.receive, s.imports = newHealth(s), newReceiving(s), make(chan struct{}, maxImports)

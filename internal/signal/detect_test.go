@@ -323,3 +323,19 @@ func TestEveryConditionIsInTheVocabulary(t *testing.T) {
 		check(c, "")
 	}
 }
+
+// What an emitter cut off from a call's arguments is not missing from the call.
+func TestCutArgumentsAccuseNobody(t *testing.T) {
+	const schema = `{"type":"object","properties":{"item":{"type":"string"},"bags":{"type":"integer"}},"required":["item","bags"],"additionalProperties":false}`
+	run := func(args string) bool {
+		c := (&conv{}).tool("write_off", schema).user("Write off the peat, all of it.").call("write_off", args, "Error: it failed")
+		_, found := named(detect(t, c), "bad_arguments")
+		return found
+	}
+	if run(`{"item":"peat","…":"` + trace.CutMark + `"}`) {
+		t.Error("arguments that the emitter cut count against the model")
+	}
+	if !run(`{"item":"peat"}`) {
+		t.Error("arguments without a required field do not count against the model")
+	}
+}

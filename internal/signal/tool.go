@@ -32,6 +32,7 @@ func toolCalls(v *view) []Signal {
 		switch {
 		case !declared && len(tools) > 0 && v.t.Dropped == 0 && v.offered(c):
 			found = append(found, v.unknownTool(c))
+		case trace.IsCut(c.Args): // what is missing may have been right
 		case c.ArgsErr != "":
 			found = append(found, v.badArgs(c, CondArgsJSON, c.ArgsErr, 0.9))
 		case declared && tool.Schema != "" && c.Args != "":

@@ -22,12 +22,13 @@ func isAutoGen(doc any) bool {
 		if m == nil {
 			continue
 		}
-		if isTyped(autoGenInner(m)) {
+		role := m["role"]
+		if role == nil && isTyped(autoGenInner(m)) {
 			return true
 		}
-		switch normalRole(scalar(m["role"])) {
-		case "user", "assistant":
-			if name := scalar(m["name"]); name != "" && m["tool_calls"] == nil {
+		if name := scalar(m["name"]); name != "" && m["tool_calls"] == nil {
+			switch normalRole(scalar(role)) {
+			case "user", "assistant":
 				speakers[name] = true
 			}
 		}
@@ -149,7 +150,7 @@ func decodeAutoGen(b *builder, doc any) {
 		d.header(m)
 	}
 	d.decode(l, base)
-	if reason := anyOf(scalar(m["stop_reason"]), scalar(object(m["task_result"])["stop_reason"])); reason != "" && len(b.t.Steps) > 0 {
+	if reason := anyOf(firstText(m, "stop_reason", "stopReason"), scalar(object(m["task_result"])["stop_reason"])); reason != "" && len(b.t.Steps) > 0 {
 		fill(&b.t.Steps[len(b.t.Steps)-1].Finish, reason)
 	}
 	if q := scalar(m["question"]); q != "" && len(b.t.Steps) > 0 {

@@ -3,6 +3,20 @@ package trace
 // Parts of messages of Amazon Bedrock's Converse API, which name themselves by their only
 // key: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ContentBlock.html
 
+// bedrockTools returns the tools that a request to the Converse API declares.
+func bedrockTools(request map[string]any) any { return object(request["toolConfig"])["tools"] }
+
+// bedrockInvocation returns the request and the response, or the pieces of one, that Bedrock
+// logged of a call, with their JSON pointers; ok tells whether m is such a log's line.
+// https://docs.aws.amazon.com/bedrock/latest/userguide/model-invocation-logging.html
+func bedrockInvocation(m map[string]any) (request map[string]any, response any, requestAt, responseAt string, ok bool) {
+	if m["schemaType"] != "ModelInvocationLog" {
+		return nil, nil, "", "", false
+	}
+	request = object(object(m["input"])["inputBodyJson"])
+	return request, embedded(object(m["output"])["outputBodyJson"]), "/input/inputBodyJson", "/output/outputBodyJson", true
+}
+
 // bedrockPart adds part to m, or to results, if it is a call or a result of a tool.
 func bedrockPart(m *Message, results []Message, part map[string]any) ([]Message, bool) {
 	if call := object(part["toolUse"]); call != nil {

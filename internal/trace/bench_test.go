@@ -64,6 +64,17 @@ func conversation(dialect string, n int) []byte {
 	switch dialect {
 	case "openai":
 		return []byte(`{"messages":[` + strings.Join(plain, ",") + `]}`)
+	case "openai-tools":
+		var turns []string
+		for i := range plain {
+			id := fmt.Sprintf("call_%d", i)
+			args := q(fmt.Sprintf(`{"order": "A%d", "limit": %d}`, 4711+i, i))
+			turns = append(turns,
+				fmt.Sprintf(`{"role":"assistant","content":null,"tool_calls":[{"id":%q,"type":"function","function":{"name":"find_%d","arguments":%s}}]}`, id, i%3, args),
+				fmt.Sprintf(`{"role":"tool","tool_call_id":%q,"content":%s}`, id, q(fmt.Sprintf(`{"status": "ok", "row": %d, "of": "%s"}`, i, strings.Repeat("order ", 60)))),
+				plain[i])
+		}
+		return []byte(`{"messages":[` + strings.Join(turns, ",") + `]}`)
 	case "autogen":
 		for i := range plain {
 			plain[i] = strings.Replace(plain[i], `{`, fmt.Sprintf(`{"name":"agent_%d",`, i%3), 1)
@@ -102,7 +113,7 @@ func conversation(dialect string, n int) []byte {
 
 // benchDialects are those that conversation knows.
 var benchDialects = []string{
-	"genai", "openinference", "vercel", "traceloop", "traceloop-legacy", "langsmith", "langfuse", "datadog", "openai", "autogen", "swe-agent",
+	"genai", "openinference", "vercel", "traceloop", "traceloop-legacy", "langsmith", "langfuse", "datadog", "openai", "openai-tools", "autogen", "swe-agent",
 }
 
 // benchSizes are the lengths of the conversations that are measured, in messages: a short
@@ -145,6 +156,9 @@ func TestMemoryBound(t *testing.T) {
 		for _, n := range []int{1, 8, 20, 60} {
 			payloads[fmt.Sprint(dialect, " ", n)] = conversation(dialect, n)
 		}
+	}
+	for _, dialect := range []string{"openai", "openai-tools", "autogen"} { // a step each
+		payloads[dialect+" 400"] = conversation(dialect, 400)
 	}
 	files, err := filepath.Glob("testdata/decode/*.json")
 	if err != nil {

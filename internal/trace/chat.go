@@ -1,5 +1,7 @@
 package trace
 
+import "slices"
+
 // This file reads conversations whose every entry is a step: OpenAI chat messages and
 // the histories of multi-agent frameworks.
 
@@ -79,15 +81,14 @@ type chatDecoder struct {
 	turn func(s *Step, msgs []Message, role, name string)
 	// prompts are the agents' system prompts, by agent; each goes to the agent's first step.
 	prompts map[string]any
-	pending []pendingCall
-	since   []int // messages since the last model turn
+	pending []Call     // that have no result yet, at most maxPending
+	since   []int      // messages since the last model turn
+	one     [1]Message // of the entry, if it is a plain one
 }
 
-// A pendingCall is a call that has no result yet.
-type pendingCall struct {
-	call Call
-	done bool
-}
+// maxPending bounds how many calls wait for their results: each result is looked for among
+// them. The oldest are given up.
+const maxPending = 1000
 
 // header reads what a document says about the whole conversation.
 func (d *chatDecoder) header(m map[string]any) {
@@ -128,11 +129,11 @@ func (d *chatDecoder) footer(m map[string]any, n int) {
 
 func (d *chatDecoder) decode(l []any, base string) {
 	t := d.b.t
-	t.Steps = make([]Step, 0, len(l))
+	t.Steps = make([]Step, 0, len(l)+1) // the response, or an error
 	d.b.expect(len(l))
 	var s Step // one for all entries: the hooks let it escape
 	for i, e := range l {
-		s = Step{Index: i, Tokens: unknownTokens, Source: pointer(base, i)}
+		s = Step{Index: i, Tokens: unknownTokens, Source: d.b.position(base, i)}
 		m := chatEntryOf(e)
 		switch {
 		case m != nil:
@@ -152,11 +153,16 @@ func (d *chatDecoder) decode(l []any, base string) {
 	}
 }
 
+// entryTimes are the fields in which an entry says when it was.
+var entryTimes = [...]string{"timestamp", "created_at", "time"}
+
 // entry reads one entry of the list into s. It reports false when it makes no step.
 func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 	role := scalar(m["role"])
 	if msg, ok := plainMessage(m); ok {
-		d.messageEntry(s, []Message{msg}, role, msg.Name)
+		d.one[0] = msg
+		s.Start = instant(first(m, entryTimes[:]...))
+		d.messageEntry(s, d.one[:], role, msg.Name)
 		return true
 	}
 	if d.own != nil {
@@ -164,7 +170,7 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 			return made
 		}
 	}
-	s.Start = instant(first(m, "timestamp", "created_at", "time"))
+	s.Start = instant(first(m, entryTimes[:]...))
 	inner := m
 	if im := object(m["message"]); im != nil && role == "" { // a log line around a message
 		inner = im
@@ -213,9 +219,7 @@ func (d *chatDecoder) entry(s *Step, m map[string]any) bool {
 // hostedEntry makes s the execution of a tool that the model's provider ran itself; msgs
 // are the call and the result.
 func (d *chatDecoder) hostedEntry(s *Step, msgs []Message) {
-	for _, c := range msgs[0].Calls {
-		d.pending = append(d.pending, pendingCall{call: c})
-	}
+	d.await(msgs[0].Calls)
 	d.toolEntry(s, msgs)
 }
 
@@ -252,10 +256,16 @@ func (d *chatDecoder) modelEntry(s *Step, msgs []Message, kind Kind) {
 	if kind == KindLLM {
 		s.Declared = d.tools
 	}
-	for _, m := range msgs {
-		for _, c := range m.Calls {
-			d.pending = append(d.pending, pendingCall{call: c})
-		}
+	for i := range msgs {
+		d.await(msgs[i].Calls)
+	}
+}
+
+// await adds calls to the pending ones.
+func (d *chatDecoder) await(calls []Call) {
+	d.pending = append(d.pending, calls...)
+	if n := len(d.pending) - maxPending; n > 0 {
+		d.pending = d.pending[n:]
 	}
 }
 
@@ -263,13 +273,13 @@ func (d *chatDecoder) modelEntry(s *Step, msgs []Message, kind Kind) {
 func (d *chatDecoder) toolEntry(s *Step, msgs []Message) {
 	s.Kind = KindTool
 	for i := range msgs {
-		c := d.resolve(msgs[i])
+		c, called := d.resolve(&msgs[i])
 		if msgs[i].Role != "tool" || s.Tool != nil && (s.Tool.IsErr || !msgs[i].IsErr) {
 			continue // of several results the first stands for the entry, or the first error
 		}
 		m := msgs[i]
 		s.Tool = &ToolIO{CallID: m.ToolID, Name: m.Name, Result: m.Text, HasResult: true, IsErr: m.IsErr}
-		if c != nil {
+		if called {
 			s.Tool.Args, s.Tool.ArgsErr = c.Args, c.ArgsErr
 			if s.Tool.Name == "" {
 				s.Tool.Name = c.Name
@@ -292,20 +302,16 @@ func (d *chatDecoder) toolEntry(s *Step, msgs []Message) {
 
 // resolve returns the call that result answers and takes it off the pending ones: the
 // one of the same id, else, for a result without a known id, the oldest of its name.
-func (d *chatDecoder) resolve(result Message) *Call {
+func (d *chatDecoder) resolve(result *Message) (c Call, ok bool) {
 	if result.Role != "tool" {
-		return nil
+		return c, false
 	}
 	for i := range d.pending {
-		p := &d.pending[i]
-		if !p.done && p.call.ID == result.ToolID && (result.ToolID != "" || result.Name == "" || result.Name == p.call.Name) {
-			p.done = true
-			c := p.call
-			for len(d.pending) > 0 && d.pending[0].done {
-				d.pending = d.pending[1:]
-			}
-			return &c
+		c = d.pending[i]
+		if c.ID == result.ToolID && (result.ToolID != "" || result.Name == "" || result.Name == c.Name) {
+			d.pending = slices.Delete(d.pending, i, i+1)
+			return c, true
 		}
 	}
-	return nil
+	return Call{}, false
 }

@@ -180,7 +180,7 @@ func (d *claudeDecoder) entry(s Step, m map[string]any) []Step {
 		s.Finish = scalar(m["subtype"])
 		if strings.HasPrefix(s.Finish, "error") || truth(m["is_error"]) {
 			s.Status = Error
-			s.Err = &Failure{Type: s.Finish, Message: anyOf(s.Output, joined(list(m["errors"])), "the session ended with "+s.Finish)}
+			s.Err = &Failure{Type: s.Finish, Message: anyOf(join(s.Output, joined(list(m["errors"]))), "the session ended with "+s.Finish)}
 		}
 		for _, e := range list(m["permission_denials"]) {
 			name := firstText(object(e), "tool_name", "name")

@@ -22,19 +22,32 @@ func isDatadogExport(doc any) bool {
 	return spans != nil && object(spans[0]["meta"]) == nil
 }
 
+// datadogKeys returns the fields of a span with the names that they have in Datadog's API:
+// programs in TypeScript may write them in camelCase.
+func datadogKeys(m map[string]any) map[string]any {
+	if m["spanId"] == nil || m["span_id"] != nil {
+		return m
+	}
+	m = snakeKeys(m)
+	if meta := object(m["meta"]); meta != nil {
+		m["meta"] = snakeKeys(meta)
+	}
+	return m
+}
+
 // isDatadogObject recognises one span in either spelling.
 func isDatadogObject(m map[string]any) bool {
-	if first(m, "span_id", "trace_id") == nil {
+	if first(m, "span_id", "trace_id", "spanId") == nil {
 		return false
 	}
 	if meta := object(m["meta"]); meta != nil {
 		return datadogKind(meta) != ""
 	}
-	return scalar(m["span_kind"]) != "" && first(m, "ml_app", "start_ns") != nil && m["attributes"] == nil
+	return firstText(m, "span_kind", "spanKind") != "" && first(m, "ml_app", "mlApp", "start_ns", "startNs") != nil && m["attributes"] == nil
 }
 
 func datadogKind(meta map[string]any) string {
-	if k := firstText(meta, "span.kind", "kind"); k != "" {
+	if k := firstText(meta, "span.kind", "kind", "span_kind", "spanKind"); k != "" {
 		return k
 	}
 	return scalar(object(meta["span"])["kind"])
@@ -50,7 +63,7 @@ func datadogSpans(doc any) (spans []map[string]any, sources []string, strays int
 		case []any:
 			for i, e := range v {
 				before := len(spans)
-				if m := object(e); m != nil {
+				if m := object(e); isDatadogObject(m) || first(m, "ml_app", "data", "attributes", "spans", "trace") != nil {
 					collect(m, pointer(base, i), depth+1)
 				}
 				if len(spans) == before {
@@ -70,8 +83,8 @@ func datadogSpans(doc any) (spans []map[string]any, sources []string, strays int
 			if depth > 3 {
 				return
 			}
-			if v["ml_app"] != nil {
-				request = v
+			if first(v, "ml_app", "mlApp") != nil {
+				request = snakeKeys(v)
 			}
 			for _, k := range [...]string{"data", "attributes", "spans", "trace"} {
 				switch inner := v[k].(type) {
@@ -96,6 +109,7 @@ func datadogParts(m map[string]any) (parts []fragment, skipped int) {
 	}
 	spans, sources, strays := datadogSpans(m)
 	for i, sp := range spans {
+		sp = datadogKeys(sp)
 		id := scalar(sp["trace_id"])
 		if id == "" {
 			return nil, 0
@@ -123,6 +137,7 @@ func decodeDatadog(b *builder, doc any) {
 }
 
 func datadogSpan(b *builder, m map[string]any, source string) *span {
+	m = datadogKeys(m)
 	sp := &span{
 		trace: scalar(m["trace_id"]), id: scalar(m["span_id"]), parent: scalar(m["parent_id"]),
 		name: scalar(m["name"]), source: source, service: firstText(m, "ml_app", "service"),
@@ -211,15 +226,21 @@ func readDatadog(sp *span, r *reading, m, fields map[string]any) {
 	r.out, r.output = datadogIO(sp, fields["output"], "assistant", r.kind)
 	r.finish = firstText(object(fields["metadata"]), "finish_reason", "stop_reason")
 	r.tools = sp.memo.parseTools(fields["tool_definitions"])
-	if docs := list(first(output, "documents")); docs != nil {
-		var texts []string
-		for _, d := range docs {
-			if s := firstText(object(d), "text", "name"); s != "" {
-				texts = append(texts, s)
-			}
-		}
-		r.output = strings.Join(texts, "\n---\n")
+	fill(&r.input, datadogDocuments(input))
+	if docs := datadogDocuments(output); docs != "" {
+		r.output = docs
 	}
+}
+
+// datadogDocuments returns the texts of the documents in an input or output, or "".
+func datadogDocuments(io map[string]any) string {
+	var texts []string
+	for _, d := range list(io["documents"]) {
+		if s := firstText(object(d), "text", "name"); s != "" {
+			texts = append(texts, s)
+		}
+	}
+	return strings.Join(texts, "\n---\n")
 }
 
 // datadogIO reads the input or output of a span.

@@ -29,6 +29,9 @@ type decoder struct {
 	// trace returns the trace of an item that names it otherwise than spans do, or "".
 	// Optional.
 	trace func(m map[string]any) string
+	// wrap returns the field in which a document has l, a list that is one trace, or "".
+	// Optional.
+	wrap func(l []any) (field string)
 	// whole is set when what matches is a trace, even if it looks like a span of one.
 	whole bool
 	// parts takes a document apart that may hold parts of several traces, or some of one
@@ -63,16 +66,19 @@ func init() {
 		{format: FormatSample, match: isSample, decode: decodeSample},
 		{format: FormatFewShot, match: isFewShot, decode: decodeFewShot},
 		{format: FormatLiveTest, match: isLiveTest, decode: decodeLiveTest},
-		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans, lists: spanListKeys[:]},
+		{format: FormatPhoenix, match: isPhoenix, decode: decodePhoenix, family: FormatSpans, parts: phoenixParts, lists: spanListKeys[:]},
+		{format: FormatOpenAIAgents, match: isAgents, decode: decodeAgents, family: FormatSpans, item: isAgentsItem, trace: agentsTraceID, lists: spanListKeys[:]},
 		{format: FormatLangfuse, match: isLangfuse, decode: decodeLangfuse, family: FormatSpans, item: isLangfuseItem, parts: langfuseParts, lists: langfuseLists()},
 		{format: FormatLangSmith, match: isLangSmith, decode: decodeLangSmith, family: FormatSpans, item: isLangSmithRun, trace: langSmithTrace, parts: langSmithParts, lists: langSmithLists()},
 		{format: FormatDatadogExport, match: isDatadogExport, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatDatadog, match: isDatadogIntake, decode: decodeDatadog, family: FormatSpans, parts: datadogParts, lists: datadogLists()},
 		{format: FormatSWEAgent, match: isSWEAgent, decode: decodeSWEAgent},
-		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, lists: []string{exchangeList}},
+		{format: FormatOpenAI, match: isExchange, decode: decodeExchange, parts: exchangeParts, line: streamLine, wrap: streamList, lists: []string{exchangeList}},
 		{format: FormatSpans, match: isSpanList, decode: decodeSpanList, lists: spanListKeys[:]},
+		{format: FormatADK, match: isADK, decode: decodeADK, entry: func(m map[string]any, _ bool) bool { return isADKEvent(m) }, wrap: adkEvents},
 		{format: FormatClaudeCode, match: isClaudeCode, decode: decodeClaudeCode, line: claudeSession, lists: []string{messageList}},
 		{format: FormatAutoGen, match: isAutoGen, decode: decodeAutoGen, entry: isAutoGenEntry},
+		{format: FormatShareGPT, match: isShareGPT, decode: decodeShareGPT, wrap: shareGPTList},
 		{format: FormatOpenAI, match: isChat, decode: decodeChat, entry: isChatEntry},
 		{format: FormatOpaque, match: func(any) bool { return true }, decode: decodeOpaque},
 	}

@@ -207,6 +207,9 @@ func TestDecodeOrder(t *testing.T) {
 		return fmt.Sprintf(`{"traceId":"t","spanId":%q,"parentSpanId":%q,"name":%q,"startTimeUnixNano":"%d","endTimeUnixNano":"%d","attributes":{%s}}`,
 			id, parent, id, at+start, at+end, attrs)
 	}
+	open := func(id string, start int) string {
+		return fmt.Sprintf(`{"traceId":"t","spanId":%q,"parentSpanId":"a","name":%q,"startTimeUnixNano":"%d"}`, id, id, at+start)
+	}
 	llm, tool := `"openinference.span.kind":"LLM"`, `"openinference.span.kind":"TOOL"`
 	for _, tc := range []struct {
 		name  string
@@ -216,6 +219,10 @@ func TestDecodeOrder(t *testing.T) {
 		{"child first", []string{span("b", "a", 5, 6, ""), span("c", "b", 5, 6, ""), span("a", "", 0, 9, "")}, []string{"a0", "b1", "c2"}},
 		{"siblings by start", []string{span("a", "", 0, 9, ""), span("z", "a", 1, 2, ""), span("y", "a", 3, 4, ""), span("x", "a", 2, 3, "")}, []string{"a0", "z1", "x1", "y1"}},
 		{"tie: end, then model before tool", []string{span("a", "", 0, 9, ""), span("tool", "a", 1, 2, tool), span("model", "a", 1, 2, llm), span("early", "a", 1, 1, tool)}, []string{"a0", "early1", "model1", "tool1"}},
+		{"tie without ends: as in the source", []string{open("d", 1), open("c", 1), span("b", "a", 1, 2, ""), open("f", 1), span("e", "a", 1, 1, ""), span("a", "", 0, 9, "")},
+			[]string{"a0", "d1", "c1", "b1", "f1", "e1"}},
+		{"no times: as in the source", []string{`{"spanId":"m1","name":"m1","attributes":{` + llm + `}}`, `{"spanId":"t1","name":"t1","attributes":{` + tool + `}}`, `{"spanId":"m2","name":"m2","attributes":{` + llm + `}}`},
+			[]string{"m10", "t10", "m20"}},
 		{"orphans are roots", []string{span("b", "gone", 5, 6, ""), span("a", "", 0, 9, "")}, []string{"a0", "b0"}},
 		{"cycle", []string{span("a", "b", 1, 2, ""), span("b", "a", 2, 3, ""), span("c", "c", 0, 1, "")}, []string{"c0", "a0", "b1"}},
 	} {

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -27,13 +28,16 @@ type dialect struct {
 }
 
 // dialects returns the dialects in the order in which they are asked. Vercel and
-// Traceloop also set gen_ai.* attributes, so they come before GenAI.
+// Traceloop also set gen_ai.* attributes, so they come before GenAI, and so do the others.
 func dialects() []dialect {
 	return []dialect{
 		{FormatOpenInference, isOpenInference, readOpenInference},
 		{FormatVercel, isVercel, readVercel},
 		{FormatTraceloop, isTraceloop, readTraceloop},
 		{FormatLangSmithOTel, isLangSmithOTel, readLangSmithOTel},
+		{FormatLangfuseOTel, isLangfuseOTel, readLangfuseOTel},
+		{FormatMLflow, isMLflow, readMLflow},
+		{FormatADKOTel, isADKSpan, readADKSpan},
 		{FormatGenAI, isGenAI, readGenAI},
 	}
 }
@@ -161,7 +165,7 @@ func kindOf(word string) Kind {
 // by its name.
 func guessKind(sp *span, r *reading) Kind {
 	for _, w := range [...]string{
-		sp.getText("openinference.span.kind", "traceloop.span.kind", "langsmith.span.kind", "langfuse.observation.type", "span.type"),
+		sp.getText("openinference.span.kind", "traceloop.span.kind", "langsmith.span.kind", "langfuse.observation.type", "span.type", "spring.ai.kind"),
 		sp.getText("gen_ai.operation.name"), sp.kind,
 	} {
 		if k := kindOf(w); k != "" {
@@ -176,7 +180,7 @@ func guessKind(sp *span, r *reading) Kind {
 		sp.has("gen_ai.tool.name", "gen_ai.tool.call.id", "tool.name", "tool_name", "tool.args_json", "tool.result_json"):
 		return KindTool
 	case r.in != nil || r.out != nil, sp.has("gen_ai.request.model", "llm.model_name") && !sp.has("gen_ai.agent.name", "agent.name"),
-		strings.HasPrefix(name, "llm"), strings.HasPrefix(name, "chat "):
+		strings.HasPrefix(name, "llm"), strings.HasPrefix(name, "chat "), slices.ContainsFunc(clientCalls[:], func(call string) bool { return strings.Contains(name, call) }):
 		return KindLLM
 	case sp.has("gen_ai.agent.name", "agent.name", "agent_name"):
 		return KindAgent
@@ -186,16 +190,19 @@ func guessKind(sp *span, r *reading) Kind {
 	return KindChain
 }
 
+// clientCalls are what tracers of providers' clients name a model's call after.
+var clientCalls = [...]string{"chat.completions", "chatcompletion", "messages.create", "responses.create", "generate_content", "generatecontent"}
+
 // Keys under which emitters without a dialect of their own put things.
 var (
-	inputKeys = [...]string{"input.value", "agent.input_message", "traceloop.entity.input", "langfuse.observation.input", "gen_ai.task.input",
+	inputKeys = [...]string{"input.value", "agent.input_message", "traceloop.entity.input", "langfuse.observation.input", "gen_ai.task.input", "gen_ai.retrieval.query.text", "reranker.query",
 		"input", "inputs", "task.input", "request", "query", "prompt", "user_prompt", "question"}
-	outputKeys = [...]string{"output.value", "agent.output_message", "traceloop.entity.output", "langfuse.observation.output", "gen_ai.task.output",
+	outputKeys = [...]string{"output.value", "agent.output_message", "traceloop.entity.output", "langfuse.observation.output", "gen_ai.task.output", "gen_ai.retrieval.documents",
 		"output", "outputs", "response", "completion", "result", "model_response", "answer"}
 	toolArgKeys = [...]string{"gen_ai.tool.call.arguments", "tool.args_json", "tool.arguments", "tool.args", "tool_call.function.arguments",
-		"ai.toolCall.args", "tool.input", "tool_input", "tool_args", "tool_arguments", "mcp.tool.arguments"}
-	toolResultKeys = [...]string{"gen_ai.tool.call.result", "tool.result_json", "tool.result", "ai.toolCall.result", "tool.output", "tool_output", "tool_response", "mcp.tool.result"}
-	toolNameKeys   = [...]string{"gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name", "mcp.tool.name", "tool"}
+		"ai.toolCall.args", "tool.input", "tool_input", "tool_args", "tool_arguments", "mcp.tool.arguments", "spring.ai.tool.call.arguments"}
+	toolResultKeys = [...]string{"gen_ai.tool.call.result", "tool.result_json", "tool.result", "ai.toolCall.result", "tool.output", "tool_output", "tool_response", "mcp.tool.result", "spring.ai.tool.call.result"}
+	toolNameKeys   = [...]string{"gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name", "mcp.tool.name", "spring.ai.tool.definition.name", "tool"}
 	toolIDKeys     = [...]string{"gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id", "tool.call_id", "tool.id", "tool_call_id"}
 	agentKeys      = [...]string{"gen_ai.agent.name", "agent.name", "agent_name", "agent", "graph.node.id", "langgraph_node", "metadata.langgraph_node"}
 	modelKeys      = [...]string{"gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "ai.response.model", "ai.model.id",
@@ -245,6 +252,10 @@ func readGeneric(sp *span, r *reading) {
 		}
 	}
 	if r.out == nil && r.output == "" {
+		output = wholeAnswer(output)
+		if m, ok := output.(map[string]any); ok && r.kind == KindLLM && r.tokens == unknownTokens {
+			r.tokens = readTokens(object(first(m, usageKeys[:]...)))
+		}
 		r.out, r.output = sp.memo.inOut(output, "assistant", r.kind)
 		if r.finish == "" {
 			r.finish = finishReason(sp.memo.embedded(output))

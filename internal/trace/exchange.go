@@ -1,6 +1,9 @@
 package trace
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Requests to a model's API with what it answered, as proxies, gateways and loggers record
 // them ({"request": {…}, "response": {…}}), as OpenAI's and Anthropic's batches have them in
@@ -16,15 +19,19 @@ type exchange struct {
 	requestAt         string // JSON pointers
 	responseAt        string
 	reply             map[string]any // what an HTTP client recorded around the response
+	replyAt           string
+	pieces            any // what the response is put together from, or nil
 }
 
 // The fields in which recorders put a request and a response, what they wrap a body in, and
 // in which a request has what was said.
 var (
-	requestKeys  = [...]string{"request", "request_body", "requestBody", "req", "params", "body", "kwargs"}
-	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion"}
+	requestKeys  = [...]string{"request", "request_body", "requestBody", "req", "params", "body", "kwargs", "full_request", "request_payload"}
+	responseKeys = [...]string{"response", "response_body", "responseBody", "resp", "result", "completion", "full_response", "response_payload"}
 	bodyKeys     = [...]string{"body", "json", "data", "content", "payload", "message"}
 	requestLists = [...]string{"messages", "input", "contents", "prompt"}
+	streamKeys   = [...]string{"chunks", "response_chunks", "responseChunks", "stream", "streamed_data", "events", "deltas"}
+	lineKeys     = [...]string{messageList}
 )
 
 // exchangeOf returns the exchange that doc is; ok tells whether it is one.
@@ -34,16 +41,27 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 		return x, false
 	}
 	x.doc = m
-	for _, k := range requestKeys {
+	if request, response, requestAt, responseAt, ok := bedrockInvocation(m); ok {
+		x.request, x.requestAt, x.pieces, x.responseAt = request, requestAt, response, responseAt
+		x.response, _ = response.(map[string]any)
+		return x, request != nil || response != nil
+	}
+	for _, k := range present(m, requestKeys[:]) {
 		if x.request, x.requestAt = bodyOf(m, k, isModelRequest); x.request != nil {
 			break
 		}
 	}
-	for _, k := range responseKeys {
+	for _, k := range present(m, responseKeys[:]) {
 		if x.response, x.responseAt = bodyOf(m, k, isModelResponse); x.response != nil || object(m[k]) != nil {
-			x.reply = object(m[k])
+			x.reply, x.replyAt = object(m[k]), pointer("", k)
 			break
 		}
+	}
+	if x.response == nil {
+		x.findStream()
+	}
+	if x.request == nil && (x.response != nil || x.pieces != nil && !isStream(m[messageList])) && isModelRequest(m) {
+		x.request = m // the response stands in the request
 	}
 	switch {
 	case x.response == nil && x.request == nil && isAnswer(m):
@@ -52,12 +70,71 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 			x.request = m
 		}
 		return x, true
-	case scalar(m["custom_id"]) != "":
+	case x.pieces != nil:
+		return x, true
+	case scalar(m["custom_id"]) != "", scalar(m["key"]) != "" && len(m) <= 3:
 		return x, x.request != nil || x.response != nil || x.reply != nil || object(m["error"]) != nil
 	case x.request == nil:
 		return x, false
 	}
 	return x, x.response != nil || x.reply != nil || first(m, "error", "status_code", "statusCode", "url", "endpoint") != nil || firstText(m, responseKeys[:]...) != ""
+}
+
+// findStream looks for a response that was recorded in pieces.
+func (x *exchange) findStream() {
+	_ = x.streamIn(x.doc, "", lineKeys[:]) || x.streamIn(x.doc, "", streamKeys[:]) || x.streamIn(x.doc, "", responseKeys[:]) ||
+		x.streamIn(x.reply, x.replyAt, streamKeys[:]) || x.streamIn(x.reply, x.replyAt, bodyKeys[:])
+}
+
+// streamIn looks for the pieces in the fields of m, which stands at the JSON pointer base.
+// Pieces that were put together before are as good.
+func (x *exchange) streamIn(m map[string]any, base string, keys []string) bool {
+	for _, k := range present(m, keys) {
+		v := m[k]
+		if v == nil {
+			continue
+		}
+		v = embedded(v)
+		r, whole := v.(map[string]any)
+		if whole {
+			v = []any{r} // of Ollama the last piece
+		}
+		if isStream(v) {
+			x.pieces = v
+		} else if whole && isModelResponse(r) {
+			x.pieces, x.response = r, r
+		} else {
+			continue
+		}
+		x.responseAt = pointer(base, k)
+		return true
+	}
+	return false
+}
+
+// putTogether makes the response of its pieces.
+func (x *exchange) putTogether() {
+	if x.response == nil && x.pieces != nil {
+		x.response = unstreamed(x.pieces)
+	}
+}
+
+// streamList returns the field in which a document has the pieces of an answer, if l is them.
+func streamList(l []any) string {
+	if isStream(l) {
+		return responseKeys[0]
+	}
+	return ""
+}
+
+// streamLine returns the id of the answer that m, a line of a log, is a piece of. Pieces that
+// name none are of the one before.
+func streamLine(m map[string]any, last string) (string, bool) {
+	piece := streamPiece(m)
+	if !isStream([]any{piece, nil}) && (last == "" || !endsStream(piece, last)) {
+		return "", false
+	}
+	return anyOf(firstText(object(first(piece, "message", "response")), "id"), firstText(piece, "id", "responseId"), last), true
 }
 
 // isAnswer recognises an answer that was kept alone.
@@ -69,10 +146,31 @@ func isAnswer(m map[string]any) bool {
 	return object == "response" || strings.HasPrefix(object, "chat.completion") || m["type"] == "message" || m["type"] == "error" || list(m["candidates"]) != nil
 }
 
+// present returns keys, or none where m has no field of that name: most documents have not.
+func present(m map[string]any, keys []string) []string {
+	if len(m) > len(keys) {
+		return keys
+	}
+	for k := range m {
+		if slices.Contains(keys, k) {
+			return keys
+		}
+	}
+	return nil
+}
+
 // bodyOf returns the object under key, or in one of the fields that wrap a body there, that
 // is what is asked for, and its JSON pointer.
 func bodyOf(m map[string]any, key string, is func(map[string]any) bool) (map[string]any, string) {
+	if m[key] == nil {
+		return nil, ""
+	}
 	o := object(m[key])
+	if o == nil { // Google Cloud logs a list of what was sent, as a rule of one
+		if l := list(m[key]); len(l) == 1 {
+			o = object(l[0])
+		}
+	}
 	if is(o) {
 		return o, pointer("", key)
 	}
@@ -94,6 +192,9 @@ func isModelRequest(m map[string]any) bool {
 			return true
 		}
 	}
+	if v := m["contents"]; v != nil && geminiContents(v) != nil {
+		return true
+	}
 	return m["model"] != nil && (scalar(m["input"]) != "" || m["prompt"] != nil)
 }
 
@@ -106,7 +207,7 @@ func isModelResponse(m map[string]any) bool {
 		return true
 	case m["type"] == "message" && m["role"] == "assistant":
 		return m["stop_reason"] != nil || m["usage"] != nil
-	case list(m["choices"]) != nil, list(m["candidates"]) != nil, object(m["error"]) != nil:
+	case list(m["choices"]) != nil, list(m["candidates"]) != nil, object(m["error"]) != nil, geminiRefusal(m) != "":
 		return true
 	}
 	return object(object(m["output"])["message"]) != nil
@@ -129,6 +230,11 @@ func exchangeParts(m map[string]any) (parts []fragment, skipped int) {
 
 // exchangesOf returns the exchanges of doc, with the JSON pointer of each.
 func exchangesOf(doc any) (xs []exchange, sources []string, strays int) {
+	if l, ok := doc.([]any); ok {
+		if isStream(l) {
+			return []exchange{{pieces: l}}, []string{""}, 0
+		}
+	}
 	if x, ok := exchangeOf(doc); ok {
 		return []exchange{x}, []string{""}, 0
 	}
@@ -153,12 +259,17 @@ func decodeExchange(b *builder, doc any) {
 	b.warnItems(strays)
 	for i := range xs {
 		x := &xs[i]
+		x.putTogether()
+		x.request = geminiRequest(x.request)
 		x.requestAt, x.responseAt = sources[i]+x.requestAt, sources[i]+x.responseAt
 		d := chatDecoder{b: b}
 		d.tools = b.declare(parseTools(first(x.request, "tools", "functions")))
+		if tools := bedrockTools(x.request); tools != nil {
+			d.tools = b.declare(parseTools(tools))
+		}
 		if i == 0 {
 			d.header(x.doc)
-			fill(&b.t.ID, anyOf(scalar(x.doc["custom_id"]), scalar(x.response["id"])))
+			fill(&b.t.ID, anyOf(firstText(x.doc, "custom_id", "key", "requestId"), firstText(x.response, "id", "responseId")))
 		}
 		if x.request != nil {
 			d.since = b.pool(systemPrompt(x.request))
@@ -210,12 +321,12 @@ func (x *exchange) readResponse(d *chatDecoder) {
 		n = t.Steps[n-1].Index + 1
 	}
 	s := Step{
-		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, "usage", "usageMetadata", "usage_metadata"))),
+		Kind: KindLLM, Name: "response", Tokens: readTokens(object(first(x.response, usageKeys[:]...))),
 		Declared: d.tools, Finish: finishReason(x.response), Source: x.responseAt,
-		Model: anyOf(firstText(x.response, "model", "modelVersion"), firstText(x.request, "model"), firstText(x.doc, "model")),
+		Model: anyOf(firstText(x.response, "model", "modelVersion", "model_version"), firstText(x.request, "model", "modelId"), firstText(x.doc, "model", "modelId")),
 		Err:   x.failure(),
 	}
-	s.Start = instant(first(x.doc, "timestamp", "start_time", "startTime", "created_at", "request_created_at"))
+	s.Start = instant(first(x.doc, "timestamp", "start_time", "startTime", "created_at", "request_created_at", "logging_time", "processed_time"))
 	if ms, ok := number(first(x.doc, "latency_ms", "duration_ms", "response_time_ms")); ok {
 		s.Dur = milliseconds(ms)
 	}
@@ -231,10 +342,10 @@ func (x *exchange) readResponse(d *chatDecoder) {
 				out = append(out, parseMessage(m, "assistant")...)
 			}
 		}
-	} else if out = parseResponse(x.response); out == nil && isMessage(x.response) {
-		out = parseMessage(x.response, "assistant")
+	} else {
+		out = answer(x.response)
 	}
-	if said := firstText(x.doc, responseKeys[:]...); said != "" && x.reply == nil {
+	if said := firstText(x.doc, responseKeys[:]...); said != "" && x.reply == nil && x.pieces == nil {
 		out = []Message{{Role: "assistant", Text: said}}
 	}
 	s.Index, s.In, s.Out = n, d.since, d.b.pool(out)
@@ -263,6 +374,13 @@ func (x *exchange) failure() *Failure {
 		if f == nil {
 			f = &Failure{Type: kind, Message: "the request of the batch was " + kind}
 		}
+	}
+	if code := scalar(x.doc["errorCode"]); code != "" && f == nil {
+		f = &Failure{Type: code}
+	}
+	if s := batchStatus(x.doc); s != "" && f == nil && x.response == nil {
+		read := failureFromText(s)
+		f = &read
 	}
 	if scalar(x.response["status"]) == "failed" && f == nil {
 		f = &Failure{Type: "failed"}

@@ -43,8 +43,12 @@ type gathering struct {
 	warnings []string
 }
 
-// perPiece is counted for a piece beside its text, in bytes.
-const perPiece = 64
+// What is counted for a piece beside its text, and for a trace beside its pieces, in bytes:
+// a file of short spans of a trace each is mostly that.
+const (
+	perPiece = 64
+	perTrace = 640
+)
 
 // add takes p in and returns the trace that it is of.
 func (g *gatherings) add(p piece) *gathering {
@@ -56,6 +60,7 @@ func (g *gatherings) add(p piece) *gathering {
 		t = &gathering{key: p.key, lists: make(map[string][]json.RawMessage), line: p.line}
 		g.byKey[p.key] = t
 		g.order = append(g.order, t)
+		g.bytes += perTrace
 	}
 	fill(&t.session, p.session)
 	if p.list != "" {

@@ -50,22 +50,23 @@ func readGenAI(sp *span, r *reading) {
 	if r.kind == KindAgent && sp.getText("gen_ai.agent.name") == "" {
 		r.agent = strings.TrimPrefix(sp.name, "invoke_agent ")
 	}
+	readPydanticRun(sp, r)
 }
 
 // readGenAIMessages reads the messages from wherever the emitter put them.
 func readGenAIMessages(sp *span, r *reading) {
 	if v := sp.get("gen_ai.system_instructions"); v != nil {
 		m := Message{Role: "system"}
-		readContent(&m, nil, embedded(v))
+		readContent(&m, nil, sp.memo.held(v))
 		if m.Text != "" {
 			r.in = append(r.in, m)
 		}
 	}
-	r.in = append(r.in, sp.memo.parseMessages(sp.get("gen_ai.input.messages"), "user")...)
+	r.in = append(r.in, sp.memo.conversation(sp.get("gen_ai.input.messages"), "user")...)
 	if v := sp.get("gen_ai.output.messages"); v != nil {
-		r.out = sp.memo.parseMessages(v, "assistant")
-		if r.finish == "" {
-			r.finish = finishReason(sp.memo.embedded(v))
+		r.out = sp.memo.conversation(v, "assistant")
+		if l := sp.memo.array(v); r.finish == "" && (len(l) == 0 || object(l[0]) != nil) { // a text is no reason
+			r.finish = finishReason(sp.memo.held(v))
 		}
 	}
 	if len(r.in) == 0 {
@@ -127,6 +128,14 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 		if s := scalar(v); s != "" {
 			return []Message{{Role: role, Text: s}}, ""
 		}
+		for _, e := range sp.memo.array(v) { // Spring AI writes the texts alone
+			if s, ok := e.(string); ok && s != "" {
+				out = append(out, Message{Role: role, Text: s})
+			}
+		}
+		if out != nil {
+			return out, ""
+		}
 	}
 	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
 		m := item.(map[string]any)
@@ -178,16 +187,16 @@ func eventMessages(c *memo, events []event) (in, out []Message, finish string) {
 			}
 			out = append(out, parseMessage(m, "assistant")...)
 		case "content.prompt":
-			in = append(in, promptMessages(first(e.attrs, "gen_ai.prompt"), "user")...)
+			in = append(in, promptMessages(c, first(e.attrs, "gen_ai.prompt"), "user")...)
 		case "content.completion":
-			out = append(out, promptMessages(first(e.attrs, "gen_ai.completion"), "assistant")...)
+			out = append(out, promptMessages(c, first(e.attrs, "gen_ai.completion"), "assistant")...)
 		}
 	}
 	return in, out, finish
 }
 
-func promptMessages(v any, role string) []Message {
-	if ms := parseMessages(v, role); ms != nil {
+func promptMessages(c *memo, v any, role string) []Message {
+	if ms := c.parseMessages(v, role); len(ms) > 0 {
 		return ms
 	}
 	if s := text(v); s != "" {

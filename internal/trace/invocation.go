@@ -194,7 +194,7 @@ func (j *joiner) execution(i int, s *Step) {
 	inv.Step, inv.Status, inv.Err = i, s.Status, s.Err
 	fill(&inv.CallID, s.Tool.CallID)
 	fill(&inv.Name, s.Tool.Name)
-	if inv.Args == "" {
+	if inv.Args == "" || IsCut(inv.Args) && s.Tool.Args != "" && !IsCut(s.Tool.Args) {
 		inv.Args, inv.ArgsErr = s.Tool.Args, s.Tool.ArgsErr
 	}
 	if s.Tool.HasResult {

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"maps"
 	"slices"
 )
 
@@ -101,6 +102,15 @@ func complete(s, p *Step) bool {
 	put(s.Model == "", p.Model != "", func() { s.Model = p.Model })
 	put(len(s.Declared) == 0, len(p.Declared) > 0, func() { s.Declared = p.Declared })
 	put(s.Tokens == unknownTokens, p.Tokens != unknownTokens, func() { s.Tokens = p.Tokens })
+	for k, v := range p.Attrs {
+		put(s.Attrs[k] == "", v != "", func() {
+			s.Attrs = maps.Clone(s.Attrs)
+			if s.Attrs == nil {
+				s.Attrs = make(map[string]string)
+			}
+			s.Attrs[k] = v
+		})
+	}
 	put(s.Dur == 0, p.Dur > 0, func() { s.Start, s.Dur = p.Start, p.Dur })
 	return changed
 }
@@ -111,7 +121,10 @@ func inOrder(steps []Step) []Step {
 	readings := make([]reading, len(steps))
 	for i := range steps {
 		s := &steps[i]
-		spans[i] = &span{id: s.ID, parent: s.Parent, start: s.Start, end: s.Start.Add(s.Dur)}
+		spans[i] = &span{id: s.ID, parent: s.Parent, start: s.Start}
+		if s.Dur > 0 {
+			spans[i].end = s.Start.Add(s.Dur)
+		}
 		readings[i].kind = s.Kind
 	}
 	order, parents, depths := preorder(spans, readings)

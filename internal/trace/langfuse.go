@@ -402,6 +402,7 @@ func langfuseTools(input any) (rest []any, tools []Tool) {
 }
 
 func readLangfuseOutput(sp *span, r *reading, output any) {
+	output = wholeAnswer(output)
 	if output != nil {
 		out, other := sp.memo.inOut(output, "assistant", r.kind)
 		if len(out) > 0 || r.out == nil {

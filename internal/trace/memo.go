@@ -16,6 +16,9 @@ type memo struct {
 	tools    map[string][]Tool
 	toolSets map[*any][]Tool // by the first element of their list
 	schemas  map[Tool]Tool   // by what is declared, its schema as it is written, after its key
+	mends    map[string]mending
+	spans    []*span // of the trace
+	longest  int     // of their texts, in characters; 0 as long as nobody asked
 	// keep holds the maps whose addresses are keys, so that none is used twice.
 	keep []map[string]any
 }
@@ -32,7 +35,8 @@ type memoKey struct{ role, text string }
 
 // reset makes c forget everything.
 func (c *memo) reset() {
-	c.w = nil
+	c.w, c.spans, c.longest = nil, nil, 0
+	c.mends = emptied(c.mends)
 	c.messages, c.objects = emptied(c.messages), emptied(c.objects)
 	c.values, c.tools = emptied(c.values), emptied(c.tools)
 	c.toolSets, c.schemas = emptied(c.toolSets), emptied(c.schemas)
@@ -81,7 +85,13 @@ func (c *memo) array(v any) []any {
 }
 
 // arguments is [arguments] with what was read before looked up.
-func (c *memo) arguments(v any) (args, problem string) { return argumentsIn(v, c.embedded(v)) }
+func (c *memo) arguments(v any) (args, problem string) {
+	inner := c.embedded(v)
+	if left, ok := c.cutByEmitter(inner); ok {
+		return canonical(left), ""
+	}
+	return (*workspace)(nil).argumentsIn(v, inner)
+}
 
 // indexed is [indexed] in the memory of the trace.
 func (c *memo) indexed(attrs map[string]any, prefix string) []any {
@@ -151,7 +161,7 @@ func (c *memo) list(s, role string) ([]Message, bool) {
 			return nil, false
 		}
 		p.space()
-		return out, p.i == len(s)
+		return out, p.i == len(s) && len(out) > 0 // a list of something else has its own meaning
 	}
 }
 
@@ -237,8 +247,23 @@ func (c *memo) parseTools(v any) []Tool {
 	}
 	tools, known := c.tools[s]
 	if !known {
-		tools = c.w.parseTools(v)
+		if tools = c.w.parseTools(v); tools == nil {
+			tools = c.cutTools(s)
+		}
 		remember(&c.tools, s, tools)
+	}
+	return tools
+}
+
+// cutTools reads declared tools whose text was cut, without the one that the cut goes through.
+func (c *memo) cutTools(s string) []Tool {
+	v, cut, ok := c.mended(s)
+	if !ok {
+		return nil
+	}
+	tools := c.w.parseTools(v)
+	if c.note(s, cut); cut && len(tools) > 0 {
+		tools = tools[:len(tools)-1]
 	}
 	return tools
 }

@@ -76,9 +76,13 @@ func Normal(t *Trace, limit int) (json.RawMessage, error) {
 	return nil, fmt.Errorf("the trace does not fit into %d bytes, whatever is cut", limit)
 }
 
-// keepSteps returns t with only the steps at the given positions and what they refer to.
-func (t *Trace) keepSteps(positions []int) *Trace {
-	kept := slices.Sorted(slices.Values(positions))
+// keepSteps returns t with only the steps of the given ranks and what they refer to.
+func (t *Trace) keepSteps(ranks []stepRank) *Trace {
+	kept := make([]int, len(ranks))
+	for i, r := range ranks {
+		kept[i] = r.step()
+	}
+	slices.Sort(kept)
 	out := *t
 	out.Steps = make([]Step, len(kept))
 	out.Messages = nil

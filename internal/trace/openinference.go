@@ -21,6 +21,9 @@ func readOpenInference(sp *span, r *reading) {
 	}
 	if r.kind == KindRetrieval {
 		r.output = documents(sp)
+		if !sp.has("input.value") {
+			r.input = openInferenceTexts(sp, "embedding.embeddings", "embedding.text")
+		}
 	}
 }
 
@@ -29,22 +32,41 @@ func readOpenInference(sp *span, r *reading) {
 // indexed messages of long conversations; only they keep a refusal.
 func readOpenInferenceModel(sp *span, r *reading) {
 	readOpenInferenceRequest(sp, r)
-	if lastIndex(sp.attrs, "llm.input_messages") >= len(r.in) || list(sp.attrs["llm.input_messages"]) != nil {
-		if ms := openInferenceMessages(sp, "llm.input_messages", "user"); len(ms) > len(r.in) {
+	if lastIndex(sp.attrs, "llm.input_messages")+1 >= len(r.in) || list(sp.attrs["llm.input_messages"]) != nil {
+		if ms := openInferenceMessages(sp, "llm.input_messages", "user"); isFuller(ms, r.in) {
 			r.in = ms
 		}
 	}
-	response := sp.memo.embedded(sp.get("output.value"))
-	r.out = parseMessages(response, "assistant")
-	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); len(ms) > len(r.out) {
+	response := wholeAnswer(sp.memo.embedded(sp.get("output.value")))
+	r.out = sp.memo.parseMessages(response, "assistant")
+	if ms := openInferenceMessages(sp, "llm.output_messages", "assistant"); isFuller(ms, r.out) {
 		r.out = ms
 	}
 	if r.finish == "" {
 		r.finish = finishReason(response)
 	}
+	if s := openInferenceTexts(sp, "llm.prompts", "prompt.text"); s != "" && r.in == nil {
+		r.in = []Message{{Role: "user", Text: s}}
+	}
+	if s := openInferenceTexts(sp, "llm.choices", "completion.text"); s != "" && r.out == nil {
+		r.out = []Message{{Role: "assistant", Text: s}}
+	}
 	if r.tools == nil {
 		readOpenInferenceTools(sp, r)
 	}
+}
+
+// isFuller reports whether ms tell more of a conversation than old: more messages, or as
+// many of which the last is whole.
+func isFuller(ms, old []Message) bool {
+	if len(ms) != len(old) || len(ms) == 0 {
+		return len(ms) > len(old)
+	}
+	return isCutMessage(&old[len(old)-1]) && !isCutMessage(&ms[len(ms)-1])
+}
+
+func isCutMessage(m *Message) bool {
+	return IsCut(m.Text) || len(m.Calls) > 0 && IsCut(m.Calls[len(m.Calls)-1].Args)
 }
 
 // readOpenInferenceRequest reads messages and tools of the request.
@@ -55,7 +77,7 @@ func readOpenInferenceRequest(sp *span, r *reading) {
 		return
 	}
 	request := sp.memo.embedded(v)
-	r.in = parseMessages(request, "user")
+	r.in = sp.memo.parseMessages(request, "user")
 	if m := object(request); m != nil {
 		r.tools = parseTools(first(m, "tools", "functions"))
 	}
@@ -79,48 +101,92 @@ func readOpenInferenceTools(sp *span, r *reading) {
 	}
 }
 
-// openInferenceMessages reads the indexed messages under prefix.
+// openInferenceMessages reads the messages under prefix: indexed attributes, or a list as
+// Phoenix writes it, of objects that nest or have dotted keys.
 func openInferenceMessages(sp *span, prefix, role string) []Message {
-	if l := list(sp.attrs[prefix]); l != nil {
-		return parseMessages(l, role)
+	items, _ := sp.memo.held(sp.attrs[prefix]).([]any)
+	if items == nil {
+		items = sp.memo.indexed(sp.attrs, prefix)
 	}
 	var out []Message
-	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
-		flat := item.(map[string]any)
-		m := make(map[string]any, len(flat))
-		for k, v := range flat {
-			m[strings.TrimPrefix(k, "message.")] = v
+	for _, item := range items {
+		m := object(item)
+		if named := trimKeys(m, "message."); named != nil {
+			out = append(out, openInferenceMessage(sp.memo, named, role)...)
+		} else if isMessage(m) {
+			out = append(out, parseMessage(m, role)...)
+		} else if item != any(CutMark) {
+			out = append(out, sp.memo.conversation(item, role)...)
 		}
-		var calls []any
-		for _, c := range sp.memo.indexed(m, "tool_calls") {
-			call := make(map[string]any)
-			for k, v := range c.(map[string]any) {
-				call[strings.TrimPrefix(k, "tool_call.")] = v
-			}
-			calls = append(calls, call)
-		}
-		if calls != nil {
-			m["tool_calls"] = calls
-		}
-		if m["content"] == nil {
-			var parts []any
-			for _, c := range sp.memo.indexed(m, "contents") {
-				part := make(map[string]any)
-				for k, v := range c.(map[string]any) {
-					part[strings.TrimPrefix(k, "message_content.")] = v
-				}
-				parts = append(parts, part)
-			}
-			if parts != nil {
-				m["content"] = parts
-			}
-		}
-		if name := scalar(m["function_call_name"]); name != "" && calls == nil {
-			m["function_call"] = map[string]any{"name": name, "arguments": m["function_call_arguments_json"]}
-		}
-		out = append(out, parseMessage(m, role)...)
 	}
 	return out
+}
+
+// openInferenceMessage reads the message m, the keys of which have lost their "message.".
+func openInferenceMessage(c *memo, m map[string]any, role string) []Message {
+	calls := openInferenceList(c, m, "tool_calls", "tool_call.")
+	if calls != nil {
+		m["tool_calls"] = calls
+	}
+	if m["content"] == nil {
+		if parts := openInferenceList(c, m, "contents", "message_content."); parts != nil {
+			m["content"] = parts
+		}
+	}
+	if name := scalar(m["function_call_name"]); name != "" && calls == nil {
+		m["function_call"] = map[string]any{"name": name, "arguments": m["function_call_arguments_json"]}
+	}
+	return parseMessage(m, role)
+}
+
+// openInferenceList returns the objects under key in m, a list or indexed, without prefix at
+// the beginning of their keys.
+func openInferenceList(c *memo, m map[string]any, key, prefix string) []any {
+	items := list(m[key])
+	if items == nil {
+		items = c.indexed(m, key)
+	}
+	var out []any
+	for _, item := range items {
+		o := object(item)
+		if named := trimKeys(o, prefix); named != nil {
+			o = named
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// trimKeys returns a copy of m without prefix at the beginning of its keys, or nil when none
+// has it.
+func trimKeys(m map[string]any, prefix string) map[string]any {
+	var out map[string]any
+	for k, v := range m {
+		if rest, ok := strings.CutPrefix(k, prefix); ok {
+			if out == nil {
+				out = make(map[string]any, len(m))
+			}
+			out[rest] = v
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	for k, v := range m {
+		if !strings.HasPrefix(k, prefix) {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// openInferenceTexts returns the texts that the items under prefix have under key.
+func openInferenceTexts(sp *span, prefix, key string) string {
+	var out lines
+	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
+		out.add(scalar(object(item)[key]))
+	}
+	return out.text()
 }
 
 // documents returns the contents of retrieved documents, or "" when output.value has

@@ -28,27 +28,7 @@ func decodeOTLP(b *builder, doc any) {
 	if bad > 0 {
 		b.warn("attributes of log records without a key or a value: %d were skipped", bad)
 	}
-	byID := make(map[string]*span, len(spans))
-	for _, sp := range spans {
-		byID[sp.id] = sp
-	}
-	for _, r := range records {
-		sp := byID[r.span]
-		if sp == nil { // logs without their span: the span of a model's call
-			sp = &span{trace: r.trace, id: r.span, name: "chat", start: r.event.at, attrs: map[string]any{}, service: r.service}
-			if len(spans) == 0 || r.span != "" {
-				byID[r.span] = sp
-			}
-			spans = append(spans, sp)
-		}
-		for _, k := range [...]string{"gen_ai.system", "gen_ai.provider.name", "gen_ai.request.model"} {
-			if v := r.event.attrs[k]; v != nil && sp.attrs[k] == nil {
-				sp.attrs[k] = v
-			}
-		}
-		sp.events = append(sp.events, r.event)
-	}
-	buildSpans(b, spans)
+	buildSpans(b, joinRecords(spans, records))
 }
 
 // otlpSpans returns the spans of an export or a list of exports, and how many items are
@@ -87,47 +67,41 @@ func otlpSpans(doc any, base string) (spans []*span, strays int) {
 	return spans, strays
 }
 
-// A record is one log record, with the span it belongs to.
-type record struct {
-	trace, span, service string
-	event                event
-}
-
 // otlpLogs returns the log records of an export or a list of exports, how many items are
 // none, and how many of their attributes could not be read.
 func otlpLogs(doc any) (out []record, strays, bad int) {
-	if l, ok := doc.([]any); ok {
-		for _, e := range l {
-			inner, n, attrs := otlpLogs(object(e))
-			out, strays, bad = append(out, inner...), strays+n, bad+attrs
+	batch := 0
+	var read func(doc any)
+	read = func(doc any) {
+		if l, ok := doc.([]any); ok {
+			for _, e := range l {
+				read(object(e))
+			}
+			return // otlpSpans counts what is no export
 		}
-		return out, strays, bad
-	}
-	m, _ := doc.(map[string]any)
-	resources, _ := listUnder(m, "resourceLogs", "resource_logs")
-	for _, rl := range resources {
-		rl := object(rl)
-		service := resourceService(rl)
-		scopes, _ := listUnder(rl, "scopeLogs", "scope_logs", "instrumentationLibraryLogs")
-		for _, sl := range scopes {
-			records, _ := listUnder(object(sl), "logRecords", "log_records")
-			for _, e := range records {
-				o := object(e)
-				if o == nil {
-					strays++
-					continue
+		m, _ := doc.(map[string]any)
+		resources, _ := listUnder(m, otlpSignals[1].resources...)
+		for _, rl := range resources {
+			rl := object(rl)
+			service := resourceService(rl)
+			scopes, _ := listUnder(rl, otlpSignals[1].scopes...)
+			for _, sl := range scopes {
+				records, _ := listUnder(object(sl), otlpSignals[1].items...)
+				batch++
+				for _, e := range records {
+					o := object(e)
+					if o == nil {
+						strays++
+						continue
+					}
+					r, n := recordFrom(o)
+					r.service, r.batch = service, batch
+					out, bad = append(out, r), bad+n
 				}
-				e, n := eventFrom(o)
-				bad += n
-				out = append(out, record{
-					trace:   normalID(firstText(o, "traceId", "trace_id"), 16),
-					span:    normalID(firstText(o, "spanId", "span_id"), 8),
-					service: service,
-					event:   e,
-				})
 			}
 		}
 	}
+	read(doc)
 	return out, strays, bad
 }
 

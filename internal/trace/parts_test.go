@@ -72,6 +72,16 @@ func TestSplitParts(t *testing.T) {
 			[]string{"1 spans t 2"}},
 		{"whole traces of any spans", []string{`{"spans":[{"trace_id":"t","span_id":"a","name":"x"}]}`, `{"spans":[{"trace_id":"u","span_id":"b","name":"y"}]}`},
 			[]string{"1 spans t 1", "2 spans u 1"}},
+		{"agents' batches of two traces", []string{
+			`{"data":[{"object":"trace","id":"trace_t","workflow_name":"w","group_id":"g"},{"object":"trace.span","id":"a","trace_id":"trace_t","started_at":"2026-01-01T00:00:00Z","span_data":{"type":"agent","name":"x"}}]}`,
+			`{"data":[{"object":"trace.span","id":"b","trace_id":"trace_u","span_data":{"type":"agent","name":"y"}},{"object":"trace.span","id":"c","trace_id":"trace_t","parent_id":"a","span_data":{"type":"function","name":"f"}}]}`,
+		}, []string{"1 openai-agents trace_t 2", "2 openai-agents trace_u 1"}},
+		{"agents' items, one in a line", []string{
+			`{"object":"trace","id":"trace_t","workflow_name":"w"}`, `{"object":"trace.span","id":"a","trace_id":"trace_t","span_data":{"type":"agent","name":"x"}}`,
+		}, []string{"1 openai-agents trace_t 1"}},
+		{"turns without a document", []string{`[{"from":"human","value":"hi"},{"from":"gpt","value":"hello"}]`}, []string{"1 sharegpt  2"}},
+		{"conversations of a data set", []string{`{"id":"a","conversations":[{"from":"human","value":"hi"}]}`, `{"id":"b","conversations":[{"from":"human","value":"hi"}]}`},
+			[]string{"1 sharegpt a 1", "2 sharegpt b 1"}},
 		{"autogen items and what the run returned", []string{
 			`{"source":"user","content":"hi","type":"TextMessage","models_usage":null}`,
 			`{"source":"agent","content":[{"id":"c","name":"f","arguments":"{}"}],"type":"ToolCallRequestEvent"}`,

@@ -1,6 +1,12 @@
 package trace
 
-import "strings"
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // Phoenix span dumps: OpenInference spans as Phoenix's client and its data frames write
 // them, with context{trace_id, span_id} and nested or dotted attributes:
@@ -12,7 +18,7 @@ func isPhoenix(doc any) bool {
 }
 
 func isPhoenixSpan(m map[string]any) bool {
-	if m["context.span_id"] != nil { // a row of a data frame
+	if scalar(m["context.span_id"]) != "" { // a row of a data frame
 		return first(m, "span_kind", "attributes.openinference.span.kind", "parent_id", "status_code") != nil
 	}
 	ctx := object(m["context"])
@@ -47,6 +53,9 @@ func phoenixSpans(doc any) (spans []map[string]any, sources []string, strays int
 		if isPhoenixSpan(doc) {
 			return []map[string]any{doc}, []string{""}, 0
 		}
+		if spans = phoenixRows(doc); spans != nil {
+			return spans, make([]string, len(spans)), 0
+		}
 		for _, k := range [...]string{"spans", "data"} {
 			if l, ok := doc[k].([]any); ok && spans == nil {
 				take(l, pointer("", k))
@@ -54,6 +63,56 @@ func phoenixSpans(doc any) (spans []map[string]any, sources []string, strays int
 		}
 	}
 	return spans, sources, strays
+}
+
+// phoenixRows returns the spans of a data frame that was written by column, which is what
+// pandas does by default: {"name": {"row": "q", …}, "span_kind": {"row": "LLM", …}, …}. Where
+// no column has the id of a span, the row's name, the frame's index, is it. It returns nil for
+// anything else.
+func phoenixRows(doc map[string]any) []map[string]any {
+	names, _ := doc["name"].(map[string]any)
+	traces, _ := first(doc, "context.trace_id", "context.span_id").(map[string]any)
+	if names == nil || traces == nil {
+		return nil
+	}
+	var rows []map[string]any
+	for _, row := range slices.SortedFunc(maps.Keys(names), byNumber) {
+		span := map[string]any{}
+		for k, column := range doc {
+			cells, _ := column.(map[string]any)
+			if v := cells[row]; v != nil {
+				span[k] = v
+			}
+		}
+		if span["context.span_id"] == nil {
+			span["context.span_id"] = row
+		}
+		rows = append(rows, span)
+	}
+	return rows
+}
+
+// byNumber orders the names of rows, which are numbers unless the frame has an index.
+func byNumber(a, b string) int {
+	m, errA := strconv.Atoi(a)
+	n, errB := strconv.Atoi(b)
+	if errA == nil && errB == nil {
+		return cmp.Compare(m, n)
+	}
+	return cmp.Compare(a, b)
+}
+
+// phoenixParts takes a data frame that was written by column apart: it may have the spans of
+// several traces.
+func phoenixParts(m map[string]any) (parts []fragment, skipped int) {
+	for _, row := range phoenixRows(m) {
+		id := spanTrace(map[string]any{"trace_id": row["context.trace_id"]})
+		if id == "" {
+			return nil, 0 // all are taken for one trace
+		}
+		parts = append(parts, fragment{trace: id, list: spanListKeys[0], item: row})
+	}
+	return parts, 0
 }
 
 func decodePhoenix(b *builder, doc any) {

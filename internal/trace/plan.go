@@ -35,42 +35,35 @@ type plan struct {
 	lengths     map[int]int // how many texts that can be referred to have a length
 	size        int         // of a rendering without cuts, at most by estimate, in bytes
 	likely      int         // the same, as it mostly is
+	leastLikely int         // the same with all texts cut to minCap
 	scratch     scratch
 	cutTexts    []waterText
-	shapes      []int    // by step: as [plan.shape] returns it
-	keys        []uint64 // by step: as [plan.stepKeys] returns them
-	seen        []bool   // by message: it is in a key
-	told        []bool   // by step: as [plan.listen] finds it
+	shapes      []int      // by step: as [plan.shape] returns it
+	keys        []uint64   // by step: as [plan.stepKeys] returns them
+	seen        []bool     // by message: it is in a key
+	ranks       []stepRank // by step
+	class       []int      // by step
+	distance    []int      // by step
+	kept        []bool     // by step: it is rendered
+	told        []bool     // by step: as [plan.listen] finds it
 }
 
 // plans are those that are of no trace.
-var plans = sync.Pool{New: func() any {
-	return &plan{
-		byID: make(map[string]int), weight: make(map[string]int), failingTool: make(map[string]bool), lengths: make(map[int]int),
-		scratch: scratch{
-			where: make(map[string]place), calls: make(map[string]string), lastCall: make(map[string]string), lastName: make(map[Kind]string),
-		},
-	}
-}}
+var plans = sync.Pool{New: func() any { return new(plan) }}
 
-// Bounds of what a plan keeps for the next trace: a table of more entries, or a rendering
-// of more bytes, makes it worth no keeping.
+// keptRendering is how long a rendering may be whose memory serves the next one, in bytes.
 const keptRendering = 256 << 10
 
 // release gives the plan's memory to the next one. The plan must not be used any more.
 func (p *plan) release() {
 	s := &p.scratch
-	if len(p.t.Steps)+len(p.t.Messages) > keptEntries || cap(s.buf) > keptRendering {
-		return
-	}
-	clear(p.byID)
-	clear(p.weight)
-	clear(p.failingTool)
-	clear(p.lengths)
-	s.clear()
+	s.release()
 	*p = plan{
-		byID: p.byID, weight: p.weight, failingTool: p.failingTool, lengths: p.lengths, scratch: *s,
-		parent: p.parent[:0], fold: p.fold[:0], cutTexts: cleared(p.cutTexts, keptEntries), shapes: p.shapes[:0], keys: p.keys[:0], seen: p.seen[:0], told: p.told[:0],
+		byID: emptied(p.byID), weight: emptied(p.weight), failingTool: emptied(p.failingTool), lengths: emptied(p.lengths), scratch: *s,
+		parent: cleared(p.parent, keptValues), fold: cleared(p.fold, keptEntries), cutTexts: cleared(p.cutTexts, keptEntries),
+		shapes: cleared(p.shapes, keptValues), keys: cleared(p.keys, keptValues), seen: cleared(p.seen, keptValues),
+		ranks: cleared(p.ranks, keptValues), class: cleared(p.class, keptValues), distance: cleared(p.distance, keptValues), kept: cleared(p.kept, keptValues),
+		told: cleared(p.told, keptValues),
 	}
 	plans.Put(p)
 }
@@ -91,6 +84,8 @@ type fold struct {
 func newPlan(t *Trace) *plan {
 	p := plans.Get().(*plan)
 	p.t = t
+	p.byID, p.weight, p.failingTool, p.lengths = made(p.byID), made(p.weight), made(p.failingTool), made(p.lengths)
+	p.scratch.make()
 	for i := range t.Steps {
 		if id := t.Steps[i].ID; id != "" {
 			p.byID[id] = i
@@ -123,11 +118,13 @@ func (p *plan) measure() {
 	// What they mostly take, without names.
 	const likelyStep, likelyMessage, likelyName, likelyTool = 40, 20, 10, 45
 	p.likely = likelyStep*len(t.Steps) + likelyMessage*len(t.Messages)
+	p.leastLikely = p.likely
 	text := func(ss ...string) {
 		for _, s := range ss {
 			p.longestText = max(p.longestText, len(s))
 			p.size += len(s)
 			p.likely += len(s)
+			p.leastLikely += min(len(s), minCap)
 			if len(s) >= shareable {
 				p.lengths[len(s)]++
 			}
@@ -165,7 +162,9 @@ func (p *plan) measure() {
 		}
 		if s.Tool != nil {
 			text(s.Tool.Args, s.Tool.Result)
-			p.likely += likelyTool - p.repeated(s)
+			repeated := p.repeated(s)
+			p.likely += likelyTool - repeated
+			p.leastLikely += likelyTool - min(repeated, 2*minCap)
 			name(s.Tool.Name, s.Tool.CallID)
 		}
 		if s.Err != nil {
@@ -296,12 +295,12 @@ func (p *plan) stepKeys() []uint64 {
 		}
 		return false
 	}
-	d := digester{t: t, seed: maphash.MakeSeed(), seen: sized(p.seen, len(t.Messages))}
+	d := digester{t: t, digest: digest{seed: maphash.MakeSeed()}, seen: sized(p.seen, len(t.Messages))}
 	keys := sized(p.keys, len(t.Steps))
 	p.shapes, p.keys, p.seen = shapes, keys, d.seen
 	for i := range t.Steps {
 		if s := &t.Steps[i]; recurs(i) {
-			keys[i] = d.digest(s)
+			keys[i] = d.step(s)
 		} else {
 			d.see(s)
 			keys[i] = ^uint64(i)
@@ -333,51 +332,55 @@ func (p *plan) shape(s *Step) int {
 
 // A digester makes the keys of steps, in their order.
 type digester struct {
-	t    *Trace
-	seed maphash.Seed
-	h    maphash.Hash
+	t *Trace
+	digest
 	seen []bool // by message
 }
 
-func (d *digester) put(ss ...string) {
-	for _, v := range ss {
-		d.h.WriteString(v)
-		d.h.WriteByte(0xff) // not in valid UTF-8
+// step returns the key of s.
+func (d *digester) step(s *Step) uint64 {
+	d.sum = uint64(s.Depth)
+	for _, v := range [...]string{string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output} {
+		d.add(v)
 	}
-}
-
-func (d *digester) digest(s *Step) uint64 {
-	d.h.SetSeed(d.seed)
-	d.put(string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output)
-	d.h.WriteByte(byte(s.Depth))
 	if s.Err != nil {
-		d.put("err", s.Err.Type, s.Err.Code, s.Err.Message)
+		d.add("err")
+		d.add(s.Err.Type)
+		d.add(s.Err.Code)
+		d.add(s.Err.Message)
 	}
 	if s.Tool != nil {
-		d.put("tool", s.Tool.Name, s.Tool.Args, s.Tool.Result)
+		d.add("tool")
+		d.add(s.Tool.Name)
+		d.add(s.Tool.Args)
+		d.add(s.Tool.Result)
 	}
-	d.put("in")
+	d.add("in")
 	for _, m := range s.In {
 		if d.t.message(m) != nil && !d.seen[m] {
 			d.message(m)
 		}
 	}
-	d.put("out")
+	d.add("out")
 	for _, m := range s.Out {
 		if d.t.message(m) != nil {
 			d.message(m)
 		}
 	}
-	return d.h.Sum64()
+	return d.sum
 }
 
 // message takes message m in.
 func (d *digester) message(m int) {
 	d.seen[m] = true
 	msg := &d.t.Messages[m]
-	d.put(msg.Role, msg.Name, msg.Text, msg.Refusal)
-	for _, c := range msg.Calls {
-		d.put(c.Name, c.Args)
+	d.add(msg.Role)
+	d.add(msg.Name)
+	d.add(msg.Text)
+	d.add(msg.Refusal)
+	for i := range msg.Calls {
+		d.add(msg.Calls[i].Name)
+		d.add(msg.Calls[i].Args)
 	}
 }
 

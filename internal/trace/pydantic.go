@@ -20,6 +20,20 @@ func pydanticTools(sp *span) []Tool {
 	return parseTools(object(sp.get("model_request_parameters"))["function_tools"])
 }
 
+// readPydanticRun reads the span of a whole run, where nothing else says what was said in it.
+func readPydanticRun(sp *span, r *reading) {
+	if v := sp.get("pydantic_ai.all_messages", "all_messages_events", "all_messages"); v != nil && r.in == nil && r.out == nil {
+		r.in = sp.memo.parseMessages(v, "user")
+		if r.kind == "" {
+			r.kind = KindAgent
+		}
+	}
+	v := text(sp.get("final_result"))
+	if n := len(r.in); v != "" && r.output == "" && r.out == nil && (n == 0 || r.in[n-1].Text != v) {
+		r.output = v
+	}
+}
+
 func isPydantic(m map[string]any) bool {
 	switch m["kind"] {
 	case "request", "response":

@@ -22,18 +22,20 @@ func pythonValue(s string) (any, bool) {
 }
 
 // pythonJSON rewrites what Python writes otherwise than JSON: quotes, escapes, the names of
-// constants, tuples. The result need not be JSON.
+// constants, tuples. The result need not be JSON; a text without its end has none there either.
 func pythonJSON(s string) ([]byte, bool) {
 	b := make([]byte, 0, len(s)+len(s)/8)
 	for i := 0; i < len(s); {
 		switch c := s[i]; {
 		case c == '\'' || c == '"':
-			text, n, ok := pythonString(s[i:])
+			text, n, ended, ok := pythonString(s[i:])
 			if !ok {
 				return nil, false
 			}
 			b = appendString(b, text)
-			i += n
+			if i += n; !ended {
+				b = b[:len(b)-1]
+			}
 		case c == '(':
 			b, i = append(b, '['), i+1
 		case c == ')':
@@ -61,16 +63,17 @@ func pythonJSON(s string) ([]byte, bool) {
 	return b, true
 }
 
-// pythonString reads the string literal that s starts with and returns its length.
-func pythonString(s string) (text string, n int, ok bool) {
+// pythonString reads the string literal that s starts with and returns its length, and
+// whether it has an end.
+func pythonString(s string) (text string, n int, ended, ok bool) {
 	var sb strings.Builder
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; c {
 		case s[0]:
-			return sb.String(), i + 1, true
+			return sb.String(), i + 1, true, true
 		case '\\':
 			if i++; i == len(s) {
-				return "", 0, false
+				continue
 			}
 			switch c := s[i]; c {
 			case 'n':
@@ -82,11 +85,11 @@ func pythonString(s string) (text string, n int, ok bool) {
 			case '\\', '\'', '"':
 				sb.WriteByte(c)
 			default: // \x1b and the like: the text is not what it seems
-				return "", 0, false
+				return "", 0, false, false
 			}
 		default:
 			sb.WriteByte(c)
 		}
 	}
-	return "", 0, false
+	return sb.String(), len(s), false, true
 }

@@ -49,6 +49,20 @@ func (s *scratch) clear() {
 	clear(s.lastName)
 }
 
+// make gives s its tables, as far as it has none.
+func (s *scratch) make() {
+	s.where, s.calls, s.lastCall, s.lastName = made(s.where), made(s.calls), made(s.lastCall), made(s.lastName)
+}
+
+// release keeps of s what may serve the next trace.
+func (s *scratch) release() {
+	s.where, s.calls, s.lastCall, s.lastName = emptied(s.where), emptied(s.calls), emptied(s.lastCall), emptied(s.lastName)
+	s.rendered = cleared(s.rendered, keptValues)
+	if cap(s.buf) > keptRendering {
+		s.buf = nil
+	}
+}
+
 // shareable is the length from which a text that was written before is referred to
 // instead of repeated.
 const shareable = 48
@@ -67,10 +81,10 @@ func (r *renderer) take() Compacted {
 	return Compacted{JSON: slices.Clone(r.buf), BytesCut: r.cut, StepsOmitted: r.omitted}
 }
 
-// fits reports whether the view is within the budget.
-func (p *plan) fits(v view) bool {
+// length returns how long the view is, in bytes, and whether that is within the budget.
+func (p *plan) length(v view) (bytes int, ok bool) {
 	r := p.write(v, nil)
-	return !r.over()
+	return len(r.buf), !r.over()
 }
 
 // write writes the view and collects in w, if that is not nil, the texts that it cuts.

@@ -39,7 +39,8 @@ const maxWindow = 128 << 20
 // minHead is how much of a file is read to tell what it is, in bytes.
 const minHead = 64
 
-// newSource returns a source of at most max bytes per value, decompressing gzip and zstd.
+// newSource returns a source of at most max bytes per value, decompressing gzip and zstd, and
+// in UTF-8.
 func newSource(r io.Reader, max int) (*source, error) {
 	br := bufio.NewReaderSize(r, 64<<10)
 	head, err := br.Peek(4)
@@ -62,12 +63,12 @@ func newSource(r io.Reader, max int) (*source, error) {
 		}
 		s.r = zr
 	}
+	s.r = inLines(UTF8(s.r))
 	if err := s.more(); err != nil && err != io.EOF {
 		return nil, err
 	}
 	for len(s.ahead()) < minHead && s.more() == nil {
 	}
-	s.off += len(s.ahead()) - len(bytes.TrimPrefix(s.ahead(), []byte("\xef\xbb\xbf"))) // byte order mark
 	return s, nil
 }
 
@@ -150,11 +151,26 @@ func (s *source) skipSpace() error {
 		case '\n':
 			s.line++
 		case ' ', '\t', '\r', 0x1e:
+		case bom[0]: // of a file that was put behind another
+			if !s.startsWith(bom) {
+				return nil
+			}
+			s.off += len(bom) - 1
 		default:
 			return nil
 		}
 		s.off++
 	}
+}
+
+// startsWith reports whether the next bytes are those of prefix.
+func (s *source) startsWith(prefix string) bool {
+	for len(s.ahead()) < len(prefix) {
+		if s.more() != nil {
+			return false
+		}
+	}
+	return string(s.ahead()[:len(prefix)]) == prefix
 }
 
 // skipLine moves to the start of the next line, or the end.

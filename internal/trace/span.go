@@ -21,7 +21,8 @@ type span struct {
 	statusText        string
 	attrs             map[string]any // dotted keys
 	events            []event
-	input, output     any // fields of the span itself, beside its attributes
+	logs              []logLine // of events that applications logged
+	input, output     any       // fields of the span itself, beside its attributes
 	err               any
 	dropped           int
 	bad               int // attributes that could not be read
@@ -52,7 +53,7 @@ func spanFrom(m map[string]any, source string) *span {
 		trace:  normalID(anyOf(firstText(m, "traceId", "trace_id", "traceID"), firstText(ctx, "trace_id", "traceId")), 16),
 		id:     normalID(anyOf(firstText(m, "spanId", "span_id", "spanID"), firstText(ctx, "span_id", "spanId"), firstText(m, "id", "run_id")), 8),
 		parent: normalID(firstText(m, "parentSpanId", "parent_span_id", "parent_id", "parentId", "parent_run_id", "parentObservationId", "parentSpanID"), 8),
-		name:   firstText(m, "name", "span_name", "operation_name", "operationName", "operation"),
+		name:   firstText(m, "name", "span_name", "operation_name", "operationName", "operation", "op_name"),
 		source: source,
 	}
 	if sp.parent == "" {

@@ -62,21 +62,25 @@ func spanObjects(l []any, base string) ([]map[string]any, []string) {
 	return spans, sources
 }
 
-// isSpan reports whether m looks like a span.
+// isSpan reports whether m looks like a span, or like a log record of one.
 func isSpan(m map[string]any) bool {
 	if m["role"] != nil {
 		return false
+	}
+	if isLogRecord(m) {
+		return true
 	}
 	id := first(m, "spanId", "span_id", "spanID") != nil
 	if ctx := object(first(m, "context", "span_context")); ctx != nil {
 		id = id || first(ctx, "span_id", "spanId") != nil
 	}
-	named := first(m, "name", "operation", "operation_name", "operationName", "span_name") != nil
-	timed := first(m, "start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "duration_ms", "duration") != nil
+	named := first(m, "name", "operation", "operation_name", "operationName", "span_name", "op_name") != nil
+	timed := first(m, "start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "started_at", "duration_ms", "duration") != nil
 	if id {
 		return named || timed || m["attributes"] != nil
 	}
-	if named && timed && (m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil) {
+	_, parent := m["parent_id"]
+	if named && timed && (m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil || parent && m["trace_id"] != nil) {
 		return true
 	}
 	for _, d := range decoders() {
@@ -95,9 +99,19 @@ func isSpanList(doc any) bool {
 func decodeSpanList(b *builder, doc any) {
 	objects, sources, strays := spanListOf(doc)
 	b.warnItems(strays)
-	spans := make([]*span, len(objects))
+	spans := make([]*span, 0, len(objects))
+	var records []record
 	for i, m := range objects {
-		spans[i] = spanFrom(m, sources[i])
+		if !isLogRecord(m) {
+			spans = append(spans, spanFrom(m, sources[i]))
+			continue
+		}
+		r, bad := recordFrom(m)
+		r.batch = i // of its own
+		records = append(records, r)
+		if bad > 0 {
+			b.warn("attributes of log records without a key or a value: %d were skipped", bad)
+		}
 	}
 	if m, ok := doc.(map[string]any); ok {
 		if inner := object(m["trace"]); inner != nil {
@@ -112,7 +126,7 @@ func decodeSpanList(b *builder, doc any) {
 		}
 		fillRoot(spans, m)
 	}
-	buildSpans(b, spans)
+	buildSpans(b, joinRecords(spans, records))
 	b.t.Format = FormatSpans
 }
 

@@ -455,6 +455,8 @@ func (s *splitter) array(l []any, raw []byte, line int, warnings []string, depth
 	switch {
 	case len(l) == 0:
 		s.fail(line, "is an empty array; there is nothing to analyze")
+	case wrapList(l) != "":
+		s.plain(append(append([]byte(`{"`+wrapList(l)+`":`), raw...), '}'), line, warnings)
 	case looksLikeChat(l):
 		s.plain(append(append([]byte(`{"messages":`), raw...), '}'), line, warnings)
 	case isOTLP(l):
@@ -473,6 +475,18 @@ func (s *splitter) array(l []any, raw []byte, line int, warnings []string, depth
 	default:
 		s.elements(l, raw, line, warnings, depth)
 	}
+}
+
+// wrapList returns the field in which a document has l, if that is a trace, or "".
+func wrapList(l []any) string {
+	for _, d := range decoders() {
+		if d.wrap != nil {
+			if field := d.wrap(l); field != "" {
+				return field
+			}
+		}
+	}
+	return ""
 }
 
 // elements takes in each element of an array as a trace of its own. raw is the array's

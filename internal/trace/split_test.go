@@ -351,3 +351,22 @@ func TestMerge(t *testing.T) {
 		}
 	}
 }
+
+// A data frame of Phoenix in one object, by column, may hold the spans of several traces.
+func TestSplitDataFrame(t *testing.T) {
+	frame := `{"name":{"x":"a","y":"b","z":"c"},"span_kind":{"x":"LLM","y":"LLM","z":"TOOL"},"parent_id":{"x":null,"y":null,"z":"x"},
+		"context.trace_id":{"x":"t1","y":"t2","z":"t1"},"start_time":{"x":1783555200000,"y":1783555200000,"z":1783555201000}}`
+	got := split(t, strings.NewReader(frame), SplitOptions{})
+	want := split(t, strings.NewReader(`{"spans":[{"name":"a","span_kind":"LLM","parent_id":null,"context.trace_id":"t1","context.span_id":"x","start_time":1783555200000},
+		{"name":"c","span_kind":"TOOL","parent_id":"x","context.trace_id":"t1","context.span_id":"z","start_time":1783555201000}]}
+		{"spans":[{"name":"b","span_kind":"LLM","parent_id":null,"context.trace_id":"t2","context.span_id":"y","start_time":1783555200000}]}`), SplitOptions{})
+	for i := range want { // the lines are not the point
+		_, want[i], _ = strings.Cut(want[i], " ")
+	}
+	for i := range got {
+		_, got[i], _ = strings.Cut(got[i], " ")
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(got) != 2 {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}

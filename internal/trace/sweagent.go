@@ -22,7 +22,7 @@ func isSWEAgent(doc any) bool {
 		return false
 	}
 	if len(l) == 0 {
-		return object(m["info"])["exit_status"] != nil
+		return first(object(m["info"]), "exit_status", "exitStatus") != nil
 	}
 	first := object(l[0])
 	_, action := first["action"]
@@ -43,7 +43,7 @@ func decodeSWEAgent(b *builder, doc any) {
 	} else {
 		d.trajectory(trajectory)
 	}
-	d.end(object(m["info"]))
+	d.end(snakeKeys(object(m["info"])))
 }
 
 type sweDecoder struct {
@@ -115,7 +115,7 @@ func observationTime(trajectory []any, i int) any {
 // isMiniSWE recognises the trajectories of mini-swe-agent: a conversation in which the
 // agent writes its action as a block of code.
 func isMiniSWE(m map[string]any) bool {
-	return object(m["info"])["exit_status"] != nil && m["trajectory"] == nil && m["history"] == nil && looksLikeChat(list(m["messages"]))
+	return first(object(m["info"]), "exit_status", "exitStatus") != nil && m["trajectory"] == nil && m["history"] == nil && looksLikeChat(list(m["messages"]))
 }
 
 // written returns the action that a turn of mini-swe-agent writes, or "".
@@ -160,17 +160,33 @@ func (d *sweDecoder) trajectory(l []any) {
 		s := Step{Index: i, Kind: KindLLM, Name: "assistant", Tokens: unknownTokens, Source: pointer("/trajectory", i)}
 		// query repeats the history: what is new in it is what the agent was given.
 		s.In = d.b.pool(parseMessages(first(m, "query", "messages"), "user"))
-		s.Out = d.b.pool([]Message{{Role: "assistant", Text: firstText(m, "response", "thought")}})
+		response, thought := scalar(m["response"]), scalar(m["thought"])
+		if !strings.Contains(response, thought) { // as a rule it is of the response
+			response = join(thought, response)
+		}
+		s.Out = d.b.pool([]Message{{Role: "assistant", Text: response}})
 		if action := strings.TrimSpace(scalar(m["action"])); action != "" {
 			name, _, _ := strings.Cut(action, " ")
 			_, has := m["observation"]
 			s.Tool = &ToolIO{Name: name, Args: action, Result: scalar(m["observation"]), HasResult: has}
 		}
-		if sec, ok := number(m["execution_time"]); ok {
+		if sec, ok := number(first(m, "execution_time", "executionTime")); ok {
 			s.Dur = milliseconds(sec * 1000)
 		}
 		t.Steps = append(t.Steps, s)
 	}
+}
+
+// said reports whether one of the last messages has s.
+func (d *sweDecoder) said(s string) bool {
+	const last = 4
+	ms := d.b.t.Messages
+	for i := range ms[max(0, len(ms)-last):] {
+		if strings.Contains(ms[len(ms)-1-i].Text, strings.TrimSpace(s)) {
+			return true
+		}
+	}
+	return false
 }
 
 // end reads how the run ended. Anything but a submission is a failure.
@@ -185,11 +201,14 @@ func (d *sweDecoder) end(info map[string]any) {
 	if status != "" && !strings.EqualFold(status, "submitted") {
 		last.Status = Error
 		last.Err = &Failure{Type: status, Message: "the run ended with " + status}
-		if s := scalar(info["error"]); s != "" {
+		if s := firstText(info, "error", "exit_reason", "exception"); s != "" {
 			last.Err.Message += ": " + s
 		}
 	}
-	stats := object(info["model_stats"])
+	if patch := scalar(info["submission"]); strings.TrimSpace(patch) != "" && !d.said(patch) {
+		last.Output = join(last.Output, patch)
+	}
+	stats := snakeKeys(object(info["model_stats"]))
 	for _, k := range [...]string{"tokens_sent", "tokens_received", "api_calls"} {
 		if n := count(stats, k); n >= 0 {
 			if last.Attrs == nil {

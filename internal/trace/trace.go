@@ -16,9 +16,12 @@ const (
 	FormatVercel        = "otlp/vercel"    // OTLP spans of Vercel's AI SDK
 	FormatTraceloop     = "otlp/traceloop" // OTLP spans of Traceloop (OpenLLMetry), current and legacy
 	FormatLangSmithOTel = "otlp/langsmith" // OTLP spans with LangSmith attributes
+	FormatLangfuseOTel  = "otlp/langfuse"  // OTLP spans of Langfuse's SDKs
+	FormatMLflow        = "otlp/mlflow"    // OTLP spans, and exports, of MLflow
 	FormatPhoenix       = "phoenix"        // span dumps of Phoenix
 	FormatLangfuse      = "langfuse"       // traces with observations
 	FormatLangSmith     = "langsmith"      // runs, exported or in an SDK's batch
+	FormatOpenAIAgents  = "openai-agents"  // traces and spans of OpenAI's Agents SDKs
 	FormatDatadog       = "datadog"        // LLM Observability spans as SDKs send them
 	FormatDatadogExport = "datadog-export" // LLM Observability spans as the Export API returns them
 	FormatSpans         = "spans"          // a list of spans of any other emitter
@@ -29,6 +32,9 @@ const (
 	FormatSWEAgent      = "swe-agent"   // SWE-agent trajectories
 	FormatClaudeCode    = "claude-code" // session logs of Claude Code
 	FormatOpenAI        = "openai"      // chat messages with tool calls; requests to a model's API with its responses
+	FormatADK           = "adk"         // sessions of Google's Agent Development Kit
+	FormatADKOTel       = "otlp/adk"    // OTLP spans of the same
+	FormatShareGPT      = "sharegpt"    // conversations of turns from somebody
 	FormatAutoGen       = "autogen"     // multi-agent histories: AutoGen, Who&When
 	FormatOpaque        = "opaque"      // anything else
 )

@@ -37,7 +37,7 @@ func readTraceloopEntity(sp *span, r *reading) {
 	switch r.kind {
 	case KindTool:
 		r.tool = &ToolIO{Name: name}
-		r.tool.Args, r.tool.ArgsErr = traceloopArguments(sp.get("traceloop.entity.input"))
+		r.tool.Args, r.tool.ArgsErr = traceloopArguments(traceloopEntity(sp, "input"))
 		v := traceloopOutput(sp.get("traceloop.entity.output"))
 		if msg, ok := toolMessage(v); ok {
 			fill(&r.tool.CallID, msg.ToolID)
@@ -50,15 +50,29 @@ func readTraceloopEntity(sp *span, r *reading) {
 	case KindAgent:
 		r.agent = name
 	}
-	if v := sp.get("traceloop.entity.input"); v != nil && r.in == nil {
+	if v := traceloopEntity(sp, "input"); v != nil && r.in == nil {
 		r.in, r.input = sp.memo.inOut(traceloopInput(v), "user", r.kind)
 	}
-	if v := sp.get("traceloop.entity.output"); v != nil && r.out == nil {
+	if v := traceloopEntity(sp, "output"); v != nil && r.out == nil {
 		if s, ok := embedded(v).(string); ok { // a text is written as JSON, too
 			v = s
 		}
 		r.out, r.output = sp.memo.inOut(traceloopOutput(v), "assistant", r.kind)
 	}
+}
+
+// traceloopEntity returns the entity's input or output, of which the emitter may have cut the
+// end.
+func traceloopEntity(sp *span, side string) any {
+	v := sp.get("traceloop.entity." + side)
+	if left, cut, ok := sp.memo.mended(v); ok && cut && first(object(left), "args", "kwargs", "inputs", "outputs") != nil {
+		sp.memo.note(text(v), true) // the instrumentation writes these, and a model nothing but what is in them
+		return left
+	}
+	if left, ok := sp.memo.cutByEmitter(v); ok {
+		return left
+	}
+	return v
 }
 
 // traceloopInput takes an entity's input apart: the arguments of the function that it

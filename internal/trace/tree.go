@@ -12,6 +12,7 @@ import (
 func buildSpans(b *builder, spans []*span) {
 	b.warnAttributes(spans)
 	spans = mergeDuplicates(spans)
+	b.memo.spans = spans
 	readings := sized(b.memo.w.spans, len(spans))
 	b.memo.w.spans = readings
 	formats := make(map[string]int)
@@ -33,6 +34,8 @@ func buildSpans(b *builder, spans []*span) {
 		readSpanVerdicts(b, spans[i], s)
 		readTraceFields(t, spans[i])
 	}
+	b.memo.excuse(t)
+	b.warnUnclean()
 	settleErrors(t.Steps, parents)
 	recoverOutputs(t)
 	if t.Format == FormatOTLP {
@@ -89,7 +92,7 @@ func mergeDuplicates(spans []*span) []*span {
 			old.attrs[k] = v
 		}
 		if !sameEvents(old.events, sp.events) {
-			old.events = append(old.events, sp.events...)
+			old.events, old.logs = append(old.events, sp.events...), append(old.logs, sp.logs...)
 		}
 		fill(&old.name, sp.name)
 		fill(&old.parent, sp.parent)
@@ -128,20 +131,7 @@ func preorder(spans []*span, readings []reading) (order, parents, depths []int) 
 			byID[sp.id] = i
 		}
 	}
-	sorted := make([]int, len(spans))
-	for i := range sorted {
-		sorted[i] = i
-	}
-	slices.SortStableFunc(sorted, func(i, j int) int {
-		a, b := spans[i], spans[j]
-		if a.order != "" && b.order != "" {
-			return cmp.Compare(a.order, b.order)
-		}
-		if c := cmp.Or(a.start.Compare(b.start), a.end.Compare(b.end)); c != 0 || a.end.IsZero() && !a.start.IsZero() {
-			return c // without ends their order in the source, which is that of their ends
-		}
-		return cmp.Compare(rank(readings[i].kind), rank(readings[j].kind))
-	})
+	sorted := inTime(spans, readings)
 	children := make(map[int][]int)
 	var roots []int
 	for _, i := range sorted {
@@ -180,6 +170,37 @@ func preorder(spans []*span, readings []reading) (order, parents, depths []int) 
 	return order, parents, depths
 }
 
+// inTime returns the spans' positions by their own order, else by their start. Of those that
+// start together, which clocks of a millisecond make many, the first to end comes first, and
+// a model before a tool; where not all have an end they stay in the order of the source.
+func inTime(spans []*span, readings []reading) []int {
+	sorted := make([]int, len(spans))
+	for i := range sorted {
+		sorted[i] = i
+	}
+	byStart := func(i, j int) int {
+		a, b := spans[i], spans[j]
+		if a.order != "" && b.order != "" {
+			return cmp.Compare(a.order, b.order)
+		}
+		return a.start.Compare(b.start)
+	}
+	slices.SortStableFunc(sorted, byStart)
+	for rest := sorted; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && byStart(rest[0], rest[n]) == 0 {
+			n++
+		}
+		if tied := rest[:n]; n > 1 && !slices.ContainsFunc(tied, func(i int) bool { return spans[i].end.IsZero() }) {
+			slices.SortStableFunc(tied, func(i, j int) int {
+				return cmp.Or(spans[i].end.Compare(spans[j].end), cmp.Compare(rank(readings[i].kind), rank(readings[j].kind)))
+			})
+		}
+		rest = rest[n:]
+	}
+	return sorted
+}
+
 // rank orders spans whose clocks tie: a model asks before the tool runs.
 func rank(k Kind) int {
 	switch k {
@@ -215,6 +236,7 @@ func stepFrom(b *builder, sp *span, r *reading) Step {
 			s.Attrs["event."+e.name] = d
 		}
 	}
+	addLogs(&s, sp)
 	return s
 }
 

@@ -237,18 +237,22 @@ func since1970(n int64) time.Time {
 }
 
 // canonical returns v as JSON with sorted keys, without white space and HTML escaping.
-func canonical(v any) string {
+func canonical(v any) string { return (*workspace)(nil).canonical(v) }
+
+// canonical is the function of the same name, with the text put together in the memory of w.
+func (w *workspace) canonical(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"
 	case bool, json.Number:
 		return scalar(v)
 	}
-	w := workspaces.Get().(*workspace)
+	if w == nil {
+		w = asides.Get().(*workspace)
+		defer w.releaseAside()
+	}
 	w.text = appendCanonical(w.text[:0], v)
-	s := string(w.text)
-	w.release()
-	return s
+	return string(w.text)
 }
 
 func appendCanonical(b []byte, v any) []byte {
@@ -308,6 +312,9 @@ var escapes = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}
 func appendEscaped(b []byte, s string) []byte {
 	ascii := plainASCII(s)
 	b, s = append(b, s[:ascii]...), s[ascii:]
+	if len(s) < 8 && isPlain(s) { // as most names end
+		return append(b, s...)
+	}
 	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // a U+FFFD for each byte
 	}
@@ -348,6 +355,16 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
+// isPlain reports whether s is ASCII that needs no escapes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || escapes[c] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // appendControl appends the escape of a control character that has no letter.
 func appendControl(b []byte, c byte) []byte {
 	return append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
@@ -356,32 +373,54 @@ func appendControl(b []byte, c byte) []byte {
 // arguments returns a tool call's arguments in the form of [ToolIO.Args], and why they
 // are no JSON object, or "".
 func arguments(v any) (args, problem string) {
-	if s, ok := v.(string); !ok || s == "" {
-		return argumentsIn(v, v)
+	if v == nil || v == "" {
+		return "", ""
 	}
-	w := workspaces.Get().(*workspace) // what comes out is text
-	defer w.release()
-	return argumentsIn(v, w.embedded(v))
+	w := asides.Get().(*workspace) // what comes out is text
+	defer w.releaseAside()
+	return w.argumentsIn(v, w.embedded(v))
 }
 
 // argumentsIn is [arguments] for v, which holds inner.
-func argumentsIn(v, inner any) (args, problem string) {
+func (w *workspace) argumentsIn(v, inner any) (args, problem string) {
 	if v == nil || v == "" {
 		return "", ""
 	}
 	switch inner := inner.(type) {
 	case map[string]any:
-		return canonical(inner), ""
+		if w == nil {
+			return canonical(inner), ""
+		}
+		w.text = appendCanonical(w.text[:0], inner)
+		if s, ok := v.(string); ok && s == string(w.text) { // it is written so: no copy is needed
+			return s, ""
+		}
+		return string(w.text), ""
 	case string:
+		if IsCut(inner) {
+			return finishedArguments(inner), ""
+		}
 		_, err := readJSON(strings.NewReader(inner))
 		if err == nil {
 			return inner, "arguments are no JSON object"
 		}
 		return inner, "arguments are not valid JSON: " + strings.TrimPrefix(err.Error(), "the payload is not JSON: ")
 	case []any:
-		return canonical(inner), "arguments are a JSON array, not an object"
+		return w.canonical(inner), "arguments are a JSON array, not an object"
 	}
-	return canonical(inner), "arguments are no JSON object"
+	return w.canonical(inner), "arguments are no JSON object"
+}
+
+// finishedArguments returns arguments that were cut as a JSON object, if that is what their
+// beginning is, else as they are.
+func finishedArguments(s string) string {
+	head, _, _ := strings.Cut(s, CutMark)
+	if end, ok := finished(strings.TrimSpace(head)); ok {
+		if v, ok := (*workspace)(nil).parseFast(end, false); ok {
+			return canonical(v)
+		}
+	}
+	return s
 }
 
 // isModels reports whether args, which are no JSON object, look like what a model wrote

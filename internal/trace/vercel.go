@@ -39,22 +39,33 @@ func readVercel(sp *span, r *reading) {
 	if v == nil {
 		v = sp.get("ai.prompt")
 	}
-	r.in = sp.memo.parseMessages(v, "user")
-	if r.in == nil {
-		if m := sp.memo.object(v); m != nil && scalar(m["prompt"]) != "" {
-			r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
-		}
+	if m := object(sp.memo.held(v)); m != nil && scalar(m["prompt"]) != "" && m["messages"] == nil {
+		r.in = append(systemPrompt(m), Message{Role: "user", Text: scalar(m["prompt"])})
+	} else {
+		r.in = sp.memo.conversation(v, "user")
 	}
 	out := Message{Role: "assistant", Text: sp.getText("ai.response.text", "ai.response.object", "ai.result.text", "ai.result.object")}
-	for _, c := range sp.memo.array(sp.get("ai.response.toolCalls", "ai.result.toolCalls")) {
-		if c := object(c); c != nil {
-			out.Calls = append(out.Calls, parseCall(c))
-		}
-	}
+	out.Text = join(sp.getText("ai.response.reasoning"), out.Text) // as the next prompt has it
+	readVercelCalls(sp, &out)
 	if out.Text != "" || out.Calls != nil {
 		r.out = []Message{out}
 	}
 	r.tools = sp.memo.parseTools(sp.get("ai.prompt.tools"))
+}
+
+// readVercelCalls adds the tool calls that a model asked for to its message.
+func readVercelCalls(sp *span, out *Message) {
+	v := sp.get("ai.response.toolCalls", "ai.result.toolCalls")
+	calls, ok := sp.memo.held(v).([]any)
+	if s := text(v); !ok && s != "" {
+		sp.memo.note(s, false)
+		out.Text = join(out.Text, s)
+	}
+	for _, c := range calls {
+		if c := object(c); c != nil {
+			out.Calls = append(out.Calls, parseCall(c))
+		}
+	}
 }
 
 func readVercelTool(sp *span, r *reading) {

@@ -20,7 +20,14 @@ type waterText struct {
 }
 
 func (w *water) add(s string, weight int) {
-	w.texts = append(w.texts, waterText{s, len(s), encodedLen(s), weight})
+	w.texts = append(w.texts, waterText{s: s, size: len(s), weight: weight})
+}
+
+// encode fills in what the texts take as JSON.
+func (w *water) encode() {
+	for i := range w.texts {
+		w.texts[i].encoded = encodedLen(w.texts[i].s)
+	}
 }
 
 // measure returns what the texts take under a cap, in bytes as JSON, and how many bytes of
@@ -107,6 +114,7 @@ func (p *plan) widen(v view) (Compacted, bool) {
 	if r.over() {
 		return Compacted{}, false
 	}
+	w.encode()
 	size, cut := len(r.buf), r.cut // of the rendering at hand, which may not have been written
 	sizeBeside, cutBeside := w.measure(v.cap)
 	sizeBeside, cutBeside = size-sizeBeside, cut-cutBeside

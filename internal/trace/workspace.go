@@ -2,6 +2,7 @@ package trace
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 )
 
@@ -25,32 +26,51 @@ type workspace struct {
 	messages []Message
 }
 
-// workspaces are those that nobody works in.
-var workspaces = sync.Pool{New: func() any { return new(workspace) }}
+// workspaces are those that nobody works in; asides are those for what is read and forgotten
+// while a trace is decoded. They are apart because one that was used for a long trace would
+// else serve for the arguments of a call, and the next long trace find another, empty one.
+var (
+	workspaces = sync.Pool{New: func() any { return new(workspace) }}
+	asides     = sync.Pool{New: func() any { return new(workspace) }}
+)
 
-// Bounds of what a workspace keeps for the next trace, about 5 MiB together; what is more
-// comes new each time.
+// Bounds of what a workspace keeps for the next trace; what is more comes new each time. It
+// is about 5 MiB together, and after a trace of many objects up to 25 MiB, which halve
+// with each trace that needs less than a quarter of them.
 const (
-	keptObjects = 4096 // of the smallest class, and half a MiB of each other
-	keptArrays  = 64   // blocks
-	keptEntries = 1024 // of each table
+	keptSmall   = 1 << 16 // objects of the smallest class
+	keptObjects = 4096    // of a class of one field each: half a MiB of each other class
+	keptArrays  = 64      // blocks
+	keptValues  = 1 << 16 // elements of the arrays under way
+	keptEntries = 1024    // of each table
 )
 
 // release gives the workspace to whoever decodes next. Nothing that came from it may be
 // used any more.
 func (w *workspace) release() {
+	w.forget()
+	w.builder.reset()
+	w.memo.reset()
+	w.parts, w.spans = cleared(w.parts, keptEntries), cleared(w.spans, keptEntries)
+	workspaces.Put(w)
+}
+
+// releaseAside is release for a workspace from asides, in which only documents were read.
+func (w *workspace) releaseAside() {
+	w.forget()
+	asides.Put(w)
+}
+
+// forget makes w ready for another document.
+func (w *workspace) forget() {
 	for i := range w.objects {
 		w.objects[i].reset()
 	}
 	w.arrays.reset()
 	w.parser.reset()
-	w.builder.reset()
-	w.memo.reset()
-	w.parts, w.spans = cleared(w.parts, keptEntries), cleared(w.spans, keptEntries)
 	if cap(w.text) > maxScratch {
 		w.text = nil
 	}
-	workspaces.Put(w)
 }
 
 // settle gives t its steps and messages in memory of their size.
@@ -59,10 +79,10 @@ func (w *workspace) settle(t *Trace) {
 	t.Messages, w.messages = settled(t.Messages, w.messages)
 }
 
-// settled returns what was collected, as a rule from kept on, in memory of its size, and the
-// memory that the next trace is collected in.
+// settled returns what was collected, as a rule from kept on, in memory of about its size,
+// and the memory that the next trace is collected in.
 func settled[T any](s, kept []T) (own, free []T) {
-	if there := cap(s) > 0 && cap(kept) > 0 && &s[:1][0] == &kept[:1][0]; !there && cap(s) == len(s) {
+	if there := cap(s) > 0 && cap(kept) > 0 && &s[:1][0] == &kept[:1][0]; !there && cap(s)-len(s) <= len(s)/16+1 {
 		return s, kept
 	}
 	if len(s) > 0 {
@@ -90,9 +110,12 @@ func (w *workspace) newObject(n int) map[string]any {
 	if w == nil || class >= objectClasses {
 		return make(map[string]any, n)
 	}
-	p := &w.objects[class]
+	p, kept := &w.objects[class], keptSmall
+	if class > 0 {
+		kept = keptObjects >> (class + 1)
+	}
 	if p.used == len(p.all) {
-		if p.used == keptObjects>>(class+min(class, 1)) {
+		if p.used == kept {
 			return make(map[string]any, n)
 		}
 		p.all = append(p.all, make(map[string]any, max(8, 7<<class)))
@@ -101,10 +124,13 @@ func (w *workspace) newObject(n int) map[string]any {
 	return p.all[p.used-1]
 }
 
-// reset empties the objects that were taken.
+// reset empties the objects that were taken. Where few were, half of the others go.
 func (p *objectPool) reset() {
 	for _, m := range p.all[:p.used] {
 		clear(m)
+	}
+	if n := len(p.all); n > keptEntries && p.used < n/4 {
+		p.all = slices.Clone(p.all[:n/2])
 	}
 	p.used = 0
 }
@@ -157,6 +183,14 @@ func emptied[K comparable, V any](m map[K]V) map[K]V {
 		return nil
 	}
 	clear(m)
+	return m
+}
+
+// made returns m, or an empty map if it is nil.
+func made[K comparable, V any](m map[K]V) map[K]V {
+	if m == nil {
+		m = make(map[K]V)
+	}
 	return m
 }
 

@@ -422,5 +422,8 @@ func units() []string {
 		"mnemonic a ", "my name is A", "birth 1 ", "live at 1 A ", "passport 1 ", " -p", "mysql -p", "$2b$", "f(\"", "auth(\"a\",", "Private-Lines: 1",
 		"{\"a\":1}", "{\"a\":\"{", "<password ", "api|", "license ", "$", "ann:hunter22",
 		"a=b&key=", "a1B2c3D4e5F6g7H8i9J0 ", "a1B2c3D4e5F6g7H8i9J0", "id a1B2c3D4e5F6g7H8i9J0k1 ", "secret key token password ", "twilio ", "0400 123 456 ", "heroku=", `{"name": "Mia", "x": "Mia"}`,
+		"token%3D", "%2525", "token%253Dx", "%20", "name: token\nvalue: b\n", "value:", "password,b\n", "password,", "| ssn |\n", "(a,password) values (", "ann (at) ",
+		"a(at)b.", "a at b dot c ", "&#64;", "jwt.sign(", "echo a | sudo -S ", "net use /user:a b ", "machine login password 1 ", "he was born ",
+		"otp codes 1234 1234 ", `"name":"A B",`, "Mia <mia@x.co> ", "token=from(\"", "密码改成", "ị",
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/trace"
 )
 
 // A segment is a piece of a text that looks the same from end to end.
@@ -21,7 +22,7 @@ type span struct{ from, to, mark int }
 
 // odd is what stands in a text instead of something else: a placeholder of the redactor, or the mark of a
 // cut.
-var odd = regexp.MustCompile(`\[REDACTED:[A-Z][A-Z0-9_]*:[0-9a-f]{4}\]|…\[\d+ bytes cut\]…`)
+var odd = regexp.MustCompile(`\[REDACTED:[A-Z][A-Z0-9_]*:[0-9a-f]{4}\]|…\[\d+ bytes cut\]…|` + regexp.QuoteMeta(trace.CutMark))
 
 // segments divides text at its quotes, placeholders and cuts. Spans may overlap.
 func segments(text string, spans []span) []segment {

@@ -355,6 +355,7 @@ func newClaim(req *extract.ClaimRequest, raw rawDoc, s *state, token string) ext
 			Until: stamp(req.LeaseUntil).Time, Digest: raw.digest,
 		},
 		Trace: raw.trace, Err: raw.err, Attempt: s.Attempts + 1, Anew: s.Attempts == 0 && s.LastErrorType != "", ExtractedDigest: s.ExtractedDigest,
+		KeptSince: s.AnewSince.Time,
 	}
 }
 

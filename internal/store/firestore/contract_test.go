@@ -17,6 +17,7 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
 	"github.com/evalforge/evalforge/internal/trace"
 )
 
@@ -27,7 +28,7 @@ var update = flag.Bool("update", false, "rewrite the golden documents")
 func typed(v any) any {
 	switch v := v.(type) {
 	case float64:
-		return json.Number(formatDouble(v))
+		return json.Number(store.FormatDouble(v))
 	case time.Time:
 		return map[string]any{"$timestamp": v}
 	case []any:

@@ -103,7 +103,7 @@ func (db *DB) Commit(ctx context.Context, l extract.Lease, res extract.Result) e
 		s.meet(raw)
 		s.dropLease()
 		s.Attempts, s.ExtractedDigest, s.UpdatedAt = 0, res.Digest, stamp(res.At)
-		s.LastError, s.LastErrorType = "", ""
+		s.LastError, s.LastErrorType, s.AnewSince = "", "", evalforge.Timestamp{}
 		s.place(same)
 		return func(tx *firestore.Transaction) error {
 			if err := old.put(tx); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
 )
 
 // TestPoison: a thousand documents of which nothing can come, older than everything else,
@@ -150,7 +151,7 @@ func TestNoRoomForTheFlag(t *testing.T) {
 		_, err = db.raw("edge").Set(t.Context(), fields)
 		return err
 	}
-	low, high := maxDocument-4096, maxDocument
+	low, high := store.MaxNative-4096, store.MaxNative
 	for high-low > 1 {
 		if mid := (low + high) / 2; put(mid) == nil {
 			low = mid
@@ -182,7 +183,7 @@ func TestWhatPutTakesCanBeCommitted(t *testing.T) {
 		_, err := db.PutTrace(t.Context(), tr)
 		return err
 	}
-	fits, over := maxDocument-4096, maxDocument
+	fits, over := store.MaxNative-4096, store.MaxNative
 	for over-fits > 1 {
 		if mid := (fits + over) / 2; put(mid) == nil {
 			fits = mid

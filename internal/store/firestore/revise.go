@@ -140,7 +140,7 @@ func (db *DB) Reopen(ctx context.Context, traceID string, now time.Time) error {
 		}
 		s.meet(raw)
 		s.Attempts, s.ExtractedDigest, s.UpdatedAt = 0, "", stamp(now)
-		s.RetryAt, s.QuarantinedAt = evalforge.Timestamp{}, evalforge.Timestamp{}
+		s.RetryAt, s.QuarantinedAt, s.AnewSince = evalforge.Timestamp{}, evalforge.Timestamp{}, stamp(now)
 		s.Revisions = max(s.Revisions, 1) // another service may have made the pattern
 		s.place(false)
 		return func(tx *firestore.Transaction) error {

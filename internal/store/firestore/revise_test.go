@@ -10,6 +10,7 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
 )
 
 // TestGoldenMoney: the documents of the ledger, of kept answers and of the history.
@@ -89,7 +90,7 @@ func TestWindowStaysSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := size(fields); n > maxDocument/2 {
+	if n := store.NativeSize(fields); n > store.MaxNative/2 {
 		t.Errorf("the document has %d bytes", n)
 	}
 }

@@ -72,8 +72,8 @@ const (
 )
 
 // A state is a state document. Beside these fields it has three that are there only
-// while they hold, so that the index of each has no more entries than the query that it
-// serves can return:
+// while they hold, like anew_since, so that the index of each has no more entries than the
+// query that it serves can return:
 //
 //	ready_at  fetched_at, while ready
 //	due_at    when the lease or the backoff ends, while parked; "" if there is neither
@@ -102,7 +102,7 @@ type state struct {
 }
 
 // sparse are the fields that a state document has at times.
-var sparse = [...]string{"ready_at", "due_at", "pending"}
+var sparse = [...]string{"ready_at", "due_at", "pending", "anew_since"}
 
 func readState(snap *firestore.DocumentSnapshot) *state {
 	var s state

@@ -60,7 +60,7 @@ func roundTrip(payload string) (got string, stored any, err error) {
 func differ(t interface{ Fatalf(string, ...any) }, want, got string) string {
 	var canonical [2]string
 	for i, text := range []string{want, got} {
-		v, err := parseJSON([]byte(text))
+		v, err := store.ParseNative([]byte(text))
 		if err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
@@ -107,7 +107,7 @@ func jsonValue(depth int) *rapid.Generator[any] {
 	if depth == 0 {
 		return leaf
 	}
-	key := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "__a__", wrapKey, "a.b", "`", "____"}))
+	key := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{"", "__a__", store.WrapKey, "a.b", "`", "____"}))
 	return rapid.OneOf(leaf,
 		rapid.Map(rapid.SliceOfN(rapid.Deferred(func() *rapid.Generator[any] { return jsonValue(depth - 1) }), 0, 3), func(l []any) any { return l }),
 		rapid.Map(rapid.MapOfN(key, rapid.Deferred(func() *rapid.Generator[any] { return jsonValue(depth - 1) }), 0, 3), func(m map[string]any) any { return m }))
@@ -172,10 +172,10 @@ func TestOversize(t *testing.T) {
 		_, err := db.PutTrace(t.Context(), tr)
 		return err
 	}
-	if err := put(maxDocument - 1000); err != nil {
+	if err := put(store.MaxNative - 1000); err != nil {
 		t.Errorf("a document just under the limit: %v", err)
 	}
-	for _, n := range []int{maxDocument, 3 * maxDocument} {
+	for _, n := range []int{store.MaxNative, 3 * store.MaxNative} {
 		if err := put(n); extract.KindOf(err) != extract.KindOversize {
 			t.Errorf("a payload of %d bytes: got error %v of kind %s, want oversize", n, err, extract.KindOf(err))
 		}
@@ -185,7 +185,7 @@ func TestOversize(t *testing.T) {
 		t.Fatalf("got %d claims and error %v", len(claims), err)
 	}
 	p := evalforge.Pattern{PatternID: evalforge.PatternID("big"), SourceTraceID: "big", Analysis: analysis(), ExtractedAt: evalforge.At(minute(2))}
-	p.Provenance.Warnings = []string{strings.Repeat("x", maxDocument)}
+	p.Provenance.Warnings = []string{strings.Repeat("x", store.MaxNative)}
 	err = db.Commit(t.Context(), claims[0].Lease, extract.Result{Pattern: &p, Digest: claims[0].Digest, At: minute(2)})
 	if extract.KindOf(err) != extract.KindOversize {
 		t.Errorf("a pattern over the limit: got error %v, want oversize", err)

@@ -60,6 +60,7 @@ func (r *record) claim(attempt int, req extract.ClaimRequest, token string) extr
 			Until: evalforge.At(req.LeaseUntil).Time, Digest: r.digest,
 		},
 		Trace: t, Err: err, Attempt: attempt, Anew: attempt == 1 && r.state.LastErrorType != "", ExtractedDigest: r.state.ExtractedDigest,
+		KeptSince: r.state.AnewSince.Time,
 	}
 }
 
@@ -158,7 +159,7 @@ func (s *Store) Commit(ctx context.Context, l extract.Lease, res extract.Result)
 	r.ended = end
 	st := &r.state
 	st.Attempts, st.ExtractedDigest, st.UpdatedAt = 0, res.Digest, evalforge.At(res.At)
-	st.LastError, st.LastErrorType = "", ""
+	st.LastError, st.LastErrorType, st.AnewSince = "", "", evalforge.Timestamp{}
 	s.queue.add(r)
 	return nil
 }

@@ -96,7 +96,7 @@ func (s *Store) Reopen(ctx context.Context, traceID string, now time.Time) error
 	s.queue.remove(r)
 	r.processed, r.processAt = false, evalforge.Timestamp{}
 	r.state.Attempts, r.state.ExtractedDigest, r.state.UpdatedAt = 0, "", evalforge.At(now)
-	r.state.RetryAt, r.state.QuarantinedAt = evalforge.Timestamp{}, evalforge.Timestamp{}
+	r.state.RetryAt, r.state.QuarantinedAt, r.state.AnewSince = evalforge.Timestamp{}, evalforge.Timestamp{}, evalforge.At(now)
 	s.queue.add(r)
 	return nil
 }

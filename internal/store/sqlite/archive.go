@@ -38,7 +38,7 @@ const (
 		ORDER BY started_at DESC, run_id DESC LIMIT 1`
 
 	sqlStateColumns = `trace_id, run_id, attempts, lease_owner, lease_token, lease_until, retry_at, quarantined_at,
-		last_error, last_error_type, extracted_digest, updated_at`
+		last_error, last_error_type, extracted_digest, updated_at, anew_since`
 
 	sqlState = `SELECT ` + sqlStateColumns + `, status FROM extraction_state WHERE trace_id = ?1`
 
@@ -270,16 +270,16 @@ func decodeDoc[T any](collection string, rows *sql.Rows) (store.Cursor, T, error
 
 func scanState(scan func(...any) error, more ...any) (extract.State, error) {
 	var s extract.State
-	var leaseUntil, retryAt, quarantinedAt, updatedAt string
+	var leaseUntil, retryAt, quarantinedAt, updatedAt, anewSince string
 	err := scan(append([]any{&s.TraceID, &s.RunID, &s.Attempts, &s.LeaseOwner, &s.LeaseToken, &leaseUntil, &retryAt,
-		&quarantinedAt, &s.LastError, &s.LastErrorType, &s.ExtractedDigest, &updatedAt}, more...)...)
+		&quarantinedAt, &s.LastError, &s.LastErrorType, &s.ExtractedDigest, &updatedAt, &anewSince}, more...)...)
 	if err != nil {
 		return s, err
 	}
 	for _, f := range []struct {
 		to   *evalforge.Timestamp
 		from string
-	}{{&s.LeaseUntil, leaseUntil}, {&s.RetryAt, retryAt}, {&s.QuarantinedAt, quarantinedAt}, {&s.UpdatedAt, updatedAt}} {
+	}{{&s.LeaseUntil, leaseUntil}, {&s.RetryAt, retryAt}, {&s.QuarantinedAt, quarantinedAt}, {&s.UpdatedAt, updatedAt}, {&s.AnewSince, anewSince}} {
 		if *f.to, err = evalforge.ParseTimestamp(f.from); err != nil {
 			return s, fmt.Errorf("extraction_state/%s: %w", s.TraceID, err)
 		}

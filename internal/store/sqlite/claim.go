@@ -17,7 +17,7 @@ import (
 // processed, although the rest of the condition implies it: that is how SQLite sees that
 // a partial index holds all the rows it needs.
 const (
-	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.last_error_type <> '', s.extracted_digest, r.digest, r.doc `
+	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.last_error_type <> '', s.extracted_digest, s.anew_since, r.digest, r.doc `
 
 	sqlClaimFrom = `FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id `
 
@@ -44,7 +44,7 @@ const (
 	sqlLeased = `SELECT r.digest, s.attempts, s.lease_token = ?2, s.ended = ?3 ` + sqlClaimFrom + `WHERE s.trace_id = ?1`
 
 	sqlCommitState = `UPDATE extraction_state SET status = ?2, attempts = 0, lease_owner = '', lease_token = '', lease_until = '',
-			last_error = '', last_error_type = '', extracted_digest = ?3, updated_at = ?4, ended = ?5
+			last_error = '', last_error_type = '', extracted_digest = ?3, updated_at = ?4, ended = ?5, anew_since = ''
 		WHERE trace_id = ?1`
 
 	// A document that SQLite cannot edit (not JSON, or nested over 1,000 levels deep)
@@ -77,6 +77,7 @@ const (
 // A found trace is one that can be leased.
 type found struct {
 	id, runs, extractedDigest, digest string
+	anewSince                         string
 	attempts                          int
 	failed                            bool // before
 	doc                               []byte
@@ -149,7 +150,7 @@ func findBy(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]found
 	var due []found
 	for rows.Next() {
 		var f found
-		if err := rows.Scan(&f.id, &f.attempts, &f.runs, &f.failed, &f.extractedDigest, &f.digest, &f.doc); err != nil {
+		if err := rows.Scan(&f.id, &f.attempts, &f.runs, &f.failed, &f.extractedDigest, &f.anewSince, &f.digest, &f.doc); err != nil {
 			return nil, err
 		}
 		due = append(due, f)
@@ -189,12 +190,14 @@ func claims(due []found, req extract.ClaimRequest) []extract.Claim {
 	list := make([]extract.Claim, 0, len(due))
 	for _, f := range due {
 		t, err := decodeTrace(f.id, f.doc, "")
+		since, serr := evalforge.ParseTimestamp(f.anewSince)
 		list = append(list, extract.Claim{
 			Lease: extract.Lease{
 				TraceID: f.id, RunID: req.RunID, Owner: req.Owner, Token: f.token,
 				Until: evalforge.At(req.LeaseUntil).Time, Digest: f.digest,
 			},
-			Trace: t, Err: err, Attempt: f.attempts + 1, Anew: f.attempts == 0 && f.failed, ExtractedDigest: f.extractedDigest,
+			Trace: t, Err: errors.Join(err, serr), Attempt: f.attempts + 1, Anew: f.attempts == 0 && f.failed,
+			ExtractedDigest: f.extractedDigest, KeptSince: since.Time,
 		})
 	}
 	return list

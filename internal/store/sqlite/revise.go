@@ -25,7 +25,7 @@ const (
 		WHERE trace_id = ?1`
 
 	sqlReopenState = `UPDATE extraction_state SET status = 'ready', attempts = 0, retry_at = '', quarantined_at = '',
-			extracted_digest = '', updated_at = ?2
+			extracted_digest = '', updated_at = ?2, anew_since = ?2
 		WHERE trace_id = ?1`
 )
 

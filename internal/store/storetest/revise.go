@@ -144,13 +144,39 @@ func reopen(e *env) {
 	e.must(err)
 	e.diff("backlog", b, extract.Backlog{Pending: 2, Quarantined: 1, OldestDue: evalforge.At(minute(0))})
 	e.wantErr("a reopened trace", e.s.Reopen(e.ctx, "a", minute(2)), extract.ErrNotProcessed)
+	// Whoever claims it, however often, is told that it is to be analyzed anew.
+	peeked, err := e.s.Peek(e.ctx, extract.ClaimRequest{RunID: "run_x", Limit: 5, Now: minute(2)})
+	e.must(err)
+	if len(peeked) != 1 || !peeked[0].KeptSince.Equal(minute(2)) {
+		e.Errorf("got %+v, want one claim that uses no answers kept before minute 2", peeked)
+	}
+	released := e.claimOne("run_r", "a", minute(2))
+	e.must(e.s.Release(e.ctx, released.Lease))
+	failed := e.claimOne("run_f", "a", minute(2))
+	e.must(e.s.Fail(e.ctx, failed.Lease, quarantine(failed, minute(2))))
+	e.must(e.s.Retry(e.ctx, "a", minute(3)))
 	again := e.claimOne("run_2", "a", minute(3))
+	for _, c := range []extract.Claim{released, failed, again} {
+		if !c.KeptSince.Equal(minute(2)) {
+			e.Errorf("claim of %s: answers kept since %v may be used, want since minute 2", c.RunID, c.KeptSince)
+		}
+	}
+	if st := e.state("a"); !st.AnewSince.Equal(minute(2)) {
+		e.Errorf("state: anew since %v, want minute 2", st.AnewSince)
+	}
 	if again.ExtractedDigest != "" || again.Attempt != 1 {
 		e.Errorf("claim after reopening: attempt %d, extracted digest %q; want 1 and none", again.Attempt, again.ExtractedDigest)
 	}
 	e.commit(again, minute(4))
 	e.wantProcessed("a", true)
 	e.wantDue(minute(5))
+	if st := e.state("a"); !st.AnewSince.IsZero() {
+		e.Errorf("state after the commit: anew since %v, want none", st.AnewSince)
+	}
+	e.put(changed(raw("a", 0), `{"input":"changed"}`))
+	if c := e.claimOne("run_3", "a", minute(5)); !c.KeptSince.IsZero() {
+		e.Errorf("a claim after the commit: answers kept since %v may be used, want all", c.KeptSince)
+	}
 }
 
 // A reopened trace that fails keeps the pattern that it had.
