@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"unicode"
@@ -71,11 +72,7 @@ func (f *flat) find(quote string) (from, to int) {
 func flatten(s string) *flat {
 	f := &flat{from: make([]int32, 0, len(s)), to: make([]int32, 0, len(s))}
 	b := make([]byte, 0, len(s))
-	drop := func(tail string) {
-		if n := len(b) - len(tail); n >= 0 && string(b[n:]) == tail {
-			b, f.from, f.to = b[:n], f.from[:n], f.to[:n]
-		}
-	}
+	drop := func() { b, f.from, f.to = b[:len(b)-1], f.from[:len(b)-1], f.to[:len(b)-1] }
 	for i := 0; i < len(s); {
 		if n := excerpt.EscapeSequence(s[i:]); n > 0 {
 			i += n
@@ -97,11 +94,11 @@ func flatten(s string) *flat {
 		case r == '›':
 			r = '>'
 		case r == '(', r == '[':
-			if strings.HasSuffix(string(b[max(0, len(b)-2):]), "] ") {
-				drop(" ")
+			for r == '[' && bytes.HasSuffix(b, []byte("!")) {
+				drop()
 			}
-			if r == '[' {
-				drop("!")
+			if bytes.HasSuffix(b, []byte("] ")) {
+				drop()
 			}
 		}
 		n := len(b)

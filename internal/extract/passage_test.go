@@ -42,7 +42,7 @@ func TestPassageFind(t *testing.T) {
 // Whatever a quote was taken from, it is found there again in the form in which it is stored.
 func TestPassageFindsWhatIsStored(t *testing.T) {
 	pieces := rapid.SampledFrom([]string{"word", "é", "<class 'int'>", "<nil>", "</p>", "<!-- a -->", "<", ">", "‹x›", "\x1b[31m", "\x1b[0m",
-		"\u202e", "\u200b", "\u2066", "![a](b)", "[c][d]", "a\u200db", "1 < 2", `"q"`, `\n`, "\u2028", "[REDACTED:EMAIL:3f9a]"})
+		"\u202e", "\u200b", "\u2066", "![a](b)", "!![a][b]", "[c][d]", "]", "!", "(", "a\u200db", "1 < 2", `"q"`, `\n`, "\u2028", "[REDACTED:EMAIL:3f9a]"})
 	space := rapid.SampledFrom([]string{" ", "  ", "\n", "\t \n"})
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOfN(pieces, 1, 12).Draw(t, "pieces")

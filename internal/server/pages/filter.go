@@ -40,6 +40,16 @@ func (f *filter) fields() []struct {
 	}
 }
 
+// label returns what people call the part with that name in addresses, or the name if it is no part.
+func (f *filter) label(name string) string {
+	for _, field := range f.fields() {
+		if field.name == name {
+			return field.label
+		}
+	}
+	return name
+}
+
 // maxFilterBytes bounds each part of a filter.
 const maxFilterBytes = 500
 

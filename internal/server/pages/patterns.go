@@ -57,7 +57,7 @@ func (p *Pages) patterns(r *http.Request) (view, error) {
 		JSONL: address("/export/patterns.jsonl", f.values()), CSV: address("/export/patterns.csv", f.values())}
 	ignored := f.ignored(v)
 	for _, no := range ignored[:min(maxIgnored, len(ignored))] {
-		page.Ignored = append(page.Ignored, visible(no.Error()))
+		page.Ignored = append(page.Ignored, visible("“"+f.label(no.Field)+"” "+no.Problem))
 	}
 	if page.Rows, err = p.rows(list); err != nil {
 		return view{}, err

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"unicode"
+
+	"github.com/evalforge/evalforge/internal/excerpt"
 )
 
 // visible returns s with what a reader could not see written out: control characters, such as those of
@@ -30,23 +32,16 @@ func visible(s string) string {
 	return b.String()
 }
 
+// hidden reports whether r has no glyph. The joiners are part of scripts and of emoji, and so are the variation selectors;
+// characters for private use are shown as boxes.
 func hidden(r rune) bool {
-	switch r {
-	case '\n', '\t', '\u200c', '\u200d': // joiners are part of scripts and of emoji
+	switch {
+	case r == '\u2028', r == '\u2029':
+		return true
+	case r >= 0xFE00 && r <= 0xFE0F, unicode.Is(unicode.Co, r):
 		return false
 	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, blanks)
-}
-
-// blanks are characters without a glyph that Unicode counts as letters, marks or symbols: fillers, the blank pattern of
-// Braille, and those reserved for such uses, which can carry hidden bytes. The variation selectors that emoji need are
-// not among them.
-var blanks = &unicode.RangeTable{
-	R16: []unicode.Range16{
-		{0x034F, 0x034F, 1}, {0x115F, 0x1160, 1}, {0x17B4, 0x17B5, 1}, {0x180B, 0x180F, 1}, {0x2028, 0x2029, 1}, {0x2065, 0x2065, 1}, {0x2800, 0x2800, 1},
-		{0x3164, 0x3164, 1}, {0xFFA0, 0xFFA0, 1}, {0xFFF0, 0xFFF8, 1},
-	},
-	R32: []unicode.Range32{{0xE0000, 0xE0FFF, 1}},
+	return excerpt.Invisible(r)
 }
 
 // visibleAll makes every string in what v points to visible, map keys aside.
