@@ -36,7 +36,7 @@ type receiving struct {
 
 func newReceiving(s *Server) *receiving {
 	v := &receiving{s: s, writer: s.o.Importer.NewWriter()}
-	v.receiver = otlp.Into(v.writer, otlp.Options{Sink: v.sink, MaxBody: maxOTLPBody, Log: s.o.Log})
+	v.receiver = otlp.Into(v.writer, otlp.Options{Sink: v.sink, MaxBody: maxOTLPBody, KeepAll: s.o.KeepAll, Log: s.o.Log})
 	return v
 }
 

@@ -44,6 +44,8 @@ type Options struct {
 	Clean  clean.Cleaner
 	// Importer is how traces come into the store, over importPath and OTLP.
 	Importer *ingest.Importer
+	// KeepAll stores every trace that is received over OTLP, not only those that failed.
+	KeepAll bool
 	// Open, if not nil, makes the store usable; until it has returned nil, requests that need the
 	// store are answered with 503. It is tried again and again, never concurrently.
 	Open func(context.Context) error

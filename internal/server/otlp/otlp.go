@@ -36,6 +36,8 @@ type Options struct {
 	// Decides says whether a trace without an error status is a failure all the same: a
 	// deciding signal. Nil: none is.
 	Decides func(*trace.Trace) bool
+	// KeepAll keeps every trace, failed or not.
+	KeepAll bool
 	// Grace is how long after its last span a trace whose root has ended is closed;
 	// default 5 s, an SDK's default delay between exports.
 	Grace time.Duration
@@ -218,7 +220,7 @@ func (r *Receiver) close(a *assembly) {
 	delete(r.traces, a.id)
 	r.order.Remove(a.place)
 	r.bytes -= a.bytes
-	if !a.failed && r.opt.Decides == nil {
+	if !r.opt.KeepAll && !a.failed && r.opt.Decides == nil {
 		r.stats.Dropped++
 		return
 	}
@@ -365,7 +367,7 @@ func (r *Receiver) settle(ctx context.Context, a *assembly) (kept bool, err erro
 	if err != nil {
 		return false, err
 	}
-	if !a.failed && !r.opt.Decides(t) {
+	if !r.opt.KeepAll && !a.failed && !r.opt.Decides(t) {
 		return false, nil
 	}
 	return true, r.opt.Sink(ctx, trace.Document{

@@ -167,7 +167,7 @@ func TestOnlyFailedTracesAreKept(t *testing.T) {
 	}{
 		{"error status", Options{}, map[string]bool{traceID(1): true}},
 		{"or a deciding signal", Options{Decides: decides}, map[string]bool{traceID(1): true, traceID(2): true}},
-		{"all", Options{Decides: always}, map[string]bool{traceID(0): true, traceID(1): true, traceID(2): true}},
+		{"all", Options{KeepAll: true}, map[string]bool{traceID(0): true, traceID(1): true, traceID(2): true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
