@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/trace"
@@ -87,7 +88,9 @@ func (o Options) withDefaults() Options {
 type Receiver struct {
 	opt   Options
 	slots chan struct{}
-	wake  chan struct{} // something was queued
+	// reading counts the bytes of bodies that are read and not taken in yet.
+	reading atomic.Int64
+	wake    chan struct{} // something was queued
 
 	mu     sync.Mutex
 	traces map[string]*assembly
@@ -159,6 +162,10 @@ func (r *Receiver) Stats() Stats {
 // from open traces, so that the sum stays within the bound: nothing is taken in until the
 // sink has caught up.
 const waiting = 4
+
+// readingShare is the share of MaxMemory, beside it, that bodies may take which are being
+// read; one body always has room.
+const readingShare = 4
 
 // full reports whether so much waits for the sink that nothing more can be taken in.
 func (r *Receiver) full() bool {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -587,4 +588,24 @@ func FuzzRequests(f *testing.F) {
 			t.Errorf("stats after the end: %+v", s)
 		}
 	})
+}
+
+// Senders that are slow with their bodies keep nobody else from being served.
+func TestSlowSendersBlockNobody(t *testing.T) {
+	var c collected
+	r := newReceiver(Options{Sink: c.sink, MaxRequests: 2})
+	for range 8 {
+		in, out := io.Pipe()
+		defer out.Close()
+		req := httptest.NewRequest(http.MethodPost, "/v1/traces", in)
+		req.Header.Set("Content-Type", "application/json")
+		go r.ServeHTTP(httptest.NewRecorder(), req)
+		if _, err := out.Write([]byte("{")); err != nil { // it is being read now
+			t.Fatal(err)
+		}
+	}
+	mustPost(t, r, "/v1/traces", spanJSON(0, 1, 0, failed))
+	if got := r.reading.Load(); got <= 0 || got > 8*8<<10 {
+		t.Errorf("bodies that are read take %d bytes", got)
+	}
 }
