@@ -192,7 +192,7 @@ func badBody(err error, tooLarge *refusal) *refusal {
 // writeAccepted answers as ExportTraceServiceResponse or ExportLogsServiceResponse, with a
 // partial success when something was left out.
 func writeAccepted(w http.ResponseWriter, protobuf, logs bool, rejected int) {
-	const why = "items without a valid trace id were left out"
+	const why = "items that are no objects, or have no valid trace id, were left out"
 	if protobuf {
 		var body []byte
 		if rejected > 0 {

@@ -609,3 +609,27 @@ func TestSlowSendersBlockNobody(t *testing.T) {
 		t.Errorf("bodies that are read take %d bytes", got)
 	}
 }
+
+// What is no OTLP is told so, and what is right beside it is taken in.
+func TestMalformedRequests(t *testing.T) {
+	var c collected
+	r := newReceiver(Options{Sink: c.sink})
+	for _, tt := range []struct {
+		body   string
+		status int
+		says   string
+	}{
+		{`{"resourceSpans":[{"scopeSpans":5}]}`, 400, `"OTLP request: resourceSpans[0].scopeSpans must be an array"`},
+		{`{"resourceSpans":[{"scopeSpans":[7]}]}`, 400, `resourceSpans[0].scopeSpans[0] must be an object`},
+		{`{"resourceSpans":[{"scopeSpans":[{"spans":{}}]}]}`, 400, `resourceSpans[0].scopeSpans[0].spans must be an array`},
+		{`{"resourceSpans":[{"scopeSpans":[{"spans":[5]}]}]}`, 400, `resourceSpans[0].scopeSpans[0].spans[0] must be an object`},
+		{strings.Replace(spanJSON(0, 1, 0, ""), `"spans":[`, `"spans":[5,`, 1), 200, `"rejectedSpans":"1"`},
+		{`{"resourceSpans":[]}`, 200, `{}`},
+		{`{"resourceSpans":[{"scopeSpans":[{"spans":[]}]}]}`, 200, `{}`},
+	} {
+		w := post(t, r, "/v1/traces", "application/json", tt.body)
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s: %d %s, want %d and %s", tt.body, w.Code, w.Body, tt.status, tt.says)
+		}
+	}
+}
