@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -14,6 +15,10 @@ import (
 
 // maxOTLPBody bounds an OTLP request as sent, in bytes.
 const maxOTLPBody = 16 << 20
+
+// ownBound is the bound of a route that bounds bodies itself: the receiver refuses what is
+// over [maxOTLPBody] in OTLP's own words.
+const ownBound = math.MaxInt64
 
 // When the service stops, a trace gets lastSinkTries, each bounded by lastSinkTry. Before
 // that, the receiver itself tries again what could not be stored.

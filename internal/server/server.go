@@ -173,7 +173,7 @@ func (s *Server) apiRoutes() []route.Route {
 		post("/api/v1/retry", route.Operator, maxOrderBody, s.stored(s.retry)),
 		post("/api/v1/rerun", route.Operator, maxOrderBody, s.stored(s.rerun)),
 		post(importPath, route.Operator, maxImportBody, s.stored(s.importTraces)),
-		post("/v1/traces", route.Sender, maxOTLPBody, s.receive.serve),
-		post("/v1/logs", route.Sender, maxOTLPBody, s.receive.serve),
+		post("/v1/traces", route.Sender, ownBound, s.receive.serve),
+		post("/v1/logs", route.Sender, ownBound, s.receive.serve),
 	}
 }

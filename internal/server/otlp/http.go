@@ -145,7 +145,7 @@ func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (sent []byte, 
 			_ = control.SetReadDeadline(time.Time{})
 			return sent, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return sent, &refusal{http.StatusRequestTimeout, codeUnavailable, "the body came too slowly; send it again"}
+			return sent, &refusal{http.StatusServiceUnavailable, codeUnavailable, "the body came too slowly; send it again"} // senders do not repeat after 408
 		case err != nil:
 			return sent, badBody(err, r.tooLarge())
 		}
