@@ -101,6 +101,9 @@ type Receiver struct {
 	queued int // bytes held by queue
 	stats  Stats
 
+	// kept are the last traces that were stored, in two generations of keptIDs.
+	kept, keptBefore map[string]bool
+
 	outage int       // how often in a row the sink failed
 	resume time.Time // when it is tried again
 }
@@ -227,6 +230,7 @@ func (r *Receiver) close(a *assembly) {
 	delete(r.traces, a.id)
 	r.order.Remove(a.place)
 	r.bytes -= a.bytes
+	a.failed = a.failed || r.kept[a.id] || r.keptBefore[a.id]
 	if !r.opt.KeepAll && !a.failed && r.opt.Decides == nil {
 		r.stats.Dropped++
 		return
@@ -332,6 +336,27 @@ func (r *Receiver) drain(ctx context.Context, last bool) {
 	}
 }
 
+// keptIDs is how many stored traces a receiver remembers at least, in some 100 bytes each:
+// what comes late of them is stored too, whether it failed or not.
+const keptIDs = 1 << 15
+
+// remember notes that a trace was stored. r.mu is held.
+func (r *Receiver) remember(id string) {
+	if len(r.kept) >= keptIDs {
+		r.keptBefore, r.kept = r.kept, nil
+	}
+	if r.kept == nil {
+		r.kept = make(map[string]bool)
+	}
+	r.kept[id] = true
+}
+
+func (r *Receiver) wasKept(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.kept[id] || r.keptBefore[id]
+}
+
 // settled notes what became of a, and puts it back if it is to be tried again. It reports
 // whether a is lost.
 func (r *Receiver) settled(a *assembly, kept bool, err error, last bool) (lost bool) {
@@ -342,6 +367,7 @@ func (r *Receiver) settled(a *assembly, kept bool, err error, last bool) (lost b
 		r.outage = 0
 		if kept {
 			r.stats.Kept++
+			r.remember(a.id)
 		} else {
 			r.stats.Dropped++
 		}
@@ -374,7 +400,7 @@ func (r *Receiver) settle(ctx context.Context, a *assembly) (kept bool, err erro
 	if err != nil {
 		return false, err
 	}
-	if !r.opt.KeepAll && !a.failed && !r.opt.Decides(t) {
+	if !r.opt.KeepAll && !a.failed && !r.wasKept(a.id) && !r.opt.Decides(t) {
 		return false, nil
 	}
 	return true, r.opt.Sink(ctx, trace.Document{

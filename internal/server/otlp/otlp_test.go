@@ -633,3 +633,20 @@ func TestMalformedRequests(t *testing.T) {
 		}
 	}
 }
+
+// What comes after a failed trace was stored is stored, too, whether it failed or not.
+func TestLateSpansOfAKeptTraceAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c collected
+		r := newReceiver(Options{Sink: c.sink})
+		stop := run(r)
+		mustPost(t, r, "/v1/traces", spanJSON(0, 1, 0, failed))
+		time.Sleep(time.Minute)
+		mustPost(t, r, "/v1/traces", spanJSON(0, 2, 1, ""))
+		mustPost(t, r, "/v1/traces", spanJSON(1, 2, 1, ""))
+		stop()
+		if s := r.Stats(); s.Kept != 2 || s.Dropped != 1 {
+			t.Errorf("%d parts kept and %d dropped, want 2 and 1", s.Kept, s.Dropped)
+		}
+	})
+}
