@@ -65,6 +65,7 @@ type serviceConfig struct {
 	port           int
 	every          time.Duration // 0: no schedule of its own
 	requestTimeout time.Duration
+	otlpKeep       string // which received traces are stored: failed or all
 	sources        pages.Sources
 }
 

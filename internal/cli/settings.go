@@ -339,6 +339,11 @@ func settings() []setting {
 			},
 		},
 		{
+			group: groupService, vars: []string{"EVALFORGE_OTLP_KEEP"}, value: "failed|all", def: "failed",
+			doc: "Which traces that are received over OTLP are stored: those that failed, by an error status or a deciding signal, or all.",
+			set: func(c *config, v string) error { return setOneOf(&c.service.otlpKeep, v, "failed", "all") },
+		},
+		{
 			group: groupTelemetry, vars: []string{"OTEL_EXPORTER_OTLP_ENDPOINT"}, value: "URL", shown: "none",
 			doc: "Where OpenTelemetry traces and metrics are sent, such as http://localhost:4318. The other variables of OpenTelemetry's exporters and SDK work as well.",
 			set: func(c *config, v string) error { return setURL(&c.telemetry.endpoint, v) },

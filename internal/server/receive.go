@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -14,6 +15,10 @@ import (
 
 // maxOTLPBody bounds an OTLP request as sent, in bytes.
 const maxOTLPBody = 16 << 20
+
+// ownBound is the bound of a route that bounds bodies itself: the receiver refuses what is
+// over [maxOTLPBody] in OTLP's own words.
+const ownBound = math.MaxInt64
 
 // When the service stops, a trace gets lastSinkTries, each bounded by lastSinkTry. Before
 // that, the receiver itself tries again what could not be stored.
@@ -36,7 +41,7 @@ type receiving struct {
 
 func newReceiving(s *Server) *receiving {
 	v := &receiving{s: s, writer: s.o.Importer.NewWriter()}
-	v.receiver = otlp.Into(v.writer, otlp.Options{Sink: v.sink, MaxBody: maxOTLPBody, Log: s.o.Log})
+	v.receiver = otlp.Into(v.writer, otlp.Options{Sink: v.sink, MaxBody: maxOTLPBody, KeepAll: s.o.KeepAll, Log: s.o.Log})
 	return v
 }
 

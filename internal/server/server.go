@@ -45,6 +45,8 @@ type Options struct {
 	Clean  clean.Cleaner
 	// Importer is how traces come into the store, over importPath and OTLP.
 	Importer *ingest.Importer
+	// KeepAll stores every trace that is received over OTLP, not only those that failed.
+	KeepAll bool
 	// Open, if not nil, makes the store usable; until it has returned nil, requests that need the
 	// store are answered with 503. It is tried again and again, never concurrently.
 	Open func(context.Context) error
@@ -181,7 +183,7 @@ func (s *Server) apiRoutes() []route.Route {
 		post("/api/v1/retry", route.Operator, maxOrderBody, s.stored(s.retry)),
 		post("/api/v1/rerun", route.Operator, maxOrderBody, s.stored(s.rerun)),
 		post(importPath, route.Operator, maxImportBody, s.stored(s.importTraces)),
-		post("/v1/traces", route.Sender, maxOTLPBody, s.receive.serve),
-		post("/v1/logs", route.Sender, maxOTLPBody, s.receive.serve),
+		post("/v1/traces", route.Sender, ownBound, s.receive.serve),
+		post("/v1/logs", route.Sender, ownBound, s.receive.serve),
 	}
 }

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,7 +51,8 @@ func JoinOTLP(spans, logs []json.RawMessage) json.RawMessage {
 
 // OTLPJSON takes the body of an OTLP/HTTP request in JSON apart, one part per trace, in
 // the order in which they appear. Items without a trace id are left out; skipped counts
-// them. An empty request has no parts.
+// them, and those that are no objects. An empty request has no parts, and one in which
+// nothing else is right is an error.
 func OTLPJSON(body []byte, logs bool) (parts []OTLPPart, skipped int, err error) {
 	v, err := parseJSON(body)
 	if err != nil {
@@ -70,10 +72,19 @@ func OTLPJSON(body []byte, logs bool) (parts []OTLPPart, skipped int, err error)
 		return nil, 0, fmt.Errorf("OTLP request: %s must be an array", signal.resources[0])
 	}
 	c := partCollector{logs: logs, byID: make(map[string]int)}
+	first := "" // item that is no object
 	for i, r := range resources {
 		r, ok := r.(map[string]any)
 		if !ok {
 			return nil, 0, fmt.Errorf("OTLP request: %s[%d] must be an object", signal.resources[0], i)
+		}
+		bad, err := malformed(r, signal, fmt.Sprintf("%s[%d]", signal.resources[0], i))
+		if err != nil {
+			return nil, 0, err
+		}
+		if bad.n > 0 {
+			skipped += bad.n
+			first = cmp.Or(first, bad.at)
 		}
 		for _, id := range tracesIn(r, signal) {
 			mine := restrict(r, signal, id)
@@ -86,7 +97,59 @@ func OTLPJSON(body []byte, logs bool) (parts []OTLPPart, skipped int, err error)
 			eachItem([]any{mine}, signal, func(item any) { p.addItem(object(item)) })
 		}
 	}
+	if first != "" && len(c.parts) == 0 {
+		return nil, 0, fmt.Errorf("OTLP request: %s must be an object", first)
+	}
 	return c.parts, skipped, nil
+}
+
+// A misfit counts the items of a resource that are no objects.
+type misfit struct {
+	n  int
+	at string // the first
+}
+
+// malformed looks for what is no list of scopes or items, which is an error, and for items
+// that are none.
+func malformed(resource map[string]any, signal otlpSignal, at string) (misfit, error) {
+	var bad misfit
+	scopes, at, err := listAt(resource, at, signal.scopes)
+	if err != nil {
+		return bad, err
+	}
+	for i, sc := range scopes {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		scope, ok := sc.(map[string]any)
+		if !ok {
+			return bad, fmt.Errorf("OTLP request: %s must be an object", at)
+		}
+		items, at, err := listAt(scope, at, signal.items)
+		if err != nil {
+			return bad, err
+		}
+		for i, item := range items {
+			if _, ok := item.(map[string]any); !ok {
+				if bad.n++; bad.n == 1 {
+					bad.at = fmt.Sprintf("%s[%d]", at, i)
+				}
+			}
+		}
+	}
+	return bad, nil
+}
+
+// listAt returns the list that m has under one of the keys, and where it is.
+func listAt(m map[string]any, at string, keys []string) ([]any, string, error) {
+	for _, k := range keys {
+		if v := m[k]; v != nil {
+			l, ok := v.([]any)
+			if !ok {
+				return nil, "", fmt.Errorf("OTLP request: %s.%s must be an array", at, k)
+			}
+			return l, at + "." + k, nil
+		}
+	}
+	return nil, at, nil
 }
 
 // addItem notes what matters of a span.

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -8,7 +9,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/trace"
@@ -62,19 +65,23 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) (protobuf boo
 	if err != nil || !protobuf && media != "application/json" {
 		return protobuf, &refusal{http.StatusUnsupportedMediaType, codeInvalidArgument, "Content-Type must be application/x-protobuf or application/json"}
 	}
+	if r.full() {
+		return protobuf, &refusal{http.StatusServiceUnavailable, codeUnavailable, "traces are waiting to be stored; send again later"}
+	}
+	// The body is read first: a sender that is slow must not keep others from being served.
+	sent, no := r.read(w, req)
+	defer r.reading.Add(-int64(cap(sent)))
+	if no != nil {
+		return protobuf, no
+	}
 	select {
 	case r.slots <- struct{}{}:
 		defer func() { <-r.slots }()
 	default:
-		r.mu.Lock()
-		r.stats.Refused++
-		r.mu.Unlock()
+		r.refused()
 		return protobuf, &refusal{http.StatusServiceUnavailable, codeUnavailable, "too many requests at the same time; send again later"}
 	}
-	if r.full() {
-		return protobuf, &refusal{http.StatusServiceUnavailable, codeUnavailable, "traces are waiting to be stored; send again later"}
-	}
-	body, no := r.body(w, req)
+	body, no := r.body(req, sent)
 	if no != nil {
 		return protobuf, no
 	}
@@ -95,31 +102,82 @@ func hasSuffix(path, end string) bool {
 	return len(path) >= len(end) && path[len(path)-len(end):] == end
 }
 
-// body reads the body, decompressed, within both bounds.
-func (r *Receiver) body(w http.ResponseWriter, req *http.Request) ([]byte, *refusal) {
-	tooLarge := &refusal{http.StatusRequestEntityTooLarge, codeResourceExhausted,
-		fmt.Sprintf("the body is over %d bytes, or %d decompressed; send smaller batches", r.opt.MaxBody, r.opt.MaxDecoded)}
+// How slow a sender may be: a body has firstTime, and a second more for each of its
+// leastSpeed bytes.
+const (
+	firstTime  = 10 * time.Second
+	leastSpeed = 16 << 10
+)
+
+func (r *Receiver) refused() {
+	r.mu.Lock()
+	r.stats.Refused++
+	r.mu.Unlock()
+}
+
+// read reads the body as it was sent. What it takes is counted in r.reading, whether it
+// fails or not: the caller takes cap(sent) off again.
+func (r *Receiver) read(w http.ResponseWriter, req *http.Request) (sent []byte, no *refusal) {
 	if req.ContentLength > int64(r.opt.MaxBody) {
-		return nil, tooLarge
+		return nil, r.tooLarge()
 	}
-	var in io.Reader = http.MaxBytesReader(w, req.Body, int64(r.opt.MaxBody))
-	switch enc := req.Header.Get("Content-Encoding"); enc {
-	case "", "identity":
-	case "gzip":
-		zr, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, badBody(err, tooLarge)
+	control, began := http.NewResponseController(w), time.Now()
+	for {
+		if len(sent) == cap(sent) {
+			// A body takes no more than twice what came of it, whatever its length is said to be.
+			more := min(max(4<<10, 2*cap(sent)), r.opt.MaxBody+1)
+			grow := int64(more - cap(sent))
+			if r.reading.Add(grow) > int64(r.opt.MaxMemory/readingShare+r.opt.MaxBody) {
+				r.reading.Add(-grow)
+				r.refused()
+				return sent, &refusal{http.StatusServiceUnavailable, codeUnavailable, "too many bodies are being read; send again later"}
+			}
+			sent = append(make([]byte, 0, more), sent...)[:len(sent):more]
 		}
-		in = zr
-	default:
+		// Where there is no connection, as in tests, there is no deadline.
+		_ = control.SetReadDeadline(began.Add(firstTime + time.Duration(len(sent)/leastSpeed)*time.Second))
+		n, err := req.Body.Read(sent[len(sent):cap(sent)])
+		sent = sent[:len(sent)+n]
+		switch {
+		case len(sent) > r.opt.MaxBody:
+			return sent, r.tooLarge()
+		case err == io.EOF:
+			_ = control.SetReadDeadline(time.Time{})
+			return sent, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return sent, &refusal{http.StatusServiceUnavailable, codeUnavailable, "the body came too slowly; send it again"} // senders do not repeat after 408
+		case err != nil:
+			return sent, badBody(err, r.tooLarge())
+		}
+	}
+}
+
+func (r *Receiver) tooLarge() *refusal {
+	return &refusal{http.StatusRequestEntityTooLarge, codeResourceExhausted,
+		fmt.Sprintf("the body is over %d bytes, or %d decompressed; send smaller batches", r.opt.MaxBody, r.opt.MaxDecoded)}
+}
+
+// body returns what was sent, decompressed.
+func (r *Receiver) body(req *http.Request, sent []byte) ([]byte, *refusal) {
+	switch enc := req.Header.Get("Content-Encoding"); {
+	case enc == "", strings.EqualFold(enc, "identity"):
+		if len(sent) > r.opt.MaxDecoded {
+			return nil, r.tooLarge()
+		}
+		return sent, nil
+	case !strings.EqualFold(enc, "gzip"):
 		return nil, &refusal{http.StatusUnsupportedMediaType, codeInvalidArgument, "Content-Encoding must be gzip or none"}
 	}
-	body, err := io.ReadAll(io.LimitReader(in, int64(r.opt.MaxDecoded)+1))
+	zr, err := gzip.NewReader(bytes.NewReader(sent))
+	if err != nil {
+		return nil, badBody(err, r.tooLarge())
+	}
+	body, err := io.ReadAll(io.LimitReader(zr, int64(r.opt.MaxDecoded)+1))
 	switch {
 	case err != nil:
-		return nil, badBody(err, tooLarge)
+		return nil, badBody(err, r.tooLarge())
 	case len(body) > r.opt.MaxDecoded:
-		return nil, tooLarge
+		return nil, r.tooLarge()
 	}
 	return body, nil
 }
@@ -134,7 +192,7 @@ func badBody(err error, tooLarge *refusal) *refusal {
 // writeAccepted answers as ExportTraceServiceResponse or ExportLogsServiceResponse, with a
 // partial success when something was left out.
 func writeAccepted(w http.ResponseWriter, protobuf, logs bool, rejected int) {
-	const why = "items without a valid trace id were left out"
+	const why = "items that are no objects, or have no valid trace id, were left out"
 	if protobuf {
 		var body []byte
 		if rejected > 0 {

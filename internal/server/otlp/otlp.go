@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/evalforge/evalforge/internal/trace"
@@ -36,6 +37,8 @@ type Options struct {
 	// Decides says whether a trace without an error status is a failure all the same: a
 	// deciding signal. Nil: none is.
 	Decides func(*trace.Trace) bool
+	// KeepAll keeps every trace, failed or not.
+	KeepAll bool
 	// Grace is how long after its last span a trace whose root has ended is closed;
 	// default 5 s, an SDK's default delay between exports.
 	Grace time.Duration
@@ -85,7 +88,9 @@ func (o Options) withDefaults() Options {
 type Receiver struct {
 	opt   Options
 	slots chan struct{}
-	wake  chan struct{} // something was queued
+	// reading counts the bytes of bodies that are read and not taken in yet.
+	reading atomic.Int64
+	wake    chan struct{} // something was queued
 
 	mu     sync.Mutex
 	traces map[string]*assembly
@@ -95,6 +100,9 @@ type Receiver struct {
 	queue  []*assembly
 	queued int // bytes held by queue
 	stats  Stats
+
+	// kept are the last traces that were stored, in two generations of keptIDs.
+	kept, keptBefore map[string]bool
 
 	outage int       // how often in a row the sink failed
 	resume time.Time // when it is tried again
@@ -158,6 +166,10 @@ func (r *Receiver) Stats() Stats {
 // sink has caught up.
 const waiting = 4
 
+// readingShare is the share of MaxMemory, beside it, that bodies may take which are being
+// read; one body always has room.
+const readingShare = 4
+
 // full reports whether so much waits for the sink that nothing more can be taken in.
 func (r *Receiver) full() bool {
 	r.mu.Lock()
@@ -218,7 +230,8 @@ func (r *Receiver) close(a *assembly) {
 	delete(r.traces, a.id)
 	r.order.Remove(a.place)
 	r.bytes -= a.bytes
-	if !a.failed && r.opt.Decides == nil {
+	a.failed = a.failed || r.kept[a.id] || r.keptBefore[a.id]
+	if !r.opt.KeepAll && !a.failed && r.opt.Decides == nil {
 		r.stats.Dropped++
 		return
 	}
@@ -323,6 +336,27 @@ func (r *Receiver) drain(ctx context.Context, last bool) {
 	}
 }
 
+// keptIDs is how many stored traces a receiver remembers at least, in some 100 bytes each:
+// what comes late of them is stored too, whether it failed or not.
+const keptIDs = 1 << 15
+
+// remember notes that a trace was stored. r.mu is held.
+func (r *Receiver) remember(id string) {
+	if len(r.kept) >= keptIDs {
+		r.keptBefore, r.kept = r.kept, nil
+	}
+	if r.kept == nil {
+		r.kept = make(map[string]bool)
+	}
+	r.kept[id] = true
+}
+
+func (r *Receiver) wasKept(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.kept[id] || r.keptBefore[id]
+}
+
 // settled notes what became of a, and puts it back if it is to be tried again. It reports
 // whether a is lost.
 func (r *Receiver) settled(a *assembly, kept bool, err error, last bool) (lost bool) {
@@ -333,6 +367,7 @@ func (r *Receiver) settled(a *assembly, kept bool, err error, last bool) (lost b
 		r.outage = 0
 		if kept {
 			r.stats.Kept++
+			r.remember(a.id)
 		} else {
 			r.stats.Dropped++
 		}
@@ -365,7 +400,7 @@ func (r *Receiver) settle(ctx context.Context, a *assembly) (kept bool, err erro
 	if err != nil {
 		return false, err
 	}
-	if !a.failed && !r.opt.Decides(t) {
+	if !r.opt.KeepAll && !a.failed && !r.wasKept(a.id) && !r.opt.Decides(t) {
 		return false, nil
 	}
 	return true, r.opt.Sink(ctx, trace.Document{

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -167,7 +168,7 @@ func TestOnlyFailedTracesAreKept(t *testing.T) {
 	}{
 		{"error status", Options{}, map[string]bool{traceID(1): true}},
 		{"or a deciding signal", Options{Decides: decides}, map[string]bool{traceID(1): true, traceID(2): true}},
-		{"all", Options{Decides: always}, map[string]bool{traceID(0): true, traceID(1): true, traceID(2): true}},
+		{"all", Options{KeepAll: true}, map[string]bool{traceID(0): true, traceID(1): true, traceID(2): true}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -585,6 +586,67 @@ func FuzzRequests(f *testing.F) {
 		stop()
 		if s := r.Stats(); s.Bytes != 0 || s.OpenTraces != 0 || s.SinkErrors != 0 {
 			t.Errorf("stats after the end: %+v", s)
+		}
+	})
+}
+
+// Senders that are slow with their bodies keep nobody else from being served.
+func TestSlowSendersBlockNobody(t *testing.T) {
+	var c collected
+	r := newReceiver(Options{Sink: c.sink, MaxRequests: 2})
+	for range 8 {
+		in, out := io.Pipe()
+		defer out.Close()
+		req := httptest.NewRequest(http.MethodPost, "/v1/traces", in)
+		req.Header.Set("Content-Type", "application/json")
+		go r.ServeHTTP(httptest.NewRecorder(), req)
+		if _, err := out.Write([]byte("{")); err != nil { // it is being read now
+			t.Fatal(err)
+		}
+	}
+	mustPost(t, r, "/v1/traces", spanJSON(0, 1, 0, failed))
+	if got := r.reading.Load(); got <= 0 || got > 8*8<<10 {
+		t.Errorf("bodies that are read take %d bytes", got)
+	}
+}
+
+// What is no OTLP is told so, and what is right beside it is taken in.
+func TestMalformedRequests(t *testing.T) {
+	var c collected
+	r := newReceiver(Options{Sink: c.sink})
+	for _, tt := range []struct {
+		body   string
+		status int
+		says   string
+	}{
+		{`{"resourceSpans":[{"scopeSpans":5}]}`, 400, `"OTLP request: resourceSpans[0].scopeSpans must be an array"`},
+		{`{"resourceSpans":[{"scopeSpans":[7]}]}`, 400, `resourceSpans[0].scopeSpans[0] must be an object`},
+		{`{"resourceSpans":[{"scopeSpans":[{"spans":{}}]}]}`, 400, `resourceSpans[0].scopeSpans[0].spans must be an array`},
+		{`{"resourceSpans":[{"scopeSpans":[{"spans":[5]}]}]}`, 400, `resourceSpans[0].scopeSpans[0].spans[0] must be an object`},
+		{strings.Replace(spanJSON(0, 1, 0, ""), `"spans":[`, `"spans":[5,`, 1), 200, `"rejectedSpans":"1"`},
+		{`{"resourceSpans":[]}`, 200, `{}`},
+		{`{"resourceSpans":[{"scopeSpans":[{"spans":[]}]}]}`, 200, `{}`},
+	} {
+		w := post(t, r, "/v1/traces", "application/json", tt.body)
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s: %d %s, want %d and %s", tt.body, w.Code, w.Body, tt.status, tt.says)
+		}
+	}
+}
+
+// What comes after a failed trace was stored is stored, too, whether it failed or not.
+func TestLateSpansOfAKeptTraceAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c collected
+		r := newReceiver(Options{Sink: c.sink})
+		stop := run(r)
+		mustPost(t, r, "/v1/traces", spanJSON(0, 1, 0, failed))
+		time.Sleep(time.Minute)
+		mustPost(t, r, "/v1/traces", spanJSON(0, 2, 1, ""))
+		mustPost(t, r, "/v1/traces", spanJSON(1, 2, 1, ""))
+		stop()
+		if s := r.Stats(); s.Kept != 2 || s.Dropped != 1 {
+			t.Errorf("%d parts kept and %d dropped, want 2 and 1", s.Kept, s.Dropped)
 		}
 	})
 }
