@@ -212,7 +212,7 @@ func isSaid(s string, t topic, linked bool) bool {
 		}
 	}
 	if isAlgorithm(s) || hyphens > 0 && classes < 4 && signs == 0 && !(uppers > 0 && lowers > 0 && changes >= 2) &&
-		!(linked && digits >= 3 && letters >= 4 && lowers > 0 && isAlpha(s[0]) && !isDated(s) && strings.IndexAny(s, "/.:,()") < 0) {
+		!(linked && digits >= 3 && letters >= 4 && lowers > 0 && isAlpha(s[0]) && !isDated(s) && !strings.ContainsAny(s, "/.:,()")) {
 		return false // sha256, Base64-encoded, 8-character
 	}
 	if linked {
