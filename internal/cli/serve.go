@@ -175,7 +175,7 @@ func (c *call) serverOptions(b *backend, guard server.Auth) server.Options {
 	return server.Options{
 		Store: b.store, Runner: b.runner, Clean: clean.New(b.redactor), Open: open, Auth: guard,
 		Importer: b.importer(c), KeepAll: c.cfg.service.otlpKeep == "all",
-		Log:      c.log, Now: c.Now, Every: c.cfg.service.every, RunTimeout: c.cfg.service.requestTimeout,
+		Log: c.log, Now: c.Now, Every: c.cfg.service.every, RunTimeout: c.cfg.service.requestTimeout,
 		TraceTimeout: c.cfg.engine.TraceTimeout, Grace: c.cfg.engine.Grace, Version: thisVersion().Version,
 	}
 }
