@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,15 @@ const importPath = "/api/v1/traces"
 // Bounds of an import over the network. A file may be larger: "evalforge import" reads it.
 const (
 	maxImportBody = 256 << 20 // as sent, compressed or not
-	maxDocument   = 16 << 20  // one trace, decompressed, and all that are worked on at once
+	maxDocument   = 8 << 20   // one trace, decompressed, and all that are worked on at once
 	maxHeld       = 8 << 20   // what an import holds in memory of traces that come in pieces
-	maxImports    = 2         // at once, each of which reads one trace ahead
+	maxImports    = 4         // at once, each of which reads one trace ahead
 	maxListed     = 20        // failures that a refusal lists
 )
+
+// smallImport is how long a body is, in bytes, that is read before it takes a place among the imports: a sender that
+// stops in the middle of it keeps nobody waiting.
+const smallImport = 1 << 20
 
 // importWait is how long an import waits for another one to end. It is not read meanwhile.
 const importWait = 15 * time.Second
@@ -38,6 +43,14 @@ func (s *Server) importTraces(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	sent := io.Reader(r.Body)
+	if 0 <= r.ContentLength && r.ContentLength <= smallImport {
+		all, err := io.ReadAll(r.Body)
+		if err != nil {
+			return bodyError(err)
+		}
+		sent = bytes.NewReader(all)
+	}
 	wait, cancel := context.WithTimeout(r.Context(), importWait)
 	defer cancel()
 	select {
@@ -48,7 +61,7 @@ func (s *Server) importTraces(w http.ResponseWriter, r *http.Request) error {
 	}
 	im := *s.o.Importer
 	im.Store, im.Split = answered{im.Store}, split
-	body := &boundReader{ctx: r.Context(), r: r.Body}
+	body := &boundReader{ctx: r.Context(), r: sent}
 	sum, err := im.ImportReader(r.Context(), "body", body)
 	switch {
 	case body.err != nil:
