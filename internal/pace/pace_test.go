@@ -130,7 +130,7 @@ func TestQuotaIsUsedAndNotRunInto(t *testing.T) {
 		"60 requests":             {60, 0, 8, 600},
 		"600 requests":            {600, 0, 32, 6000},
 		"10 requests":             {10, 0, 4, 150},
-		"200,000 tokens":          {0, 200_000, 16, 1000},
+		"200,000 tokens":          {0, 200_000, 16, 3000},
 		"2,000,000 tokens":        {0, 2_000_000, 64, 10_000},
 		"60 requests, 1m tokens":  {60, 1_000_000, 8, 600},
 		"300 requests and tokens": {300, 700_000, 32, 3000},
