@@ -51,12 +51,14 @@ func (s *Server) importTraces(w http.ResponseWriter, r *http.Request) error {
 		}
 		sent = bytes.NewReader(all)
 	}
-	wait, cancel := context.WithTimeout(r.Context(), importWait)
-	defer cancel()
+	wait := time.NewTimer(importWait)
+	defer wait.Stop()
 	select {
 	case s.imports <- struct{}{}:
 		defer func() { <-s.imports }()
-	case <-wait.Done():
+	case <-r.Context().Done(): // the caller has gone
+		return r.Context().Err()
+	case <-wait.C:
 		return problem.New(problem.Busy, fmt.Sprintf("%d imports are under way", maxImports))
 	}
 	im := *s.o.Importer

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -123,5 +124,19 @@ func TestReceivedSpansAreStored(t *testing.T) {
 	}
 	if b, err := f.Store.Backlog(t.Context(), time.Now()); err != nil || b.Pending != 1 {
 		t.Errorf("%d traces are stored, %v, want 1", b.Pending, err)
+	}
+}
+
+// A caller who goes away while an import waits for its place is no sign of a busy service, whatever else is ready.
+func TestImportOfACallerWhoHasGone(t *testing.T) {
+	s := start(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		w := httptest.NewRecorder()
+		s.server.Handler().ServeHTTP(w, httptest.NewRequestWithContext(gone, http.MethodPost, "/api/v1/traces", strings.NewReader(twoConversations)))
+		if w.Code == http.StatusServiceUnavailable && strings.Contains(w.Body.String(), "imports are under way") {
+			t.Fatalf("no import is under way, and the answer is %d %s", w.Code, w.Body)
+		}
 	}
 }
