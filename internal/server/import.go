@@ -69,6 +69,8 @@ func (s *Server) importTraces(w http.ResponseWriter, r *http.Request) error {
 	case body.err != nil:
 		// The rest never came; what came before is stored.
 		return s.incomplete(bodyError(body.err), sum)
+	case errors.Is(r.Context().Err(), context.Canceled):
+		return s.incomplete(problem.New(problem.ClientGone, ""), sum)
 	case r.Context().Err() != nil:
 		return s.incomplete(problem.New(problem.RequestTimeout, "the import did not end in time"), sum)
 	case err != nil:
