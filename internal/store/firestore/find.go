@@ -29,8 +29,8 @@ const (
 	rotateEvery = 32
 	// forwardPage is how many documents beyond the position are taken in at least.
 	forwardPage, maxForwardPage = 64, 300
-	// maxStray bounds how many documents beyond the position that cannot move it are met
-	// in one search: they are met again by the next.
+	// maxStray bounds how many documents beyond the position that cannot move it (their
+	// fetched_at is a very long string) are met in one search: they are met again by the next.
 	maxStray = 300
 	// clockSkew is how far ahead of ours the clock of another worker may be that has
 	// saved a position.
@@ -45,8 +45,8 @@ const (
 // those tried before by due_at (head.go). Traces that ingestion wrote get there in order
 // of fetched_at: the position (position.go) says up to where all unprocessed traces have a
 // state, and the search goes on from it when the fresh ones up to there are not enough. It
-// stays at times that have passed: a document whose fetched_at is in the future, or no time
-// at all, is found by the looks below. What is stuck, quarantined, leased or backing off,
+// stays before the present: a document whose fetched_at is in the future, or sorts there,
+// or is neither a timestamp nor a string, is found by the looks below. What is stuck, quarantined, leased or backing off,
 // is in neither queue, or at its far end, and so costs a claim nothing, however much of it
 // there is at the head of the backlog.
 //

@@ -52,6 +52,43 @@ func TestAnyFetchedAt(t *testing.T) {
 	}
 }
 
+// TestManyOddTimes: a backlog with times that are none, or are yet to come, costs a run no
+// more reads than another one.
+func TestManyOddTimes(t *testing.T) {
+	const batch = 10
+	for name, odd := range map[string]func(i int) any{
+		"empty":             func(int) any { return "" },
+		"seconds as text":   func(i int) any { return fmt.Sprint(1767323045 + i) },
+		"native and future": func(i int) any { return minute(1_000_000_000 + i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			project := emulator.Project()
+			db := open(t, project)
+			list := make([]evalforge.RawTrace, maxStray+batch)
+			for i := range list {
+				list[i] = raw(fmt.Sprintf("t-%03d", i), i)
+			}
+			ingestMany(t, db, list)
+			err := each(list, func(tr evalforge.RawTrace) error {
+				at := odd(int(tr.FetchedAt.Sub(t0).Seconds()))
+				_, err := db.raw(tr.TraceID).Update(t.Context(), []firestore.Update{{Path: "fetched_at", Value: at}})
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m meter
+			r := run(t, engine(t, open(t, project, m.options()...), &script{}, extract.Options{}), batch)
+			if r.PickedUpCount != batch {
+				t.Errorf("picked up %d, want %d", r.PickedUpCount, batch)
+			}
+			if got, limit := m.reads.Load(), int64(batch*readsPerTrace+readsPerRun); got > limit {
+				t.Errorf("%d reads, want at most %d", got, limit)
+			}
+		})
+	}
+}
+
 // TestPositionStaysInThePast: a document with a time that is wrong or yet to come does not
 // change the order in which what comes after it is claimed.
 func TestPositionStaysInThePast(t *testing.T) {

@@ -3,6 +3,9 @@ package firestore
 import (
 	"context"
 	"slices"
+	"time"
+
+	"cloud.google.com/go/firestore"
 
 	"github.com/evalforge/evalforge/internal/extract"
 )
@@ -91,17 +94,30 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 	if err := f.reload(ctx, req.Now); err != nil {
 		return err
 	}
-	if f.pos.key().compare(out.pos.key()) > 0 {
-		out.pos.text, out.pos.native, out.pos.traceID = f.pos.text, f.pos.native, f.pos.traceID
+	if f.pos.after(out.pos) {
+		out.pos.at, out.pos.traceID = f.pos.at, f.pos.traceID
 	}
+	if !out.pos.inTexts() {
+		if err := f.takeIn(ctx, req, n, out, f.db.unprocessedNative); err != nil || out.upTo(out.pos) >= n {
+			return err
+		}
+	}
+	return f.takeIn(ctx, req, n, out, f.db.unprocessedText)
+}
+
+// takeIn takes in traces from one of the two parts of the order by age, and moves the
+// position along.
+func (f *finder) takeIn(ctx context.Context, req *extract.ClaimRequest, n int, out *found,
+	part func(after sortValue, until time.Time, limit int) firestore.Query) error {
 	limit := min(max(2*n, forwardPage), maxForwardPage)
-	after, stray := sortValue{out.pos.value(), out.pos.traceID}, 0
-	until := text(req.Now)
-	if out.pos.text > until { // by the clock of another worker
-		return nil
+	after, until, stray := sortValue{out.pos.at, out.pos.traceID}, stamp(req.Now).Time, 0
+	if out.pos.traceID != "" {
+		if _, passed := out.pos.moved(out.pos.at, out.pos.traceID, until); !passed {
+			return nil // it is ahead, by the clock of another worker
+		}
 	}
 	for out.upTo(out.pos) < n && stray < maxStray {
-		snaps, err := f.db.query(ctx, f.db.unprocessedByAge(after, until, limit))
+		snaps, err := f.db.query(ctx, part(after, until, limit))
 		if err != nil {
 			return err
 		}
@@ -111,7 +127,7 @@ func (f *finder) forward(ctx context.Context, req *extract.ClaimRequest, n int, 
 		}
 		for _, k := range keys {
 			moved := false
-			if out.pos, moved = out.pos.moved(k.value, k.id, req.Now); moved {
+			if out.pos, moved = out.pos.moved(k.value, k.id, until); moved {
 				stray = 0
 			} else {
 				stray++

@@ -192,7 +192,8 @@ func offline(t testing.TB) *DB {
 func shapes(db *DB) map[string]firestore.Query {
 	all := map[string]firestore.Query{
 		"unprocessed": db.unprocessed(), "by id": db.unprocessedByID("", 1), "by id after": db.unprocessedByID("a", 1),
-		"by age": db.unprocessedByAge(sortValue{}, "x", 1), "by age after": db.unprocessedByAge(sortValue{"x", "a"}, "x", 1),
+		"native": db.unprocessedNative(sortValue{}, t0, 1), "native after": db.unprocessedNative(sortValue{t0, "a"}, t0, 1),
+		"text": db.unprocessedText(sortValue{}, t0, 1), "text after": db.unprocessedText(sortValue{"x", "a"}, t0, 1),
 		"pending by id": db.pendingByID("", 1), "pending by id after": db.pendingByID("a", 1),
 		"done by id": db.doneByID("", 1), "done by id after": db.doneByID("a", 1),
 		"flags":  db.flags([]*firestore.DocumentRef{db.raw("a"), db.raw("b")}),

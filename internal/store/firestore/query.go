@@ -35,14 +35,21 @@ type sortValue struct {
 	id        string // "" is before all
 }
 
-// unprocessedByAge lists keys of unprocessed traces after a place and up to a time: first
-// those with a native timestamp, then those with a string. What is of another type, or
-// sorts as a string after the time, is left out.
-func (db *DB) unprocessedByAge(after sortValue, until string, limit int) firestore.Query {
-	// A cursor needs an id; none sorts between these values and what is wanted.
-	q := db.oldestUnprocessed(limit).EndBefore(until+" ", "-")
+// unprocessedNative lists keys of unprocessed traces with a native timestamp after a place
+// and up to a time; unprocessedText those with a string. What is of another type is in
+// neither. A cursor needs an id; none sorts between these values and what is wanted.
+func (db *DB) unprocessedNative(after sortValue, until time.Time, limit int) firestore.Query {
+	q := db.oldestUnprocessed(limit).EndBefore(until.Add(time.Microsecond), "-")
 	if after.id == "" {
 		return q.StartAfter(time.Time{}, "-")
+	}
+	return q.StartAfter(after.fetchedAt, after.id)
+}
+
+func (db *DB) unprocessedText(after sortValue, until time.Time, limit int) firestore.Query {
+	q := db.oldestUnprocessed(limit).EndBefore(text(until)+" ", "-")
+	if _, ok := after.fetchedAt.(string); !ok {
+		return q.StartAfter(time.Date(9999, 12, 31, 23, 59, 59, 999_999_000, time.UTC), "-") // the last native timestamp
 	}
 	return q.StartAfter(after.fetchedAt, after.id)
 }
