@@ -158,7 +158,9 @@ type Archive interface {
 	Pattern(ctx context.Context, traceID string) (evalforge.Pattern, error)
 	// Patterns, Runs, Errors and States list newest first (by ExtractedAt, StartedAt,
 	// RecordedAt, UpdatedAt; ties by id) or, if they can, in the order of q.Sort; at most
-	// q.Limit, and return the cursor of the next page, or "" at the end.
+	// q.Limit, and return the cursor of the next page, or "" at the end. Where other services
+	// write too, a document of wrong types is listed with what can be read of it; asked for
+	// by itself it is an error that says what is wrong.
 	Patterns(ctx context.Context, q PatternQuery) ([]evalforge.Pattern, string, error)
 	Run(ctx context.Context, runID string) (evalforge.Run, error)
 	// Delivered returns the latest run that answered the delivery with a key and was

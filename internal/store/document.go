@@ -29,6 +29,30 @@ func Decode[T any](collection, id string, doc []byte) (T, error) {
 	return v, nil
 }
 
+// Legible reads what can be read of the JSON text of a document: where [Decode] refuses it,
+// the fields that are as they should be.
+func Legible[T any](doc []byte) T {
+	var whole, part T
+	if json.Unmarshal(doc, &whole) == nil {
+		return whole
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(doc, &fields) != nil {
+		return part
+	}
+	for k, v := range fields {
+		var alone T
+		field, err := Encode(map[string]json.RawMessage{k: v})
+		if err != nil || json.Unmarshal(field, &alone) != nil {
+			delete(fields, k)
+		}
+	}
+	if rest, err := Encode(fields); err != nil || json.Unmarshal(rest, &part) != nil {
+		return *new(T)
+	}
+	return part
+}
+
 // DecodeTrace reads the JSON text of a raw trace. The document id always wins over
 // the trace_id in the text. On an error the trace has what could be decoded.
 func DecodeTrace(id string, doc []byte) (evalforge.RawTrace, error) {

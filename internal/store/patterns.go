@@ -50,7 +50,7 @@ func confidenceRank(c float64) string { return fmt.Sprintf("%016x", math.Float64
 // Confidence is the inverse of [confidenceRank]; what is no rank is 0.
 func Confidence(rank string) float64 {
 	bits, err := strconv.ParseUint(rank, 16, 64)
-	if c := math.Float64frombits(bits); err == nil && c >= 0 && c <= 1 {
+	if c := math.Float64frombits(bits); err == nil && c >= 0 && c <= math.MaxFloat64 { // other writers may mean percent
 		return c
 	}
 	return 0

@@ -131,3 +131,16 @@ func TestRetryableSaysWhyNot(t *testing.T) {
 		}
 	}
 }
+
+func TestLegibleReadsWhatItCan(t *testing.T) {
+	for doc, want := range map[string]evalforge.ExtractionError{
+		`{"run_id":"r","error_message":"m"}`:                              {RunID: "r", ErrorMessage: "m"},
+		`{"error_message":["m"],"recorded_at":"yesterday","run_id":"r"}`:  {RunID: "r"},
+		`{"run_id":"r","RUN_ID":17,"recorded_at":"2026-01-02T03:04:05Z"}`: {RunID: "r", RecordedAt: evalforge.At(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))},
+		`[]`: {}, `{"run_id":"r"`: {}, ``: {},
+	} {
+		if got := Legible[evalforge.ExtractionError]([]byte(doc)); got != want {
+			t.Errorf("%s: got %+v, want %+v", doc, got, want)
+		}
+	}
+}

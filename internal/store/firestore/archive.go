@@ -154,22 +154,26 @@ func (db *DB) Delivered(ctx context.Context, key string, since time.Time) (evalf
 
 // Runs implements [extract.Archive].
 func (db *DB) Runs(ctx context.Context, q extract.PageQuery) ([]evalforge.Run, string, error) {
-	return page(ctx, db, db.runList(), q, decode[evalforge.Run])
+	return page(ctx, db, db.runList(), q, func(r *evalforge.Run, id string) { r.RunID = id })
 }
 
 // Errors implements [extract.Archive].
 func (db *DB) Errors(ctx context.Context, q extract.ErrorQuery) ([]evalforge.ExtractionError, string, error) {
-	return page(ctx, db, db.errorList(q), q.PageQuery, decode[evalforge.ExtractionError])
+	return page(ctx, db, db.errorList(q), q.PageQuery, func(*evalforge.ExtractionError, string) {})
 }
 
 // States implements [extract.Archive].
 func (db *DB) States(ctx context.Context, q extract.StateQuery) ([]extract.State, string, error) {
-	return page(ctx, db, db.stateList(q), q.PageQuery, decode[extract.State])
+	return page(ctx, db, db.stateList(q), q.PageQuery, func(s *extract.State, id string) { s.TraceID = id })
 }
 
-// page returns one page of a list.
-func page[T any](ctx context.Context, db *DB, l listQuery, q extract.PageQuery,
-	decode func(*firestore.DocumentSnapshot, string) (T, error)) ([]T, string, error) {
+// legible reads what can be read of a document in a list: one of wrong types, which
+// another service may have written, does not hide the others. Whoever asks for that one
+// document is told what is wrong with it.
+func legible[T any](snap *firestore.DocumentSnapshot) T { return store.Legible[T](toJSON(snap.Data())) }
+
+// page returns one page of a list. What a document is called is its id, whatever it says.
+func page[T any](ctx context.Context, db *DB, l listQuery, q extract.PageQuery, call func(v *T, id string)) ([]T, string, error) {
 	op := "list " + l.collection
 	limit, at, err := store.Page(l.collection, q)
 	if err != nil {
@@ -192,14 +196,11 @@ func page[T any](ctx context.Context, db *DB, l listQuery, q extract.PageQuery,
 	for i, snap := range snaps {
 		if i == limit {
 			last := snaps[limit-1]
-			at, _ := last.Data()[l.time].(string)
-			next = store.Cursor{Time: at, ID: last.Ref.ID}.Encode(l.collection)
+			next = store.Cursor{Time: placeText(last.Data()[l.time]), ID: last.Ref.ID}.Encode(l.collection)
 			break
 		}
-		v, err := decode(snap, l.collection)
-		if err != nil {
-			return nil, "", fmt.Errorf("%s: %w", op, err)
-		}
+		v := legible[T](snap)
+		call(&v, snap.Ref.ID)
 		list = append(list, v)
 	}
 	return list, next, nil

@@ -3,6 +3,7 @@ package firestore
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -54,10 +55,8 @@ func (db *DB) Patterns(ctx context.Context, q extract.PatternQuery) ([]evalforge
 			if len(page) == limit {
 				return page, at.Encode(name), nil
 			}
-			p, err := decode[evalforge.Pattern](snap, patterns)
-			if err != nil {
-				return nil, "", fmt.Errorf("%s: %w", op, err)
-			}
+			p := legible[evalforge.Pattern](snap)
+			p.SourceTraceID = snap.Ref.ID
 			at = patternPlace(snap, &p, q.Sort)
 			if q.Match(&p) {
 				page = append(page, p)
@@ -74,8 +73,7 @@ func (db *DB) Patterns(ctx context.Context, q extract.PatternQuery) ([]evalforge
 // which may not be as we write it.
 func patternPlace(snap *firestore.DocumentSnapshot, p *evalforge.Pattern, order extract.Sort) store.Cursor {
 	c := store.PatternPlace(p, order)
-	c.Time, _ = snap.Data()["extracted_at"].(string)
-	c.ID = snap.Ref.ID
+	c.Time = placeText(snap.Data()["extracted_at"])
 	return c
 }
 
@@ -103,17 +101,18 @@ func (db *DB) patternParts(q extract.PatternQuery, after *store.Cursor) []firest
 		if q.MinConfidence > 0 {
 			all = all.Where("confidence", ">=", q.MinConfidence)
 		}
-		all = all.OrderBy("confidence", firestore.Desc).OrderBy("extracted_at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc)
+		// A confidence that is none is in no list by it.
+		all = all.OrderBy("confidence", firestore.Desc).OrderBy("extracted_at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).EndAt(0.0, nil, someID)
 		if after != nil {
-			all = all.StartAfter(store.Confidence(after.Rank), after.Time, after.ID)
+			return []firestore.Query{all.StartAfter(store.Confidence(after.Rank), placeValue(after.Time), after.ID)}
 		}
-		return []firestore.Query{all}
+		return []firestore.Query{all.StartAt(math.MaxFloat64, beyondTimes(), someID)}
 	case extract.Oldest:
-		all = between(all, q).OrderBy("extracted_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc)
+		all = between(all, q).OrderBy("extracted_at", firestore.Asc).OrderBy(firestore.DocumentID, firestore.Asc).EndBefore(beyondTimes(), someID)
 		if after != nil {
-			all = all.StartAfter(after.Time, after.ID)
+			return []firestore.Query{all.StartAfter(placeValue(after.Time), after.ID)}
 		}
-		return []firestore.Query{all}
+		return []firestore.Query{all.StartAt(firstTime(), someID)}
 	case extract.BySeverity:
 		return db.patternsBySeverity(q, after)
 	}
@@ -151,11 +150,11 @@ func (db *DB) newestPatterns(q extract.PatternQuery, after *store.Cursor) firest
 			all = all.Where(f.path, "==", f.value)
 		}
 	}
-	all = between(all, q).OrderBy("extracted_at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc)
+	all = between(all, q).OrderBy("extracted_at", firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).EndAt(firstTime(), someID)
 	if after != nil {
-		all = all.StartAfter(after.Time, after.ID)
+		return all.StartAfter(placeValue(after.Time), after.ID)
 	}
-	return all
+	return all.StartAfter(beyondTimes(), someID)
 }
 
 func between(all firestore.Query, q extract.PatternQuery) firestore.Query {
@@ -229,10 +228,7 @@ func (db *DB) seen(ctx context.Context, g *extract.Group) error {
 			return err
 		}
 		for _, snap := range snaps {
-			p, err := decode[evalforge.Pattern](snap, patterns)
-			if err != nil {
-				return err
-			}
+			p := legible[evalforge.Pattern](snap)
 			p.SourceTraceID = snap.Ref.ID
 			t.Add(&p, "", "~")
 		}
@@ -256,10 +252,7 @@ func (db *DB) tally(ctx context.Context, op string, q extract.StatsQuery) (t *st
 	}
 	t, complete = new(store.Tally), len(snaps) <= maxTally
 	for _, snap := range snaps[:min(len(snaps), maxTally)] {
-		p, err := decode[evalforge.Pattern](snap, patterns)
-		if err != nil {
-			return nil, false, fmt.Errorf("%s: %w", op, err)
-		}
+		p := legible[evalforge.Pattern](snap)
 		p.SourceTraceID = snap.Ref.ID
 		t.Add(&p, "", "~") // the query has chosen the days
 	}

@@ -183,11 +183,11 @@ func (l *listQuery) filter(field, value string) {
 
 // page returns the query of at most limit documents after a place.
 func (l listQuery) page(limit int, after *store.Cursor) firestore.Query {
-	q := l.query.OrderBy(l.time, firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).Limit(limit)
+	q := l.query.OrderBy(l.time, firestore.Desc).OrderBy(firestore.DocumentID, firestore.Desc).Limit(limit).EndAt(firstTime(), someID)
 	if after != nil {
-		q = q.StartAfter(after.Time, after.ID)
+		return q.StartAfter(placeValue(after.Time), after.ID)
 	}
-	return q
+	return q.StartAfter(beyondTimes(), someID)
 }
 
 func (db *DB) list(collection, time string) listQuery {
