@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/evalforge/evalforge"
 )
@@ -36,27 +38,40 @@ func Legible[T any](doc []byte) T {
 	if json.Unmarshal(doc, &whole) == nil {
 		return whole
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(doc, &fields) != nil {
-		return part
-	}
-	for k, v := range fields {
-		var alone T
-		field, err := Encode(map[string]json.RawMessage{k: v})
-		if err != nil || json.Unmarshal(field, &alone) != nil {
-			delete(fields, k)
-		}
-	}
-	if rest, err := Encode(fields); err != nil || json.Unmarshal(rest, &part) != nil {
+	if json.Unmarshal(readable[T](doc), &part) != nil {
 		return *new(T)
 	}
 	return part
 }
 
+// readable returns the JSON text of a document without the fields that do not fit T, save
+// those that are needed. What is no document is returned as it is.
+func readable[T any](doc []byte, needed ...string) []byte {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(doc, &fields) != nil {
+		return doc
+	}
+	maps.DeleteFunc(fields, func(name string, value json.RawMessage) bool {
+		var alone T
+		field, err := Encode(map[string]json.RawMessage{name: value})
+		return !slices.Contains(needed, name) && (err != nil || json.Unmarshal(field, &alone) != nil)
+	})
+	rest, err := Encode(fields)
+	if err != nil {
+		return doc
+	}
+	return rest
+}
+
 // DecodeTrace reads the JSON text of a raw trace. The document id always wins over
-// the trace_id in the text. On an error the trace has what could be decoded.
+// the trace_id in the text. Fields of wrong types that say nothing to extraction, such as
+// a status_code that is a string, are left out; where another one is wrong, the trace has
+// what could be decoded.
 func DecodeTrace(id string, doc []byte) (evalforge.RawTrace, error) {
 	t, err := Decode[evalforge.RawTrace]("raw_traces", id, doc)
+	if err != nil {
+		t, err = Decode[evalforge.RawTrace]("raw_traces", id, readable[evalforge.RawTrace](doc, "failure_type", "severity", "service_name", "processed"))
+	}
 	t.TraceID = id
 	return t, err
 }

@@ -144,3 +144,18 @@ func TestLegibleReadsWhatItCan(t *testing.T) {
 		}
 	}
 }
+
+func TestDecodeTraceNeedsWhatExtractionReads(t *testing.T) {
+	for doc, ok := range map[string]bool{
+		`{"fetched_at":17,"status_code":"503","status_history":[{"timestamp":"soon"}],"service_name":"s","trace_payload":{"a":1}}`: true,
+		`{"fetched_at":17,"service_name":1}`: false, `{"severity":[]}`: false, `{"failure_type":{}}`: false, `{"processed":"yes"}`: false, `[]`: false,
+	} {
+		tr, err := DecodeTrace("t", []byte(doc))
+		if tr.TraceID != "t" || (err == nil) != ok {
+			t.Errorf("%s: got %+v and error %v", doc, tr, err)
+		}
+		if ok && (tr.ServiceName != "s" || string(tr.Payload) != `{"a":1}`) {
+			t.Errorf("%s: got %+v", doc, tr)
+		}
+	}
+}

@@ -377,3 +377,31 @@ func TestReadsWhatThePythonServicesWrite(t *testing.T) {
 		t.Errorf("errors: got %d, %v", len(list), err)
 	}
 }
+
+// TestExtractsWhateverElseIsWrong: a trace is extracted, as the Python service does it,
+// whatever the fields are that extraction has no use for. They stay as they are.
+func TestExtractsWhateverElseIsWrong(t *testing.T) {
+	db := open(t, emulator.Project())
+	want := 0
+	for name, v := range map[string]any{"trace_id": 17, "fetched_at": 1767323045, "recurrence_count": "many", "status": true, "status_history": "none",
+		"export_status": 1, "export_destination": []any{1}, "export_reference": map[string]any{}, "status_code": "503", "quality_score": "low",
+		"user_hash": minute(1), "processed_at": 1.5, "more": []any{map[string]any{"a": nil}}} {
+		fields, err := document(raw(name, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields[name] = v
+		if _, err := db.raw(name).Set(t.Context(), fields); err != nil {
+			t.Fatal(err)
+		}
+		want++
+	}
+	r := run(t, engine(t, db, &script{}, extract.Options{}), 50)
+	if r.StoredCount != want {
+		t.Errorf("stored %d of %d: %+v", r.StoredCount, want, r.TraceOutcomes)
+	}
+	snap, err := db.raw("status_code").Get(t.Context())
+	if err != nil || snap.Data()["status_code"] != "503" || snap.Data()["processed"] != true {
+		t.Errorf("the raw document is now %v, error %v", snap.Data(), err)
+	}
+}

@@ -128,8 +128,8 @@ func overwrite(t *testing.T, db *DB, id string, fields map[string]any) string {
 func spoil(t *testing.T, db *DB, id string, i int) {
 	t.Helper()
 	values := []firestore.Update{
-		{Path: "service_name", Value: 17}, {Path: "fetched_at", Value: "yesterday"}, {Path: "recurrence_count", Value: "many"},
-		{Path: "status_history", Value: "none"}, {Path: "fetched_at", Value: map[string]any{"a": 1}}, {Path: "failure_type", Value: []any{1}},
+		{Path: "service_name", Value: 17}, {Path: "severity", Value: true}, {Path: "failure_type", Value: []any{1}},
+		{Path: "trace_payload", Value: minute(1)}, {Path: "severity", Value: map[string]any{"a": 1}}, {Path: "trace_payload", Value: []byte("x")},
 	}
 	if _, err := db.raw(id).Update(t.Context(), values[i/4%len(values):][:1]); err != nil {
 		t.Fatal(err)
