@@ -71,6 +71,10 @@ func parseCursor(list, s string) (Cursor, error) {
 	if err := json.Unmarshal(b, &parts); err != nil || len(parts) != 3 && len(parts) != 4 || parts[0] != list {
 		return Cursor{}, bad
 	}
+	// The ids of errors may be longer than those of traces.
+	if evalforge.ValidateTraceID(parts[2][:min(len(parts[2]), evalforge.MaxTraceIDBytes)]) != nil {
+		return Cursor{}, bad
+	}
 	c := Cursor{Time: parts[1], ID: parts[2]}
 	if len(parts) == 4 {
 		c.Rank = parts[3]

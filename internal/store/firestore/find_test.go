@@ -152,6 +152,24 @@ func TestSpoiltPosition(t *testing.T) {
 	}
 }
 
+// TestSpoiltPlaces: a place in the order of ids that is none is as good as no place.
+func TestSpoiltPlaces(t *testing.T) {
+	db := open(t, emulator.Project())
+	for i := range 3 * smallBacklog {
+		ingest(t, db, raw(fmt.Sprintf("t-%02d", i), i))
+	}
+	for i, id := range []any{"a/b", "/", "..", "__x__", 17, nil, strings.Repeat("x", evalforge.MaxTraceIDBytes+1)} {
+		_, err := db.meta("scan").Set(t.Context(), map[string]any{"fetched_at": text(minute(0)), "trace_id": id, "sweep_id": id, "orphan_id": id, "done_id": id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := engine(t, open(t, db.project), &script{}, extract.Options{}).Run(t.Context(), extract.RunRequest{BatchSize: 3})
+		if err != nil || r.StoredCount != 3 {
+			t.Errorf("%d: stored %d, error %v; want 3", i, r.StoredCount, err)
+		}
+	}
+}
+
 // TestLookGoesRound: where a look behind the position ended with the very last document,
 // the next one begins anew, and finds what came in late.
 func TestLookGoesRound(t *testing.T) {

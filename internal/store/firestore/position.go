@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"time"
+
+	"github.com/evalforge/evalforge"
 )
 
 // A position is how far the backlog is known. Its document is shared by all workers; one
@@ -101,10 +103,7 @@ func (f *finder) reload(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	fields := snap.Data()
-	id, _ := fields["trace_id"].(string)
-	sweep, _ := fields["sweep_id"].(string)
-	orphan, _ := fields["orphan_id"].(string)
-	doneID, _ := fields["done_id"].(string)
+	id, sweep, orphan, doneID := idIn(fields, "trace_id"), idIn(fields, "sweep_id"), idIn(fields, "orphan_id"), idIn(fields, "done_id")
 	idle, _ := fields["idle_runs"].(int64)
 	if first {
 		f.pos.sweepID, f.pos.orphanID, f.pos.doneID = sweep, orphan, doneID
@@ -115,6 +114,16 @@ func (f *finder) reload(ctx context.Context, now time.Time) error {
 		f.pos = p
 	}
 	return nil
+}
+
+// idIn returns the document id in a field, or "" if there is none: a query after what is no
+// id would fail, and so would every run.
+func idIn(fields map[string]any, name string) string {
+	id, _ := fields[name].(string)
+	if evalforge.ValidateTraceID(id) != nil {
+		return ""
+	}
+	return id
 }
 
 // save remembers the position, for the other workers too.

@@ -26,7 +26,7 @@ func harness() storetest.Harness {
 			}
 		},
 		Malform: func(_ *testing.T, s extract.Store, id string) {
-			s.(*Store).records[id].doc = []byte(`{"fetched_at": 17}`)
+			s.(*Store).records[id].doc = []byte(`{"service_name": 17}`)
 		},
 	}
 }

@@ -81,7 +81,7 @@ func harness(t *testing.T) storetest.Harness {
 			mustExec(t, s.(*DB), "DELETE FROM raw_traces WHERE trace_id = ?", id)
 		},
 		Malform: func(t *testing.T, s extract.Store, id string) {
-			mustExec(t, s.(*DB), `UPDATE raw_traces SET doc = '{"fetched_at": 17}' WHERE trace_id = ?`, id)
+			mustExec(t, s.(*DB), `UPDATE raw_traces SET doc = '{"service_name": 17}' WHERE trace_id = ?`, id)
 		},
 		Another: func(t *testing.T, s extract.Store) extract.Store { return openQuick(t, s.(*DB).path) },
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
+	"github.com/evalforge/evalforge/internal/store"
 )
 
 // wantPages reads a list with pages of several sizes and checks that each gives want,
@@ -206,6 +207,11 @@ func badPages(e *env) {
 				continue
 			}
 			e.wantField(name+" after "+after, list(extract.PageQuery{After: after}), "after")
+		}
+		collection := map[string]string{"patterns": "failure_patterns", "errors": "extraction_errors", "states": "extraction_state", "runs": "extraction_runs"}[name]
+		for _, id := range []string{"", "a/b", "/", "..", "__x__"} {
+			after := store.Cursor{Time: evalforge.At(minute(1)).String(), ID: id}.Encode(collection)
+			e.wantField(name+" after the id "+id, list(extract.PageQuery{After: after}), "after")
 		}
 		for _, limit := range []int{-1, extract.MaxPage + 1} {
 			e.wantField(fmt.Sprintf("%s limited to %d", name, limit), list(extract.PageQuery{Limit: limit}), "limit")
