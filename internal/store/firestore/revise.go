@@ -117,10 +117,8 @@ func (db *DB) History(ctx context.Context, traceID string, limit int) ([]evalfor
 	list := make([]evalforge.Pattern, 0, len(snaps))
 	for _, snap := range snaps {
 		doc, _ := snap.Data()["doc"].(string)
-		p, err := store.Decode[evalforge.Pattern]("history", traceID, []byte(doc))
-		if err != nil {
-			return nil, err
-		}
+		p := store.Legible[evalforge.Pattern]([]byte(doc)) // another service may have written it
+		p.SourceTraceID = traceID
 		list = append(list, p)
 	}
 	return list, nil

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"cloud.google.com/go/firestore"
+
 	"github.com/evalforge/evalforge"
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/store"
@@ -166,5 +168,29 @@ func BenchmarkLedger(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N*workers)/b.Elapsed().Seconds(), "calls/s")
 		})
+	}
+}
+
+// TestHistoryOfAnother: a pattern that another service made, and that cannot be read as a
+// whole, does not hide the history of its trace once it is replaced.
+func TestHistoryOfAnother(t *testing.T) {
+	db := open(t, emulator.Project())
+	done := raw("a", 0)
+	ingest(t, db, done)
+	for ref, fields := range map[*firestore.DocumentRef]map[string]any{
+		db.raw("a"):                      {"processed": true},
+		db.collection(patterns).Doc("a"): {"title": 17, "summary": "kept", "extracted_at": minute(1)},
+	} {
+		if _, err := ref.Set(t.Context(), fields, firestore.MergeAll); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Reopen(t.Context(), "a", minute(2)); err != nil {
+		t.Fatal(err)
+	}
+	commitPattern(t, db, "a", 3)
+	list, err := db.History(t.Context(), "a", 10)
+	if err != nil || len(list) != 1 || list[0].Summary != "kept" || list[0].SourceTraceID != "a" {
+		t.Errorf("history %+v, error %v; want the replaced pattern", list, err)
 	}
 }
