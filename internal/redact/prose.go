@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"math/bits"
 	"strings"
 )
 
@@ -56,33 +57,41 @@ var accents = map[string]string{
 }
 
 var (
-	topics = func() map[string]topic {
-		m := make(map[string]topic)
+	topics = func() map[string]topicWord {
+		m := make(map[string]topicWord)
 		for t, list := range topicWords {
 			for w := range words(list) {
-				m[w] = t
+				m[w] = topicWord{t, accents[w], topicLinks[w]}
 			}
 		}
 		for w := range documentIDs {
-			m[w] = documentTopic
+			m[w] = topicWord{documentTopic, accents[w], ""}
 		}
 		return m
 	}()
 	// topicStarts has, for the first two letters, the lengths of topic words as bits, and
 	// from bit 16 on those of them that count without a digit behind them: most words of a
-	// text end here.
-	topicStarts = func() (t [32][32]uint32) {
-		for w, topic := range topics {
+	// text end here. topicEnds has the lengths for the last two letters.
+	topicStarts, topicEnds = func() (t, ends [32][32]uint32) {
+		for w, known := range topics {
+			ends[w[len(w)-2]&31][w[len(w)-1]&31] |= 1 << len(w)
 			bit := uint32(1) << len(w)
-			switch topic {
+			switch known.topic {
 			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic, mailTopic:
 				bit |= bit << 16
 			}
 			t[w[0]&31][w[1]&31] |= bit
 		}
-		return t
+		return t, ends
 	}()
 )
+
+// A topicWord is what is known of a word that is in topics.
+type topicWord struct {
+	topic  topic
+	accent string // of accents
+	link   string // of topicLinks
+}
 
 // maxTopicBytes is more than any topic word has.
 const maxTopicBytes = 16
@@ -94,14 +103,24 @@ func (sc *scanner) mayBeTopic(s string, i, j int) bool {
 		return false
 	}
 	bits := topicStarts[s[i]&31][s[i+1]&31] >> n
-	return bits&1 != 0 && (bits>>16&1 != 0 || sc.digitAfter(s, j)-j <= maxSaidBytes)
+	return bits&1 != 0 && topicEnds[s[j-2]&31][s[j-1]&31]>>n&1 != 0 && (bits>>16&1 != 0 || sc.digitSoon(s, j))
+}
+
+// digitSoon reports whether a digit, or the end of the text, is at most maxSaidBytes behind
+// s[i].
+func (sc *scanner) digitSoon(s string, i int) bool {
+	if m := &sc.digits; m.start <= i && i <= m.end {
+		return m.end-i <= maxSaidBytes
+	}
+	return sc.digitAfter(s, i)-i <= maxSaidBytes
 }
 
 // prose looks at what a sentence says behind the word s[i:j].
 func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	var buf [maxTopicBytes]byte
 	word := view(lower(buf[:0], s[i:j]))
-	t := topics[word]
+	known := topics[word]
+	t := known.topic
 	if t == noTopic {
 		return span{}, false
 	}
@@ -110,7 +129,7 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 			return sp, true
 		}
 	}
-	after, ok := afterAccent(s, i, j, word)
+	after, ok := afterAccent(s, i, j, known.accent)
 	if !ok {
 		return span{}, false
 	}
@@ -130,10 +149,10 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	if linked {
 		after += len("'s")
 	}
-	if link := topicLinks[word]; link != "" && strings.HasPrefix(s[after:], link) {
+	if link := known.link; link != "" && strings.HasPrefix(s[after:], link) {
 		after, linked = after+len(link)-1, true
 	}
-	if !beginsWord(s, i, t, word) || !endsWord(s, after, word) {
+	if !beginsWord(s, i, known) || !endsWord(s, after, word) {
 		return span{}, false // a part of a path, of base64 or of a name
 	}
 	// All others have a digit.
@@ -216,9 +235,8 @@ var soft = words(`pass login creds credentials clave has mot`)
 
 // afterAccent returns the end of the word s[i:j] with the letters beyond ASCII that belong
 // to it, and whether those that must be there are.
-func afterAccent(s string, i, j int, word string) (end int, ok bool) {
-	accent, has := accents[word]
-	if !has {
+func afterAccent(s string, i, j int, accent string) (end int, ok bool) {
+	if accent == "" {
 		return j, true
 	}
 	if before, ok := strings.CutPrefix(accent, "<"); ok {
@@ -228,12 +246,12 @@ func afterAccent(s string, i, j int, word string) (end int, ok bool) {
 }
 
 // beginsWord reports whether a word of a sentence begins at s[i].
-func beginsWord(s string, i int, t topic, word string) bool {
+func beginsWord(s string, i int, w topicWord) bool {
 	before := at(s, i-1)
-	if before == '-' && t == passwordTopic && isAlpha(at(s, i-2)) {
+	if before == '-' && w.topic == passwordTopic && isAlpha(at(s, i-2)) {
 		return true // WLAN-Passwort
 	}
-	return isSpace(before) || strings.IndexByte("\"'(`*,>", before) >= 0 || afterEscape(s, i) || accents[word] != ""
+	return isSpace(before) || strings.IndexByte("\"'(`*,>", before) >= 0 || afterEscape(s, i) || w.accent != ""
 }
 
 // endsWord reports whether a word of a sentence ends at s[i].
@@ -249,12 +267,22 @@ func endsWord(s string, i int, word string) bool {
 // digitAfter returns the position of the first digit of s from i on, or len(s).
 func (sc *scanner) digitAfter(s string, i int) int {
 	if m := &sc.digits; i < m.start || i > m.end {
-		*m = memo{i, i}
-		for m.end < len(s) && !isDigit(s[m.end]) {
-			m.end++
-		}
+		*m = memo{i, nextDigit(s, i)}
 	}
 	return sc.digits.end
+}
+
+// nextDigit returns the position of the first digit of s from i on, or len(s).
+func nextDigit(s string, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		if found := digits8(load8(s, i)); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(s) && !isDigit(s[i]) {
+		i++
+	}
+	return i
 }
 
 // longAfter returns the start of the first run of at least minTokenBytes without a space
