@@ -276,9 +276,13 @@ func (sc *scanner) secretArgument(s string, i int) (span, bool) {
 // Brackets in arguments are counted; strings with brackets in them are read wrongly.
 func nthArgument(s string, i, n int) int {
 	open := 0
-	for k := i + 1; k < len(s) && k-i < commandBytes; k++ {
+	limit := min(len(s), i+commandBytes)
+	for k := i + 1; k < limit; k++ {
 		if n == 1 {
 			return k
+		}
+		if !argumentSigns[s[k]] {
+			continue // as most bytes are
 		}
 		switch s[k] {
 		case '(', '{', '[':
@@ -295,3 +299,5 @@ func nthArgument(s string, i, n int) int {
 	}
 	return -1
 }
+
+var argumentSigns = *newCharset("(){}[],", func(byte) bool { return false })
