@@ -170,7 +170,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		w.pos++
 		w.space()
 		member := w.st.member(info, key, known)
-		if info.has(schema) && at(w.in, w.pos) == '{' {
+		if at(w.in, w.pos) == '{' && (info.has(schema) || member.treatment == always && declares(w.in, w.pos)) {
 			// "password" under "properties" is declared, not given.
 			member = keyInfo{}
 		}

@@ -25,6 +25,9 @@ const (
 	addressTopic        // a postal address follows
 	documentTopic       // a number of documentIDs follows
 	mailTopic           // "dot", in an address that is spelled
+	serverTopic         // AUTH x
+	answerTopic         // to a security question
+	commandTopic        // takes a password without a flag
 )
 
 // topicWords are the words by topic, without what stands in other scripts. Of words with
@@ -41,6 +44,9 @@ var topicWords = map[topic]string{
 	nameTopic:     `name nombre nome appelle llamo chiamo passenger patient cardholder traveler`,
 	birthTopic:    `dob born geboren nacido nacida nascido nascida birth birthdate birthday geburtsdatum naissance nacimiento nascita`,
 	mailTopic:     `dot`,
+	serverTopic:   `auth`,
+	answerTopic:   `answer answers`,
+	commandTopic:  `htpasswd rabbitmqctl chpasswd`,
 	addressTopic:  `address adresse live lives living reside resides ship shipped deliver delivered`,
 }
 
@@ -77,7 +83,7 @@ var (
 			ends[w[len(w)-2]&31][w[len(w)-1]&31] |= 1 << len(w)
 			bit := uint32(1) << len(w)
 			switch known.topic {
-			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic, mailTopic:
+			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic, mailTopic, serverTopic, answerTopic, commandTopic:
 				bit |= bit << 16
 			}
 			t[w[0]&31][w[1]&31] |= bit
@@ -144,6 +150,12 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 		return sc.variable(s, after)
 	case mailTopic:
 		return spelledDot(s, i)
+	case serverTopic:
+		return serverAuth(s, i, after)
+	case answerTopic:
+		return sc.saidAnswer(s, i, after)
+	case commandTopic:
+		return argumentsOf(s, i, after, word)
 	}
 	linked := strings.HasPrefix(s[after:], "'s ")
 	if linked {
