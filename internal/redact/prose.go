@@ -37,7 +37,7 @@ var topicWords = map[topic]string{
 		clave haslo parola heslo salasana adgangskode losenord passord masterauth credentials creds login requirepass mot contrase has senord senordet
 		ifre ifrem ifresi mdp lozinka kata sandi kodeord kodeordet passordet adgangskoden palavra wachtwoorden jelsz jelszavam parolam`,
 	tokenTopic:    `key keys token secret apikey api bearer schl cl`,
-	codeTopic:     `otp code codes pin tan cvv cvc`,
+	codeTopic:     `otp code codes pin tan cvv cvc tigungscode einmalcode zugangscode sicherheitscode`,
 	variableTopic: `env set setx setenv`,
 	quotedTopic:   `identified`,
 	phraseTopic:   `mnemonic phrase`,
@@ -59,7 +59,7 @@ var topicLinks = map[string]string{"has": " to ", "haslo": " to ", "salasana": "
 var accents = map[string]string{
 	"mot": " de passe", "contrase": "ña", "has": "ło", "senord": "<lö", "senordet": "<lö", "ifre": "<ş",
 	"ifrem": "<ş", "ifresi": "<ş", "jelsz": "ó", "kata": " sandi", "palavra": "-passe", "schl": "üssel", "cl": "é",
-	"tunnus": "<henkilö", "dselsnummer": "<fø",
+	"tunnus": "<henkilö", "dselsnummer": "<fø", "tigungscode": "<estä",
 }
 
 var (
@@ -187,6 +187,11 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 		before := sc.wordBefore(s, i)
 		if notSecret[before] || opaqueNeighbours[before] || sc.longAfter(s, after)-after > maxSaidBytes {
 			return span{}, false
+		}
+	}
+	if word == "password" && foldPrefix(s[after:], " for ") && i >= len("set ") && strings.EqualFold(s[i-len("set "):i], "set ") {
+		if sp, ok := setPassword(s, after); ok {
+			return sp, true
 		}
 	}
 	if t == passwordTopic && !linked && !soft[word] && plainMixed(s, after) {

@@ -41,7 +41,7 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 			continue
 		}
 		if c := s[k]; c == ':' || c == '=' || c == '|' || c == '-' && at(s, k+1) == ' ' {
-			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' {
+			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' && at(s, k-1) != '*' {
 				return span{}, false
 			}
 			linked, first = true, false
@@ -313,7 +313,7 @@ func skipLink(s string, i int) (k int, linked bool) {
 					k++
 				}
 				continue
-			case "is", "was", "ist", "est", "es", "on", "at":
+			case "is", "was", "ist", "est", "es", "on", "at", "lautet":
 				if at(s, end) == ' ' {
 					k, linked = end, true
 					continue
