@@ -90,10 +90,17 @@ func nameAssigned(s string, i int) (assignedName, bool) {
 	n.name = s[n.start:n.end]
 	if n.name == "value" && n.op == '=' {
 		// <add key="Password" value="…"/>
-		if k := attributeBefore(s, n.start); k != "" {
+		if isPasswordInput(s, n.start) {
+			n.name, n.attribute = "password", true
+		} else if k := attributeBefore(s, n.start); k != "" {
 			n.name, n.attribute = k, true
 		} else if k := tagBefore(s, n.start); k != "" {
 			n.name = k
+		}
+	}
+	if n.name == "default" && n.op == '=' {
+		if k := variableBlock(s, n.start); k != "" {
+			n.name, n.attribute = k, true
 		}
 	}
 	if n.op != ',' && n.op != '>' && strings.HasSuffix(n.name, "alue") {
@@ -103,6 +110,10 @@ func nameAssigned(s string, i int) (assignedName, bool) {
 	}
 	switch n.op {
 	case ',':
+		if n.quote != 0 && isTypedInto(s, i) {
+			n.name, n.attribute = "password", true
+			return n, true
+		}
 		if n.quote == 0 || at(s, n.start-1) != n.quote || at(s, n.start-2) != '(' {
 			return n, false
 		}
@@ -159,6 +170,9 @@ func (sc *scanner) valueAssigned(s string, i int, n assignedName, class keyClass
 	if n.attribute && (v.quote != 0 || allCapitals(n.name)) && v.end-v.start >= 8 && s[v.start] != '/' && class == passwordKey && !isTemplate(v.head(s)) && !isMask(v.head(s)) {
 		return span{v.start, v.end, Secret}, true
 	}
+	if n.op == '=' && v.quote == 0 && v.start == i+1 {
+		v = variableLine(s, n, v, class)
+	}
 	if acceptable(s, class, n.name, v, op, inQuery) {
 		return span{v.start, v.end, Secret}, true
 	}
@@ -171,6 +185,41 @@ func (sc *scanner) valueAssigned(s string, i int, n assignedName, class keyClass
 	r := &sc.rejected
 	r.name, r.head, r.op, r.quote, r.query = n.name, v.head(s), op, v.quote, inQuery
 	return span{}, false
+}
+
+// minLineSecret is the length from which a variable's value goes on to the end of its line.
+const minLineSecret = 20
+
+// variableLine returns the value of a variable of the environment that has a line for itself,
+// as env prints it, with all signs that are in it: SECRET_KEY=3iv@!ux*&vjl0^(r…. Elsewhere, and
+// in short values, these signs are those of a shell or a query, and v is the value.
+func variableLine(s string, n assignedName, v value, class keyClass) value {
+	if class != secretKey && class != passwordKey || !allCapitals(n.name) || n.end != v.start-1 {
+		return v
+	}
+	if head := lineBefore(s, n.start); head != "" && head != "export " {
+		return v
+	}
+	end := v.start
+	signs := 0
+	for end < len(s) && end-v.start < headBytes && s[end] > ' ' && s[end] < 0x7f {
+		if strings.IndexByte("\"'`;|\\<>", s[end]) >= 0 || s[end] == '$' && (at(s, end+1) == '(' || at(s, end+1) == '{') {
+			return v
+		}
+		if !isAlnum(s[end]) {
+			signs++
+		}
+		end++
+	}
+	text := s[v.start:end]
+	if end < len(s) && s[end] != '\n' && s[end] != '\r' || len(text) < minLineSecret || signs < 4 || strings.Contains(text, "://") || !digits2.open(text) || isTemplate(text) ||
+		strings.Contains(text, placeholderOpen) {
+		return v
+	}
+	if i := strings.IndexAny(text, "(&["); i < 0 || isCodeName(text[:i]) {
+		return v
+	}
+	return value{start: v.start, end: end, quote: '"', closed: true}
 }
 
 // wrapped returns the value in quotes inside a call that only converts it, of which v is the
@@ -294,7 +343,11 @@ func pairName(s string, i int) string {
 	}
 	end = beforeQuote(s, end)
 	start := nameSet.before(s, end, maxNameBytes)
-	k := beforeQuote(s, start)
+	mark := start
+	if at(s, mark-1) == '#' {
+		mark-- // of a selector
+	}
+	k := beforeQuote(s, mark)
 	for k > 0 && start-k < 8 && s[k-1] == ' ' {
 		k--
 	}
@@ -306,6 +359,10 @@ func pairName(s string, i int) string {
 	switch strings.ToLower(word) {
 	case "name", "key", "parameterkey", "variable":
 		return s[start:end]
+	case "selector", "locator", "element":
+		if namesPasswordField(s[start:end]) {
+			return "password"
+		}
 	}
 	return ""
 }
@@ -331,6 +388,32 @@ func tagBefore(s string, i int) string {
 		return ""
 	}
 	return s[start : i-1]
+}
+
+// blockBack is how far before an attribute the start of its element or block is looked for.
+const blockBack = 256
+
+// isPasswordInput reports whether the attribute at s[i] is one of a field of a form for a
+// password: <input type="password" value=…
+func isPasswordInput(s string, i int) bool {
+	head := s[max(0, i-blockBack):i]
+	tag := head[strings.LastIndexByte(head, '<')+1:]
+	return len(tag) < len(head) && (strings.Contains(tag, `type="password"`) || strings.Contains(tag, `type='password'`)) && strings.IndexByte(tag, '>') < 0
+}
+
+// variableBlock returns the name of the variable whose block in HCL has the attribute at s[i]:
+// variable "db_password" { default = …
+func variableBlock(s string, i int) string {
+	head := s[max(0, i-blockBack):i]
+	k := strings.LastIndex(head, `variable "`)
+	if k < 0 || strings.IndexByte(head[k:], '}') >= 0 {
+		return ""
+	}
+	name, rest, _ := strings.Cut(head[k+len(`variable "`):], `"`)
+	if !strings.HasPrefix(strings.TrimLeft(rest, " "), "{") || len(name) > maxNameBytes || nameSet.run(name, 0, maxNameBytes) < len(name) {
+		return ""
+	}
+	return name
 }
 
 // quotedMember looks at a member of an object in running text, "name": "value", as in

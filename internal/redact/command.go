@@ -7,9 +7,11 @@ const commandBytes = 192
 
 // flagCommands are the commands of which a flag of one letter takes a secret.
 var flagCommands = map[byte][]string{
-	'p': {"mysql", "mariadb", "sshpass", "docker login", "podman login", "skopeo login", "helm registry login", "mongo", "az login", "az acr login", "7z "},
-	'P': {"sqlcmd", "bcp ", "unzip ", "zip "},
-	'a': {"redis-cli"},
+	'p': {"mysql", "mariadb", "sshpass", "docker login", "podman login", "skopeo login", "helm registry login", "mongo", "az login", "az acr login", "7z ", "useradd", "usermod"},
+	'P': {"sqlcmd", "bcp ", "unzip ", "zip ", "ipmitool", "mosquitto_"},
+	'a': {"redis-cli", "valkey-cli"},
+	'A': {"snmp"},
+	'X': {"snmp"},
 	'N': {"ssh-keygen"},
 	'k': {"openssl enc", "openssl aes"},
 	'w': {"ldapsearch", "ldapadd", "ldapmodify", "ldapdelete"},
@@ -59,7 +61,10 @@ func (sc *scanner) shortFlag(s string, i int) (span, bool) {
 			v.start = i + 2
 		}
 	}
-	if v.start >= v.end || c != 'b' && !isCredential(v.head(s)) {
+	if v.start >= v.end {
+		return span{}, false
+	}
+	if text := v.head(s); c == 'a' && (len(text) < 4 || isTemplate(text) || isStandIn(text)) || c != 'a' && c != 'b' && !isCredential(text) {
 		return span{}, false
 	}
 	line := lineBefore(s, i)
@@ -276,9 +281,13 @@ func (sc *scanner) secretArgument(s string, i int) (span, bool) {
 // Brackets in arguments are counted; strings with brackets in them are read wrongly.
 func nthArgument(s string, i, n int) int {
 	open := 0
-	for k := i + 1; k < len(s) && k-i < commandBytes; k++ {
+	limit := min(len(s), i+commandBytes)
+	for k := i + 1; k < limit; k++ {
 		if n == 1 {
 			return k
+		}
+		if !argumentSigns[s[k]] {
+			continue // as most bytes are
 		}
 		switch s[k] {
 		case '(', '{', '[':
@@ -295,3 +304,5 @@ func nthArgument(s string, i, n int) int {
 	}
 	return -1
 }
+
+var argumentSigns = *newCharset("(){}[],", func(byte) bool { return false })

@@ -72,30 +72,38 @@ var hints = map[string]hint{
 // contextBytes. Words that were found to be secret or personal are not among them.
 func (sc *scanner) near(s string, i, n int) hint {
 	var buf [2*contextBytes + 1]byte
-	text := buf[:0]
+	text := s[max(0, i-contextBytes):i]
 	if i < contextBytes {
 		// What stood there before the segment, less the findings.
-		text = append(lower(text, view(sc.context[:sc.ncontext])), ' ')
+		before := append(buf[:0], sc.context[:sc.ncontext]...)
+		text = view(append(append(before, ' '), text...))
+		text = text[max(0, len(text)-contextBytes):]
 	}
-	text = lower(text, s[max(0, i-contextBytes):i])
-	text = text[max(0, len(text)-contextBytes):]
 	var all hint
 	for end := len(text); n > 0; n-- {
-		for end > 0 && !isWordByte(text[end-1]) || end > 0 && isDigit(text[end-1]) {
+		for end > 0 && !endsWordSet[text[end-1]] {
 			end--
 		}
 		start := end
-		for start > 0 && isWordByte(text[start-1]) {
+		for start > 0 && anyWordSet[text[start-1]] {
 			start--
 		}
 		if start == end {
 			break
 		}
-		all |= wordHint(text[wordStart(text, start, end):end])
+		var word [contextBytes]byte
+		all |= wordHint(lower(word[:0], text[wordStart(text, start, end):end]))
 		end = start
 	}
 	return all
 }
+
+// anyWordSet is what words of any script are made of, endsWordSet what one ends with: digits
+// behind it do not count.
+var (
+	anyWordSet  = *newCharset("", isWordByte)
+	endsWordSet = *newCharset("", func(c byte) bool { return isWordByte(c) && !isDigit(c) })
+)
 
 // isWordByte reports whether c belongs to a word of any script.
 func isWordByte(c byte) bool { return isAlnum(c) || c >= 0x80 }
@@ -127,9 +135,9 @@ func wordHint(word []byte) hint {
 
 // wordStart returns start, or the position behind it when the first letter of the word
 // text[start:end] is that of an escape that was not decoded: \nphone, \\tphone.
-func wordStart(text []byte, start, end int) int {
+func wordStart(text string, start, end int) int {
 	if start > 0 && text[start-1] == '\\' && end-start > 1 {
-		switch text[start] {
+		switch text[start] | 0x20 {
 		case 'n', 't', 'r':
 			return start + 1
 		}

@@ -129,8 +129,14 @@ func (w *walk) array(info keyInfo, nesting int) error {
 		if isHeader && n == 1 && info.treatment != always {
 			info = header
 		}
+		start := w.pos
 		if err := w.value(info, nesting+1); err != nil {
 			return err
+		}
+		if strings.HasPrefix(w.in[start:], `"--`) && info.treatment != always {
+			if err := w.flagged(w.in[start+1 : w.pos-1]); err != nil {
+				return err
+			}
 		}
 		w.space()
 		switch at(w.in, w.pos) {
@@ -170,7 +176,7 @@ func (w *walk) object(info keyInfo, nesting int) error {
 		w.pos++
 		w.space()
 		member := w.st.member(info, key, known)
-		if info.has(schema) && at(w.in, w.pos) == '{' {
+		if at(w.in, w.pos) == '{' && (info.has(schema) || member.treatment == always && declares(w.in, w.pos)) {
 			// "password" under "properties" is declared, not given.
 			member = keyInfo{}
 		}
@@ -205,6 +211,8 @@ type members struct {
 	named bool            // pair is known
 	// nameAt is where the name of the pair stands, if it has come.
 	nameAt int
+	// fieldAt is where the field of a form stands that something is typed into.
+	fieldAt int
 	// personal reports that there is what only persons have, mail is the value of "email".
 	personal bool
 	mail     string

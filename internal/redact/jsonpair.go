@@ -36,6 +36,33 @@ func (w *walk) headerPair() (keyInfo, bool) {
 	return info, at(w.in, k) == ']' && (info.treatment == always || info.treatment == secretive)
 }
 
+// flagged redacts the argument behind flag, a string in an array, if it is one that takes a
+// password or a token: ["mysql", "--password", "x"].
+func (w *walk) flagged(flag string) error {
+	class := noKey
+	if len(flag) <= maxHeaderBytes {
+		class = classify(flag)
+	}
+	if class != passwordKey && class != secretKey {
+		return nil
+	}
+	before := w.pos
+	if w.space(); at(w.in, w.pos) == ',' {
+		w.pos++
+		w.space()
+	}
+	if start := w.pos + 1; at(w.in, w.pos) == '"' {
+		v := w.in[start:min(len(w.in), start+headBytes)]
+		v = v[:stringEnd(v, 0)]
+		ok := isCredential(v) && v[0] != '-' && !strings.Contains(v, placeholderOpen)
+		if ok && (class == passwordKey || isOpaque(v, minTokenBytes) && strings.IndexByte(v, '=') < 0) {
+			return w.text(keyInfo{treatment: always, kind: Secret})
+		}
+	}
+	w.pos = before
+	return nil
+}
+
 // nameAfterValue looks behind a string that is the "value" of a pair for the name of
 // the pair.
 func (w *walk) nameAfterValue() (keyInfo, bool) {
@@ -91,9 +118,13 @@ func mayBePair(key string) bool {
 	case 3:
 		return key == "key" || key == "Key"
 	case 4:
-		return key == "name" || key == "Name"
+		return key == "name" || key == "Name" || key == "text"
 	case 5:
-		return key == "value" || key == "Value"
+		return key == "value" || key == "Value" || key == "label" || key == "field"
+	case 7:
+		return key == "element" || key == "locator"
+	case 8:
+		return key == "selector"
 	case 12:
 		return key == "ParameterKey"
 	case 14:
@@ -122,7 +153,18 @@ func (w *walk) paired(seen *members, parent, member keyInfo, key string) (keyInf
 		if strings.EqualFold(key, "name") && member.treatment == scan && w.namesPerson(seen) {
 			return keyInfo{treatment: always, kind: Name}, nil
 		}
+	case "selector", "locator", "element", "label", "field":
+		if at(w.in, w.pos) == '"' && seen.fieldAt == 0 {
+			seen.fieldAt = w.pos
+		}
+	case "text":
+		if member.treatment == scan && w.isTyped(seen) {
+			return keyInfo{treatment: always, kind: Secret}, nil
+		}
 	case "value", "Value", "ParameterValue":
+		if member.treatment == scan && w.isTyped(seen) {
+			return keyInfo{treatment: always, kind: Secret}, nil
+		}
 		var err error
 		switch {
 		case seen.named:

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"slices"
 	"strings"
@@ -13,18 +14,92 @@ import (
 // special are the bytes that do not stand for themselves in a string.
 var special = *newCharset("\"\\", func(c byte) bool { return c < 0x20 })
 
+// Eight bytes of a string are looked at as one number, the first byte lowest.
+const ones, highs = 0x0101010101010101, 0x8080808080808080
+
+// load8 returns s[i:i+8].
+func load8(s string, i int) uint64 {
+	b := s[i : i+8]
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+// specials returns a number whose lowest bit that is set is the highest one of the first
+// special byte of v, or 0 when there is none.
+func specials(v uint64) uint64 {
+	// A byte of x is zero where v has the byte looked for, and (x - 0x01…) &^ x & 0x80… is
+	// not zero if some byte of x is (Bit Twiddling Hacks). Borrows go upwards: the lowest
+	// bit is right.
+	quote, slash := v^('"'*ones), v^('\\'*ones)
+	return ((v-0x20*ones)&^v | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+}
+
+// escapes has, for the byte behind a backslash, what both stand for, unless that takes more
+// than a look; escaping is the other way round.
+var escapes, escaping = func() (from, to [256]byte) {
+	for _, e := range []string{"\"\"", "\\\\", "n\n", "r\r", "t\t"} {
+		from[e[0]], to[e[1]] = e[1], e[0]
+	}
+	from['/'], from['b'], from['f'] = '/', '\b', '\f'
+	return from, to
+}()
+
+// decodePlain appends what stands in a string of JSON from s[i] on, and returns how far it
+// came: to a byte that is special and begins no escape of two bytes, or somewhere before, near
+// the end of s or of the capacity of b.
+func decodePlain(b []byte, s string, i int) ([]byte, int) {
+	// What follows a special byte is copied with it and overwritten: most runs are short.
+	n := len(b)
+	b = b[:cap(b)]
+	for i+8 < len(s) && n+8 < len(b) {
+		v := load8(s, i)
+		binary.LittleEndian.PutUint64(b[n:n+8], v)
+		found := specials(v)
+		if found == 0 {
+			i, n = i+8, n+8
+			continue
+		}
+		k := bits.TrailingZeros64(found) / 8
+		i, n = i+k, n+k
+		c := escapes[s[i+1]]
+		if s[i] != '\\' || c == 0 {
+			break
+		}
+		b[n] = c
+		i, n = i+2, n+1
+	}
+	return b[:n], i
+}
+
+// encodePlain is decodePlain the other way round: it stops at a byte that has no escape of two
+// bytes.
+func encodePlain(b []byte, s string, i int) ([]byte, int) {
+	n := len(b)
+	b = b[:cap(b)]
+	for i+8 <= len(s) && n+9 < len(b) {
+		v := load8(s, i)
+		binary.LittleEndian.PutUint64(b[n:n+8], v)
+		found := specials(v)
+		if found == 0 {
+			i, n = i+8, n+8
+			continue
+		}
+		k := bits.TrailingZeros64(found) / 8
+		i, n = i+k, n+k
+		c := escaping[s[i]]
+		if c == 0 {
+			break
+		}
+		b[n], b[n+1] = '\\', c
+		i, n = i+1, n+2
+	}
+	return b[:n], i
+}
+
 // nextSpecial returns the position of the first special byte of s from i on, or len(s).
 func nextSpecial(s string, i int) int {
-	// Eight bytes at a time: a byte of x is zero where s has the byte looked for, and
-	// (x - 0x01…) &^ x & 0x80… is not zero if some byte of x is (Bit Twiddling Hacks).
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(s); i += 8 {
-		b := s[i : i+8]
-		v := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
-			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
-		quote, slash := v^('"'*ones), v^('\\'*ones)
-		// Borrows go upwards: the lowest bit set is at the first of them.
-		if found := ((v-0x20*ones)&^v | (quote-ones)&^quote | (slash-ones)&^slash) & highs; found != 0 {
+		if found := specials(load8(s, i)); found != 0 {
 			return i + bits.TrailingZeros64(found)/8
 		}
 	}
@@ -79,40 +154,17 @@ func (w *walk) unescape(start int) (string, error) {
 		b = slices.Grow(b, n+minExactDecode)
 	}
 	defer func() { w.level.decoded = b }()
+	b = append(b, w.in[start:w.pos]...)
 	for {
-		if cap(b)-len(b) < w.pos-start+utf8.UTFMax {
-			b = slices.Grow(b, stringEnd(w.in, w.pos)-start)
+		b, w.pos = decodePlain(b, w.in, w.pos)
+		rest := w.pos
+		w.pos = nextSpecial(w.in, rest)
+		if cap(b)-len(b) < w.pos-rest+utf8.UTFMax {
+			b = slices.Grow(b, stringEnd(w.in, w.pos)-rest)
 		}
-		b = append(b, w.in[start:w.pos]...)
-		c := at(w.in, w.pos+1)
-		w.pos += 2
-		switch c {
-		case '"', '\\', '/':
-			b = append(b, c)
-		case 'b':
-			b = append(b, '\b')
-		case 'f':
-			b = append(b, '\f')
-		case 'n':
-			b = append(b, '\n')
-		case 'r':
-			b = append(b, '\r')
-		case 't':
-			b = append(b, '\t')
-		case 'u':
-			r, ok := w.codePoint()
-			if !ok {
-				return "", w.errorf("invalid \\u escape")
-			}
-			b = utf8.AppendRune(b, r)
-		default:
-			return "", w.errorf("invalid escape in a string")
-		}
-		start = w.pos
-		w.pos = nextSpecial(w.in, min(w.pos, len(w.in)))
+		b = append(b, w.in[rest:w.pos]...)
 		switch c := at(w.in, w.pos); {
 		case c == '"':
-			b = append(b, w.in[start:w.pos]...)
 			w.pos++
 			return view(b), nil
 		case c == '\\':
@@ -121,6 +173,20 @@ func (w *walk) unescape(start int) (string, error) {
 		default:
 			return "", w.errorf("control character in a string")
 		}
+		c := at(w.in, w.pos+1)
+		w.pos = min(w.pos+2, len(w.in))
+		if escapes[c] != 0 {
+			b = append(b, escapes[c])
+			continue
+		}
+		if c != 'u' {
+			return "", w.errorf("invalid escape in a string")
+		}
+		r, ok := w.codePoint()
+		if !ok {
+			return "", w.errorf("invalid \\u escape")
+		}
+		b = utf8.AppendRune(b, r)
 	}
 }
 
@@ -170,27 +236,17 @@ func hex4(s string, i int) (rune, bool) {
 func appendQuoted(dst []byte, s string) []byte {
 	const hexDigits = "0123456789abcdef"
 	dst = append(dst, '"')
-	start := 0
-	for {
-		i := nextSpecial(s, start)
-		if i == len(s) {
-			break
+	for i := 0; ; i++ {
+		dst, i = encodePlain(dst, s, i)
+		rest := i
+		i = nextSpecial(s, rest)
+		if dst = append(dst, s[rest:i]...); i == len(s) {
+			return append(dst, '"')
 		}
-		c := s[i]
-		dst = append(dst, s[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
-		default:
+		if c := s[i]; escaping[c] != 0 {
+			dst = append(dst, '\\', escaping[c])
+		} else {
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
-	return append(append(dst, s[start:]...), '"')
 }

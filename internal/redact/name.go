@@ -25,7 +25,7 @@ func classify(name string) keyClass {
 		return noKey
 	}
 	switch name[n-1] | 0x20 {
-	case 'd', 't', 'n', 'y', 's', 'h', 'e', 'g', 'w', 'k', 'p', 'a', 'o':
+	case 'd', 't', 'n', 'y', 's', 'h', 'e', 'g', 'w', 'k', 'p', 'a', 'o', 'r':
 	default:
 		return noKey
 	}
@@ -123,11 +123,15 @@ func (p *nameParts) class() keyClass {
 	switch {
 	case ends("password", "passwd", "passwort", "pwd", "passphrase", "passcode"), w == "pass", w == "pw", w == "psk", foreignNames[w]:
 		return passwordKey
+	case w == "answer" && (p.last(1) == "security" || p.last(1) == "secret"):
+		return passwordKey
 	case w == "authorization":
 		return authorizationKey
 	case w == "cookie":
 		return cookieKey
 	case ends("secret", "apikey", "dockerconfigjson", "dockercfg", "secretkey", "accesskey", "privatekey", "authkey"), ends("token") && !ends("webtoken"), w == "creds", w == "credential", w == "credentials":
+		return secretKey
+	case w == "data" && p.last(1) == "key" && p.last(2) == "client": // of a kubeconfig
 		return secretKey
 	case w == "key" && keyOwners[p.last(1)]:
 		return secretKey

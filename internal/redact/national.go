@@ -92,12 +92,14 @@ func (sc *scanner) national(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	var buf [2*contextBytes + 1]byte
-	text := buf[:0]
+	text := s[max(0, i-contextBytes):i]
 	if i < contextBytes {
-		text = append(lower(text, view(sc.context[:sc.ncontext])), ' ')
+		before := append(buf[:0], sc.context[:sc.ncontext]...)
+		text = view(append(append(before, ' '), text...))
 	}
-	text = lower(text, s[max(0, i-contextBytes):i])
 	var near [6]string
+	var letters [2*contextBytes + 1]byte
+	low := letters[:0] // of the words
 	n, known := 0, false
 	for end := len(text); n < len(near); n++ {
 		for end > 0 && !isAlpha(text[end-1]) {
@@ -110,7 +112,9 @@ func (sc *scanner) national(s string, i int) (span, bool) {
 		if start == end {
 			break
 		}
-		near[n] = view(text[wordStart(text, start, end):end])
+		at := len(low)
+		low = lower(low, text[wordStart(text, start, end):end])
+		near[n] = view(low[at:])
 		known = known || nationalHints[near[n]]
 		end = start
 	}

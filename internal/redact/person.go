@@ -43,7 +43,7 @@ func (st *state) learn(value string) {
 
 // A nameTable is the names that are looked for, by how they begin.
 type nameTable struct {
-	first   [256]bool      // first bytes
+	first   [256]uint8     // not 0 for first bytes
 	starts  [256][4]uint64 // pairs of first bytes
 	names   []string
 	unicode bool // there is one that JSON may write with escapes
@@ -52,7 +52,7 @@ type nameTable struct {
 func (t *nameTable) reset() { *t = nameTable{names: t.names[:0]} }
 
 func (t *nameTable) add(name string) {
-	t.first[name[0]] = true
+	t.first[name[0]] = 1
 	t.starts[name[0]][name[1]/64] |= 1 << (name[1] % 64)
 	t.names = append(t.names, strings.Clone(name))
 	for i := 0; i < len(name); i++ {
@@ -64,8 +64,17 @@ func (t *nameTable) add(name string) {
 // (len(s), 0). Names inside of words do not count.
 func (t *nameTable) next(s string, i int) (start, n int) {
 	for ; i+1 < len(s); i++ {
-		if !t.first[s[i]] {
-			continue
+		for ; i+8 <= len(s); i += 8 { // most bytes begin no name
+			b := s[i : i+8]
+			if t.first[b[0]]|t.first[b[1]]|t.first[b[2]]|t.first[b[3]]|t.first[b[4]]|t.first[b[5]]|t.first[b[6]]|t.first[b[7]] != 0 {
+				break
+			}
+		}
+		for i+1 < len(s) && t.first[s[i]] == 0 {
+			i++
+		}
+		if i+1 >= len(s) {
+			break
 		}
 		if c := s[i+1]; t.starts[s[i]][c/64]>>(c%64)&1 == 0 {
 			continue

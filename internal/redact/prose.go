@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"math/bits"
 	"strings"
 )
 
@@ -24,6 +25,9 @@ const (
 	addressTopic        // a postal address follows
 	documentTopic       // a number of documentIDs follows
 	mailTopic           // "dot", in an address that is spelled
+	serverTopic         // AUTH x
+	answerTopic         // to a security question
+	commandTopic        // takes a password without a flag
 )
 
 // topicWords are the words by topic, without what stands in other scripts. Of words with
@@ -33,13 +37,16 @@ var topicWords = map[topic]string{
 		clave haslo parola heslo salasana adgangskode losenord passord masterauth credentials creds login requirepass mot contrase has senord senordet
 		ifre ifrem ifresi mdp lozinka kata sandi kodeord kodeordet passordet adgangskoden palavra wachtwoorden jelsz jelszavam parolam`,
 	tokenTopic:    `key keys token secret apikey api bearer schl cl`,
-	codeTopic:     `otp code codes pin tan cvv cvc`,
+	codeTopic:     `otp code codes pin tan cvv cvc tigungscode einmalcode zugangscode sicherheitscode`,
 	variableTopic: `env set setx setenv`,
 	quotedTopic:   `identified`,
 	phraseTopic:   `mnemonic phrase`,
 	nameTopic:     `name nombre nome appelle llamo chiamo passenger patient cardholder traveler`,
 	birthTopic:    `dob born geboren nacido nacida nascido nascida birth birthdate birthday geburtsdatum naissance nacimiento nascita`,
 	mailTopic:     `dot`,
+	serverTopic:   `auth`,
+	answerTopic:   `answer answers`,
+	commandTopic:  `htpasswd rabbitmqctl chpasswd`,
 	addressTopic:  `address adresse live lives living reside resides ship shipped deliver delivered`,
 }
 
@@ -52,37 +59,45 @@ var topicLinks = map[string]string{"has": " to ", "haslo": " to ", "salasana": "
 var accents = map[string]string{
 	"mot": " de passe", "contrase": "ña", "has": "ło", "senord": "<lö", "senordet": "<lö", "ifre": "<ş",
 	"ifrem": "<ş", "ifresi": "<ş", "jelsz": "ó", "kata": " sandi", "palavra": "-passe", "schl": "üssel", "cl": "é",
-	"tunnus": "<henkilö", "dselsnummer": "<fø",
+	"tunnus": "<henkilö", "dselsnummer": "<fø", "tigungscode": "<estä",
 }
 
 var (
-	topics = func() map[string]topic {
-		m := make(map[string]topic)
+	topics = func() map[string]topicWord {
+		m := make(map[string]topicWord)
 		for t, list := range topicWords {
 			for w := range words(list) {
-				m[w] = t
+				m[w] = topicWord{t, accents[w], topicLinks[w]}
 			}
 		}
 		for w := range documentIDs {
-			m[w] = documentTopic
+			m[w] = topicWord{documentTopic, accents[w], ""}
 		}
 		return m
 	}()
 	// topicStarts has, for the first two letters, the lengths of topic words as bits, and
 	// from bit 16 on those of them that count without a digit behind them: most words of a
-	// text end here.
-	topicStarts = func() (t [32][32]uint32) {
-		for w, topic := range topics {
+	// text end here. topicEnds has the lengths for the last two letters.
+	topicStarts, topicEnds = func() (t, ends [32][32]uint32) {
+		for w, known := range topics {
+			ends[w[len(w)-2]&31][w[len(w)-1]&31] |= 1 << len(w)
 			bit := uint32(1) << len(w)
-			switch topic {
-			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic, mailTopic:
+			switch known.topic {
+			case passwordTopic, variableTopic, quotedTopic, phraseTopic, nameTopic, mailTopic, serverTopic, answerTopic, commandTopic:
 				bit |= bit << 16
 			}
 			t[w[0]&31][w[1]&31] |= bit
 		}
-		return t
+		return t, ends
 	}()
 )
+
+// A topicWord is what is known of a word that is in topics.
+type topicWord struct {
+	topic  topic
+	accent string // of accents
+	link   string // of topicLinks
+}
 
 // maxTopicBytes is more than any topic word has.
 const maxTopicBytes = 16
@@ -94,14 +109,24 @@ func (sc *scanner) mayBeTopic(s string, i, j int) bool {
 		return false
 	}
 	bits := topicStarts[s[i]&31][s[i+1]&31] >> n
-	return bits&1 != 0 && (bits>>16&1 != 0 || sc.digitAfter(s, j)-j <= maxSaidBytes)
+	return bits&1 != 0 && topicEnds[s[j-2]&31][s[j-1]&31]>>n&1 != 0 && (bits>>16&1 != 0 || sc.digitSoon(s, j))
+}
+
+// digitSoon reports whether a digit, or the end of the text, is at most maxSaidBytes behind
+// s[i].
+func (sc *scanner) digitSoon(s string, i int) bool {
+	if m := &sc.digits; m.start <= i && i <= m.end {
+		return m.end-i <= maxSaidBytes
+	}
+	return sc.digitAfter(s, i)-i <= maxSaidBytes
 }
 
 // prose looks at what a sentence says behind the word s[i:j].
 func (sc *scanner) prose(s string, i, j int) (span, bool) {
 	var buf [maxTopicBytes]byte
 	word := view(lower(buf[:0], s[i:j]))
-	t := topics[word]
+	known := topics[word]
+	t := known.topic
 	if t == noTopic {
 		return span{}, false
 	}
@@ -110,7 +135,7 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 			return sp, true
 		}
 	}
-	after, ok := afterAccent(s, i, j, word)
+	after, ok := afterAccent(s, i, j, known.accent)
 	if !ok {
 		return span{}, false
 	}
@@ -125,15 +150,21 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 		return sc.variable(s, after)
 	case mailTopic:
 		return spelledDot(s, i)
+	case serverTopic:
+		return serverAuth(s, i, after)
+	case answerTopic:
+		return sc.saidAnswer(s, i, after)
+	case commandTopic:
+		return argumentsOf(s, i, after, word)
 	}
 	linked := strings.HasPrefix(s[after:], "'s ")
 	if linked {
 		after += len("'s")
 	}
-	if link := topicLinks[word]; link != "" && strings.HasPrefix(s[after:], link) {
+	if link := known.link; link != "" && strings.HasPrefix(s[after:], link) {
 		after, linked = after+len(link)-1, true
 	}
-	if !beginsWord(s, i, t, word) || !endsWord(s, after, word) {
+	if !beginsWord(s, i, known) || !endsWord(s, after, word) {
 		return span{}, false // a part of a path, of base64 or of a name
 	}
 	// All others have a digit.
@@ -156,6 +187,11 @@ func (sc *scanner) prose(s string, i, j int) (span, bool) {
 		before := sc.wordBefore(s, i)
 		if notSecret[before] || opaqueNeighbours[before] || sc.longAfter(s, after)-after > maxSaidBytes {
 			return span{}, false
+		}
+	}
+	if word == "password" && foldPrefix(s[after:], " for ") && i >= len("set ") && strings.EqualFold(s[i-len("set "):i], "set ") {
+		if sp, ok := setPassword(s, after); ok {
+			return sp, true
 		}
 	}
 	if t == passwordTopic && !linked && !soft[word] && plainMixed(s, after) {
@@ -216,9 +252,8 @@ var soft = words(`pass login creds credentials clave has mot`)
 
 // afterAccent returns the end of the word s[i:j] with the letters beyond ASCII that belong
 // to it, and whether those that must be there are.
-func afterAccent(s string, i, j int, word string) (end int, ok bool) {
-	accent, has := accents[word]
-	if !has {
+func afterAccent(s string, i, j int, accent string) (end int, ok bool) {
+	if accent == "" {
 		return j, true
 	}
 	if before, ok := strings.CutPrefix(accent, "<"); ok {
@@ -228,12 +263,12 @@ func afterAccent(s string, i, j int, word string) (end int, ok bool) {
 }
 
 // beginsWord reports whether a word of a sentence begins at s[i].
-func beginsWord(s string, i int, t topic, word string) bool {
+func beginsWord(s string, i int, w topicWord) bool {
 	before := at(s, i-1)
-	if before == '-' && t == passwordTopic && isAlpha(at(s, i-2)) {
+	if before == '-' && w.topic == passwordTopic && isAlpha(at(s, i-2)) {
 		return true // WLAN-Passwort
 	}
-	return isSpace(before) || strings.IndexByte("\"'(`*,>", before) >= 0 || afterEscape(s, i) || accents[word] != ""
+	return isSpace(before) || strings.IndexByte("\"'(`*,>", before) >= 0 || afterEscape(s, i) || w.accent != ""
 }
 
 // endsWord reports whether a word of a sentence ends at s[i].
@@ -249,12 +284,22 @@ func endsWord(s string, i int, word string) bool {
 // digitAfter returns the position of the first digit of s from i on, or len(s).
 func (sc *scanner) digitAfter(s string, i int) int {
 	if m := &sc.digits; i < m.start || i > m.end {
-		*m = memo{i, i}
-		for m.end < len(s) && !isDigit(s[m.end]) {
-			m.end++
-		}
+		*m = memo{i, nextDigit(s, i)}
 	}
 	return sc.digits.end
+}
+
+// nextDigit returns the position of the first digit of s from i on, or len(s).
+func nextDigit(s string, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		if found := digits8(load8(s, i)); found != 0 {
+			return i + bits.TrailingZeros64(found)/8
+		}
+	}
+	for i < len(s) && !isDigit(s[i]) {
+		i++
+	}
+	return i
 }
 
 // longAfter returns the start of the first run of at least minTokenBytes without a space

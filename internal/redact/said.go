@@ -41,7 +41,7 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 			continue
 		}
 		if c := s[k]; c == ':' || c == '=' || c == '|' || c == '-' && at(s, k+1) == ' ' {
-			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' {
+			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' && at(s, k-1) != '*' {
 				return span{}, false
 			}
 			linked, first = true, false
@@ -75,7 +75,7 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 				linked = isSetting(s, i) // not "the password to the vault"
 			}
 		case linked && fillWords[low]:
-		case otherTopics[low] || topics[low] == passwordTopic:
+		case otherTopics[low] || topics[low].topic == passwordTopic:
 			return span{}, false // the other password is read for itself
 		case (linked || first) && t == passwordTopic && isSaidPair(trimmed, linked):
 			sign := strings.IndexAny(trimmed, "/:")
@@ -283,9 +283,6 @@ func (sc *scanner) saidBefore(s string, i int) (span, bool) {
 	return span{start, end, Secret}, true
 }
 
-// numberWords stand between what a number is of and the number.
-var numberWords = words(`number no nr num nummer numero`)
-
 // skipLink returns where a value can start behind a name that ends at s[i], and whether
 // something says that it is the value: "is", ':' or '='.
 func skipLink(s string, i int) (k int, linked bool) {
@@ -306,17 +303,21 @@ func skipLink(s string, i int) (k int, linked bool) {
 			for end < len(s) && end-k < 8 && isAlpha(s[end]) {
 				end++
 			}
-			w := strings.ToLower(s[k:end])
-			if numberWords[w] && (at(s, end) == ' ' || at(s, end) == ':' || at(s, end) == '.') {
-				k = end
-				if s[k:] != "" && s[k] == '.' {
+			if c := at(s, end); c != ' ' && c != ':' && c != '.' || end-k < 2 {
+				break
+			}
+			var buf [8]byte
+			switch view(lower(buf[:0], s[k:end])) {
+			case "number", "no", "nr", "num", "nummer", "numero":
+				if k = end; at(s, k) == '.' {
 					k++
 				}
 				continue
-			}
-			if at(s, end) == ' ' && (w == "is" || w == "was" || w == "ist" || w == "est" || w == "es" || w == "on" || w == "at") {
-				k, linked = end, true
-				continue
+			case "is", "was", "ist", "est", "es", "on", "at", "lautet":
+				if at(s, end) == ' ' {
+					k, linked = end, true
+					continue
+				}
 			}
 		}
 		break

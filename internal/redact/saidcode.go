@@ -17,6 +17,16 @@ func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
 		return sp, true
 	}
 	k, linked := skipLink(s, j)
+	if linked && word == "codes" {
+		if sp, ok := sc.recoveryCodes(s, k, sc.wordBefore(s, i)); ok {
+			return sp, true
+		}
+	}
+	if rest := s[j:min(len(s), j+maxForBytes)]; !linked && strings.HasPrefix(rest, " for ") {
+		if is := strings.Index(rest, " is "); is > 0 && strings.IndexAny(rest[:is], ".,;:?!\n") < 0 {
+			k, linked = j+is+len(" is "), true // for my card is
+		}
+	}
 	if !linked && (word == "pin" || word == "tan" || word == "passcode") {
 		return span{}, false
 	}
@@ -36,6 +46,9 @@ func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
 	}
 	return span{k, end, Secret}, true
 }
+
+// maxForBytes bounds what a code is for, in "the PIN for my card is".
+const maxForBytes = 40
 
 // cardCode looks at the three or four digits from the back of a card at s[i].
 func cardCode(s string, i int) (span, bool) {
@@ -64,6 +77,30 @@ func (sc *scanner) queueCodes(s string, i int) {
 		sc.queue = append(sc.queue, span{sc.base + k, sc.base + end, Secret})
 		i = end
 	}
+}
+
+// recoveryCodes looks at a list of codes of letters and digits at s[i], as services give out for
+// the case that a phone is lost: 0a78e-24583 e01c3-6d6f8. The first is returned, the others are
+// queued.
+func (sc *scanner) recoveryCodes(s string, i int, owner string) (span, bool) {
+	if owner != "recovery" && owner != "backup" {
+		return span{}, false
+	}
+	var found []span
+	for n := 0; n < 16; n++ {
+		end := sets[tokenSet].run(s, i, 32)
+		if v := s[i:end]; len(v) < 8 || len(v) > 24 || !digits2.open(v) || !isAlnum(v[len(v)-1]) || isDated(v) || strings.IndexByte("./:@=", at(s, end)) >= 0 && isAlnum(at(s, end+1)) {
+			break
+		}
+		found = append(found, span{sc.base + i, sc.base + end, Secret})
+		for i = end; i < len(s) && i-end < 4 && strings.IndexByte(" ,\n;", s[i]) >= 0; i++ {
+		}
+	}
+	if len(found) == 0 {
+		return span{}, false
+	}
+	sc.queue = append(sc.queue, found[1:]...)
+	return span{found[0].start - sc.base, found[0].end - sc.base, Secret}, true
 }
 
 // codeBefore looks at a code before its name, which starts at s[i]: "420567 is your
@@ -106,6 +143,32 @@ func (sc *scanner) identifiedBy(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	return span{k + 1, end, Secret}, true
+}
+
+// setPassword looks at SET PASSWORD FOR 'user'@'host' = 'x', behind the words before FOR.
+func setPassword(s string, i int) (span, bool) {
+	line := s[i:min(len(s), i+commandBytes)]
+	if end := strings.IndexAny(line, "\n;"); end >= 0 {
+		line = line[:end]
+	}
+	sign := strings.IndexByte(line, '=')
+	if sign < 0 {
+		return span{}, false
+	}
+	k := i + sign + 1
+	for k < len(s) && (s[k] == ' ' || s[k] == '(' || isAlpha(s[k])) && k-i < commandBytes {
+		k++ // = PASSWORD('x')
+	}
+	q := at(s, k)
+	if q != '\'' && q != '"' {
+		return span{}, false
+	}
+	n := strings.IndexByte(s[k+1:min(len(s), k+1+maxSaidBytes)], q)
+	if n < 3 {
+		return span{}, false
+	}
+	v := s[k+1 : k+1+n]
+	return span{k + 1, k + 1 + n, Secret}, strings.IndexByte(v, '\n') < 0 && !strings.Contains(v, placeholderOpen) && !isTemplate(v) && !isStandIn(v)
 }
 
 // variable looks at a variable and its value, which a space separates.

@@ -182,6 +182,10 @@ func (sc *scanner) saidAddress(s string, i, j int, word string) (span, bool) {
 	end, capitals, commas, numbers := k, 0, 0, 0
 	for p := k; p < len(s) && p-k < most && numbers <= 4; p++ {
 		c := s[p]
+		if inAddress[c] {
+			end = p + 1
+			continue
+		}
 		if c == '\n' || c == ';' || c == '"' || c == '<' || c == '[' || c == '{' || c == '|' || (c == '.' || c == '?' || c == '!') && isSpace(at(s, p+1)) && !isDigit(at(s, p+2)) && !isStreetDot(s, p) {
 			break
 		}
@@ -207,6 +211,9 @@ func (sc *scanner) saidAddress(s string, i, j int, word string) (span, bool) {
 	}
 	return span{k, end, Address}, true
 }
+
+// inAddress are the bytes of an address that neither end it nor count.
+var inAddress = *newCharset("", func(c byte) bool { return isLower(c) || c >= 0x80 })
 
 // isStreetDot reports whether the '.' at s[i] ends a word such as St. or Ave.
 func isStreetDot(s string, i int) bool {

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -229,36 +230,39 @@ func (sc *scanner) first(s string) (span, bool) {
 // with a space behind it: too short for a vendor's key, no part of a number, and not the
 // name of an authentication scheme. Most words are.
 func wordEnd(s string, i int) (end int, common bool) {
-	var seen byte
-	for end = i + 1; end < len(s); end++ {
-		w := wordBytes[s[end]]
-		if w == 0 {
-			break
-		}
-		seen |= w
-	}
-	common = seen&digitByte == 0 && end-i < minVendorBytes && at(s, end) == ' ' && !isDigit(at(s, end+1)) &&
+	end, digits := wordRun(s, i+1)
+	common = !digits && end-i < minVendorBytes && at(s, end) == ' ' && !isDigit(at(s, end+1)) &&
 		(end-i <= 2 || s[i]|0x20 != 'b')
 	return end, common
 }
 
-const (
-	letterByte = 1 << iota // or '_'
-	digitByte
-)
+// digits8 returns the highest bits of those bytes of v that are digits.
+func digits8(v uint64) uint64 {
+	// With t less than 0x80 in each byte, the highest bit of a byte of t + (0x80 - c)… is set
+	// where t >= c, and no sum carries into the next byte.
+	t := v &^ highs
+	return (t + (0x80-'0')*ones) &^ (t + (0x7f-'9')*ones) &^ v & highs
+}
 
-// wordBytes are the bytes of words.
-var wordBytes = func() (t [256]byte) {
-	for c := range 256 {
-		switch {
-		case isDigit(byte(c)):
-			t[c] = digitByte
-		case wordSet[c]:
-			t[c] = letterByte
+// wordRun returns the end of the run of wordSet at s[i], and whether there is a digit in it.
+func wordRun(s string, i int) (end int, digits bool) {
+	for ; i+8 <= len(s); i += 8 {
+		v := load8(s, i)
+		t := v &^ highs
+		low := t | 0x20*ones
+		letter := (low + (0x80-'a')*ones) &^ (low + (0x7f-'z')*ones)
+		underscore := highs - (t ^ '_'*ones)
+		digit := digits8(v)
+		if other := ^((letter|underscore)&^v | digit) & highs; other != 0 {
+			return i + bits.TrailingZeros64(other)/8, digits || digit&(other&-other-1) != 0
 		}
+		digits = digits || digit != 0
 	}
-	return t
-}()
+	for ; i < len(s) && wordSet[s[i]]; i++ {
+		digits = digits || isDigit(s[i])
+	}
+	return i, digits
+}
 
 func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
 

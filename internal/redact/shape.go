@@ -41,9 +41,9 @@ type run struct {
 // shapeTable is the shapes, by what makes a scanner look for them.
 type shapeTable struct {
 	// prefixed are shapes that begin with fixed characters, by the first two.
-	prefixed map[[2]byte][]*shape
+	prefixed startTable[*shape]
 	// named are shapes of values behind a name that has one of the words.
-	named map[[2]byte][]namedShapes
+	named startTable[namedShapes]
 	// starts has the first two bytes of the words of named.
 	starts [256][4]uint64
 	// firsts is the same for prefixed.
@@ -105,20 +105,13 @@ var ownShapes = []struct {
 }
 
 func newShapeTable() *shapeTable {
-	return &shapeTable{prefixed: make(map[[2]byte][]*shape), named: make(map[[2]byte][]namedShapes), least: math.MaxInt}
+	return &shapeTable{least: math.MaxInt}
 }
 
 // clone returns a copy of t to which shapes can be added.
 func (t *shapeTable) clone() *shapeTable {
 	c := *t
-	c.prefixed = make(map[[2]byte][]*shape, len(t.prefixed))
-	for k, v := range t.prefixed {
-		c.prefixed[k] = v[:len(v):len(v)]
-	}
-	c.named = make(map[[2]byte][]namedShapes, len(t.named))
-	for k, v := range t.named {
-		c.named[k] = append([]namedShapes(nil), v...)
-	}
+	c.prefixed, c.named = t.prefixed.clone(), t.named.clone()
 	return &c
 }
 
@@ -132,7 +125,7 @@ func (t *shapeTable) add(sh *shape, names []string) error {
 		start := [2]byte{name[0], name[1]}
 		t.starts[start[0]][start[1]/64] |= 1 << (start[1] % 64)
 		t.least = min(t.least, sh.least)
-		list := t.named[start]
+		list := t.named.get(start[0], start[1])
 		found := false
 		for i := range list {
 			if list[i].word == name {
@@ -141,7 +134,7 @@ func (t *shapeTable) add(sh *shape, names []string) error {
 			}
 		}
 		if !found {
-			t.named[start] = append(list, namedShapes{name, []*shape{sh}})
+			t.named.add(start[0], start[1], namedShapes{name, []*shape{sh}})
 		}
 	}
 	if len(names) > 0 {
@@ -158,7 +151,7 @@ func (t *shapeTable) add(sh *shape, names []string) error {
 				k := [2]byte{x, y}
 				if !added[k] {
 					added[k] = true
-					t.prefixed[k] = append(t.prefixed[k], sh)
+					t.prefixed.add(x, y, sh)
 					t.firsts[x][y/64] |= 1 << (y % 64)
 				}
 			}
@@ -383,7 +376,7 @@ func (sc *scanner) prefixedShape(s string, i int) (span, bool) {
 	if i+1 >= len(s) || t.firsts[s[i]][s[i+1]/64]>>(s[i+1]%64)&1 == 0 {
 		return span{}, false
 	}
-	for _, sh := range t.prefixed[[2]byte{s[i], s[i+1]}] {
+	for _, sh := range t.prefixed.get(s[i], s[i+1]) {
 		if end := sh.match(s, i); end > 0 && endsValue(s, end) && (sh.custom || looksDrawn(s[i:end], sh)) {
 			return span{i, end, sh.kind}, true
 		}
@@ -435,7 +428,7 @@ func (sc *scanner) namedShape(s string, i, end int) (span, bool) {
 		if t.starts[a][b/64]>>(b%64)&1 == 0 {
 			continue
 		}
-		for _, n := range t.named[[2]byte{a, b}] {
+		for _, n := range t.named.get(a, b) {
 			if len(window)-k < len(n.word) || string(window[k:k+len(n.word)]) != n.word || len(window)-k-len(n.word) > maxNameTail {
 				continue
 			}
@@ -469,7 +462,7 @@ func (t *shapeTable) namesVendor(key string) bool {
 	low := lower(buf[:0], key)
 	for k := 0; k+2 < len(low); k++ {
 		if a, b := low[k], low[k+1]; t.starts[a][b/64]>>(b%64)&1 != 0 {
-			for _, n := range t.named[[2]byte{a, b}] {
+			for _, n := range t.named.get(a, b) {
 				if strings.HasPrefix(view(low[k:]), n.word) {
 					return true
 				}

@@ -65,8 +65,8 @@ func TestGitleaksRules(t *testing.T) {
 	if err := json.Unmarshal(gitleaksData, &file); err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Rules) < 200 || len(table.prefixed) < 50 || len(table.named) < 50 {
-		t.Errorf("%d rules, %d prefixes, %d names: the file is not complete", len(file.Rules), len(table.prefixed), len(table.named))
+	if len(file.Rules) < 200 || len(table.prefixed.lists) < 50 || len(table.named.lists) < 50 {
+		t.Errorf("%d rules, %d prefixes, %d names: the file is not complete", len(file.Rules), len(table.prefixed.lists), len(table.named.lists))
 	}
 	r := newRedactor(t)
 	hex37 := hex32 + "0a1b2"

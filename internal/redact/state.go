@@ -25,9 +25,11 @@ type state struct {
 	// lastKey is the key that was asked for last. Objects of one form follow each other in
 	// most documents, and so do their keys.
 	lastKey *memberKey
-	found   map[Kind]int
-	spans   []span
-	scan    scanner
+	// recent are some of keys, by recentKey: most keys are found there.
+	recent [256]*memberKey
+	found  map[Kind]int
+	spans  []span
+	scan   scanner
 	// levels are the buffers of each depth; the last is that of names.
 	levels [nameLevel + 1]level
 	second level // of the document that the second pass reads
@@ -156,20 +158,33 @@ func (st *state) memberKey(key string) *memberKey {
 		st.lastKey = next
 		return next
 	}
-	k := st.keys[key]
-	if k == nil {
-		if len(key) > maxKeyBytes {
-			return nil
+	recent := &st.recent[recentKey(key)]
+	k := *recent
+	if k == nil || k.key != key {
+		if k = st.keys[key]; k == nil {
+			if len(key) > maxKeyBytes {
+				return nil
+			}
+			if len(st.keys) >= maxCachedKeys {
+				clear(st.keys) // those in use stay with who uses them
+			}
+			k = &memberKey{key: strings.Clone(key)}
+			st.keys[k.key] = k
 		}
-		if len(st.keys) >= maxCachedKeys {
-			clear(st.keys) // those in use stay with who uses them
-		}
-		k = &memberKey{key: strings.Clone(key)}
-		st.keys[k.key] = k
+		*recent = k
 	}
 	st.lastKey.next = k
 	st.lastKey = k
 	return k
+}
+
+// recentKey is where key stands among the recent ones, if it is there.
+func recentKey(key string) byte {
+	n := len(key)
+	if n == 0 {
+		return 0
+	}
+	return byte(n)*7 ^ key[0]<<3 ^ key[n-1]<<1 ^ key[n/2]
 }
 
 // key returns what the policy says about key under parent. k is what is remembered of

@@ -36,7 +36,7 @@ var columnEnds, columnWords = func() (ends [32][32]bool, lengths [32][32]uint32)
 	}
 	add(hintKeys[phoneLike])
 	add(hintKeys[cardLike])
-	add("pass token creds psk email")
+	add("pass token creds psk email key")
 	return ends, lengths
 }()
 
@@ -89,7 +89,13 @@ func (sc *scanner) header(s string, i, j int) (span, bool) {
 	if i > 0 && isQuote(s[i-1]) && at(s, j) == s[i-1] {
 		i, j = i-1, j+1
 	}
-	if !startsField(s, i) || !endsField(s, j) {
+	if !endsField(s, j) {
+		return span{}, false
+	}
+	for n := 0; n < 2 && !startsField(s, i) && at(s, i-1) == ' '; n++ {
+		i = wordSet.before(s, i-1, maxNameBytes) // Secret access key
+	}
+	if !startsField(s, i) {
 		return span{}, false
 	}
 	name := strings.Trim(s[i:j], "\"'`")

@@ -242,11 +242,9 @@ var vendorKeys = []vendorKey{
 // byStart are the positions in vendorKeys of the shapes that start with two bytes, in
 // the order of the table; startsKey marks the first of the two.
 var (
-	byStart = func() map[[2]byte][]int {
-		t := make(map[[2]byte][]int)
+	byStart = func() (t startTable[int]) {
 		for i, k := range vendorKeys {
-			start := [2]byte{k.prefix[0], k.prefix[1]}
-			t[start] = append(t[start], i)
+			t.add(k.prefix[0], k.prefix[1], i)
 		}
 		return t
 	}()
@@ -283,7 +281,7 @@ func (sc *scanner) vendorKey(s string, i int) (span, bool) {
 
 // tableKey looks at a key of vendorKeys that starts at s[i].
 func (sc *scanner) tableKey(s string, i int) (span, bool) {
-	for _, n := range byStart[[2]byte{s[i], s[i+1]}] {
+	for _, n := range byStart.get(s[i], s[i+1]) {
 		k := &vendorKeys[n]
 		if !strings.HasPrefix(s[i:], k.prefix) {
 			continue
