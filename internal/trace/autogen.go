@@ -238,25 +238,37 @@ func (d *chatDecoder) lastCode() string {
 }
 
 // codeBlocks returns the fenced blocks of code in s: three backquotes, the name of a
-// language, and on the next lines what ends with three backquotes.
+// language, and on the next lines what ends with three backquotes. Each line's end is looked
+// for once, however many fences stand in it.
 func codeBlocks(s string) string {
 	const fence = "```"
 	var blocks []string
-	for {
-		_, rest, ok := strings.Cut(s, fence)
-		if !ok {
-			return strings.Join(blocks, "\n\n")
+	said, line := 0, -1 // where the line at hand ends, without the white space at its end and with it
+	for at := 0; ; {
+		next := strings.Index(s[at:], fence)
+		if next < 0 {
+			break
 		}
-		s = rest
-		language, code, ok := strings.Cut(rest, "\n")
-		if !ok || strings.ContainsFunc(strings.TrimRight(language, " \t\r"), notLanguage) {
+		if at += next + len(fence); line < at {
+			n := strings.IndexByte(s[at:], '\n')
+			if n < 0 {
+				break
+			}
+			line = at + n
+			said = at + len(strings.TrimRight(s[at:line], " \t\r"))
+		}
+		if strings.ContainsFunc(s[at:max(at, said)], notLanguage) {
 			continue
 		}
-		if code, s, ok = strings.Cut(code, fence); !ok {
-			return strings.Join(blocks, "\n\n")
+		code := s[line+1:]
+		end := strings.Index(code, fence)
+		if end < 0 {
+			break
 		}
-		blocks = append(blocks, strings.TrimRight(code, "\n"))
+		blocks = append(blocks, strings.TrimRight(code[:end], "\n"))
+		at = line + 1 + end + len(fence)
 	}
+	return strings.Join(blocks, "\n\n")
 }
 
 func notLanguage(r rune) bool {

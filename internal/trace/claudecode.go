@@ -83,7 +83,7 @@ func decodeClaudeCode(b *builder, doc any) {
 	}
 	d := claudeDecoder{
 		b: b, calls: make(map[string]Call), counted: make(map[string]int),
-		seen: make(map[string]bool), since: make(map[string][]int),
+		seen: make(map[string]bool), since: make(map[string][]int), agents: make(map[string]string),
 	}
 	for i, e := range claudeEntries(doc) {
 		m := object(e)
@@ -103,10 +103,11 @@ func decodeClaudeCode(b *builder, doc any) {
 
 type claudeDecoder struct {
 	b       *builder
-	since   map[string][]int // messages since the model's last turn, by agent
-	calls   map[string]Call  // by id
-	counted map[string]int   // by message id, the position in b.t.Steps of the step that has its usage
-	seen    map[string]bool  // ids of entries: a session that goes on elsewhere has them again
+	since   map[string][]int  // messages since the model's last turn, by agent
+	calls   map[string]Call   // by id
+	counted map[string]int    // by message id, the position in b.t.Steps of the step that has its usage
+	seen    map[string]bool   // ids of entries: a session that goes on elsewhere has them again
+	agents  map[string]string // that calls started, by call id: an agent's task is read once, not for each of its entries
 	declare []int
 	skipped int
 }
@@ -128,7 +129,7 @@ func (d *claudeDecoder) line(m map[string]any, i int, source string) {
 	d.seen[id] = true
 	s := Step{Index: i, Tokens: unknownTokens, Source: source, Start: instant(m["timestamp"]), ID: id, Agent: agent}
 	if caller := scalar(m["parent_tool_use_id"]); caller != "" {
-		s.Agent = anyOf(scalar(object(d.calls[caller].Args)["subagent_type"]), "sidechain")
+		s.Agent = d.agent(caller)
 	}
 	if truth(m["isSidechain"]) {
 		s.Agent = anyOf(scalar(m["agentId"]), "sidechain")
@@ -147,6 +148,16 @@ func (d *claudeDecoder) line(m map[string]any, i int, source string) {
 			t.Start = s.Start
 		}
 	}
+}
+
+// agent returns the name of the agent that the call of that id started.
+func (d *claudeDecoder) agent(caller string) string {
+	name, known := d.agents[caller]
+	if !known {
+		name = anyOf(scalar(object(d.calls[caller].Args)["subagent_type"]), "sidechain")
+		d.agents[caller] = name
+	}
+	return name
 }
 
 // entry returns the steps that an entry makes, each like s: several for several results,
@@ -211,6 +222,7 @@ func (d *claudeDecoder) assistant(s *Step, m, message map[string]any) bool {
 	}
 	for _, c := range msgs[0].Calls {
 		d.calls[c.ID] = c
+		delete(d.agents, c.ID)
 	}
 	s.In, s.Declared = d.since[s.Agent], d.declare
 	d.since[s.Agent] = slices.Clone(s.Out)

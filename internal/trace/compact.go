@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // MaxBytes is the hard bound on what is sent of one trace: 100 KiB.
@@ -213,6 +214,7 @@ func (p *plan) classifyErrors(class []int) (ends [2]int) {
 		ends[1] = i
 	}
 	seen := make(map[string]bool)
+	var kind []byte
 	for i := range class {
 		switch {
 		case p.failed(i):
@@ -224,12 +226,12 @@ func (p *plan) classifyErrors(class []int) (ends [2]int) {
 		default:
 			continue
 		}
-		kind := p.errorKind(i)
-		if seen[kind] {
+		kind = p.appendErrorKind(kind[:0], i)
+		if seen[string(kind)] {
 			class[i] = classAgain
 			continue
 		}
-		seen[kind] = true
+		seen[string(kind)] = true
 		for a, hops := p.parent[i], 0; a >= 0 && hops < maxEcho && class[a] > class[i]; a, hops = p.parent[a], hops+1 {
 			class[a] = class[i]
 		}
@@ -240,13 +242,14 @@ func (p *plan) classifyErrors(class []int) (ends [2]int) {
 	return marked
 }
 
-// errorKind returns what errors have in common that differ in details only: the step's name,
-// and the error's type or else its first words without numbers. A stack trace is known by
-// its last line.
-func (p *plan) errorKind(i int) string {
+// appendErrorKind appends what errors have in common that differ in details only: the step's
+// name, and the error's type or else its first words without numbers. A stack trace is known
+// by its last line.
+func (p *plan) appendErrorKind(b []byte, i int) []byte {
 	s := &p.t.Steps[i]
+	b = append(append(b, s.Name...), '\n')
 	if s.Err != nil && s.Err.Type != "" {
-		return s.Name + "\n" + s.Err.Type
+		return append(b, s.Err.Type...)
 	}
 	text := p.said(i)
 	if s.Err != nil {
@@ -257,6 +260,25 @@ func (p *plan) errorKind(i int) string {
 		text = text[strings.LastIndexByte(text, '\n')+1:]
 	}
 	const enough, words = 80, 3 // bytes that are looked at, and what of them tells kinds apart
-	first := strings.FieldsFunc(headOf(text, enough), func(r rune) bool { return !unicode.IsLetter(r) })
-	return s.Name + "\n" + strings.Join(first[:min(len(first), words)], " ")
+	return appendWords(b, headOf(text, enough), words)
+}
+
+// appendWords appends the first n runs of letters in s, with a space between them.
+func appendWords(b []byte, s string, n int) []byte {
+	within, start := false, len(b)
+	for _, c := range s {
+		letter := unicode.IsLetter(c)
+		if letter && !within {
+			if n--; n < 0 {
+				break
+			}
+			if len(b) > start {
+				b = append(b, ' ')
+			}
+		}
+		if within = letter; letter {
+			b = utf8.AppendRune(b, c)
+		}
+	}
+	return b
 }

@@ -148,6 +148,7 @@ const maxEcho = 64
 // error again on every span that it passes through. What only the ancestor says moves
 // down; its status stays. parents are positions in steps, which are in pre-order.
 func settleErrors(steps []Step, parents []int) {
+	look := newEchoes(steps)
 	for i := len(steps) - 1; i >= 0; i-- {
 		f := steps[i].Err
 		if f == nil && steps[i].Status == Error {
@@ -161,7 +162,7 @@ func settleErrors(steps []Step, parents []int) {
 			if up == nil {
 				continue
 			}
-			if !echoes(up, f) {
+			if !look.echo(up, f) {
 				break
 			}
 			set := func(dst *string, s string) { fill(dst, s) }
@@ -183,9 +184,36 @@ func settleErrors(steps []Step, parents []int) {
 	}
 }
 
-// echoes reports whether up, an ancestor's error, is f again.
-func echoes(up, f *Failure) bool {
-	return up.Message == "" || strings.Contains(up.Message, f.Message) || strings.Contains(f.Message, up.Message)
+// Bounds of looking for one error's text in another's, in bytes: what is searched all
+// together, beside so many times the texts themselves, and what of a text is searched when
+// that is used up. Only a long text above thousands of others comes near, which would be
+// searched for each of them.
+const (
+	maxSearched   = 16 << 20
+	timesSearched = 16
+	searchedHead  = 4 << 10
+)
+
+// echoes tells which errors say the same.
+type echoes struct{ left int }
+
+func newEchoes(steps []Step) *echoes {
+	e := &echoes{left: maxSearched}
+	for i := range steps {
+		if f := steps[i].Err; f != nil {
+			e.left += timesSearched * len(f.Message)
+		}
+	}
+	return e
+}
+
+// echo reports whether up, an ancestor's error, is f again.
+func (e *echoes) echo(up, f *Failure) bool {
+	a, b := up.Message, f.Message
+	if e.left -= len(a) + len(b); e.left < 0 {
+		a, b = headOf(a, searchedHead), headOf(b, searchedHead)
+	}
+	return a == "" || strings.Contains(a, b) || strings.Contains(b, a)
 }
 
 var (

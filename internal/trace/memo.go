@@ -17,8 +17,9 @@ type memo struct {
 	toolSets map[*any][]Tool // by the first element of their list
 	schemas  map[Tool]Tool   // by what is declared, its schema as it is written, after its key
 	mends    map[string]mending
-	spans    []*span // of the trace
-	longest  int     // of their texts, in characters; 0 as long as nobody asked
+	cuts     map[int]int // how many of mends are known to be cut, by their length in characters
+	spans    []*span     // of the trace
+	longest  int         // of their texts, in characters; 0 as long as nobody asked
 	// keep holds the maps whose addresses are keys, so that none is used twice.
 	keep []map[string]any
 }
@@ -36,7 +37,7 @@ type memoKey struct{ role, text string }
 // reset makes c forget everything.
 func (c *memo) reset() {
 	c.w, c.spans, c.longest = nil, nil, 0
-	c.mends = emptied(c.mends)
+	c.mends, c.cuts = emptied(c.mends), emptied(c.cuts)
 	c.messages, c.objects = emptied(c.messages), emptied(c.objects)
 	c.values, c.tools = emptied(c.values), emptied(c.tools)
 	c.toolSets, c.schemas = emptied(c.toolSets), emptied(c.schemas)

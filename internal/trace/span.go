@@ -433,7 +433,6 @@ type indexedPart struct {
 
 // indexed is the function of the same name with the list in the memory of w.
 func (w *workspace) indexed(attrs map[string]any, prefix string) []any {
-	clear(w.parts)
 	parts := w.parts[:0]
 	for k, v := range attrs {
 		if len(k) <= len(prefix) || k[len(prefix)] != '.' || !strings.HasPrefix(k, prefix) {
@@ -447,7 +446,10 @@ func (w *workspace) indexed(attrs map[string]any, prefix string) []any {
 	if len(parts) == 0 {
 		return nil
 	}
-	w.parts = parts
+	defer func(used []indexedPart) { // only those: a long list would be cleared again for each short one behind it
+		clear(used)
+		w.parts = used[:0]
+	}(parts)
 	slices.SortFunc(parts, func(a, b indexedPart) int { return cmp.Compare(a.index, b.index) })
 	items := 1
 	for i := range parts[1:] {

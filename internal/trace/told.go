@@ -1,6 +1,9 @@
 package trace
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // This file recognises errors that nobody marked: chats and logs without a status have
 // them only as what a tool answered. It decides what a cut spares, not what is an error:
@@ -47,29 +50,44 @@ func tellsError(text string) bool {
 	if !noErrorStarts.in(text) {
 		return true
 	}
-	text = strings.ToLower(text)
-	for _, none := range noErrors {
-		text = strings.ReplaceAll(text, none, "")
-	}
-	return errorStarts.in(text)
+	return errorStarts.in(without(strings.ToLower(text), noErrors, &noErrorStarts))
 }
 
-// wordStarts are words by their first two letters. All of them are looked for at once,
-// because most texts have none: one after the other took a quarter of a chat's time.
-type wordStarts [1 << 10][]string
+// without returns text, in lower case, without the words, one word after the other: what is
+// left around one may be a later one. Only those that are there take a pass over the text.
+func without(text string, words []string, starts *wordStarts) string {
+	for left := starts.found(text); left != 0; {
+		word := bits.TrailingZeros64(left)
+		text = strings.ReplaceAll(text, words[word], "")
+		left = starts.found(text) &^ (2<<word - 1)
+	}
+	return text
+}
+
+// wordStarts are up to 64 words by their first two letters. All of them are looked for at
+// once, because most texts have none: one after the other took a quarter of a chat's time.
+type wordStarts struct {
+	any   [1 << 10]bool // that is as much as is looked at of most texts: it stays in the fastest memory
+	words [1 << 10][]numberedWord
+}
+
+type numberedWord struct {
+	word   string
+	number int
+}
 
 var (
 	errorStarts   = startsOf(errorWords)
 	noErrorStarts = startsOf(noErrors)
 )
 
-func startsOf(words []string) *wordStarts {
-	var w wordStarts
-	for _, word := range words {
+func startsOf(words []string) (w wordStarts) {
+	for n, word := range words {
 		at := startOf(word[0], word[1])
-		w[at] = append(w[at], word)
+		w.any[at] = true
+		w.words[at] = append(w.words[at], numberedWord{word, n})
 	}
-	return &w
+	return w
 }
 
 // startOf is the same for letters of either case.
@@ -78,13 +96,31 @@ func startOf(a, b byte) int { return int(a&31)<<5 | int(b&31) }
 // in reports whether one of the words is in s, in whatever case.
 func (w *wordStarts) in(s string) bool {
 	for i := range len(s) - 1 {
-		for _, word := range w[startOf(s[i], s[i+1])] {
-			if n := len(word); n <= len(s)-i && strings.EqualFold(s[i:i+n], word) {
-				return true
-			}
+		if at := startOf(s[i], s[i+1]); w.any[at] && w.begins(at, s[i:]) != 0 {
+			return true
 		}
 	}
 	return false
+}
+
+// found returns which of the words are in s, in whatever case, a bit for each.
+func (w *wordStarts) found(s string) (found uint64) {
+	for i := range len(s) - 1 {
+		if at := startOf(s[i], s[i+1]); w.any[at] {
+			found |= w.begins(at, s[i:])
+		}
+	}
+	return found
+}
+
+// begins returns which of the words that start as at says s begins with, a bit for each.
+func (w *wordStarts) begins(at int, s string) (found uint64) {
+	for _, word := range w.words[at] {
+		if n := len(word.word); n <= len(s) && strings.EqualFold(s[:n], word.word) {
+			found |= 1 << word.number
+		}
+	}
+	return found
 }
 
 // startsAsError reports whether text begins as errors do, or has a stack trace: what

@@ -164,6 +164,9 @@ type mending struct {
 	cut, ok, noted bool
 }
 
+// isCut reports whether the text is known to be cut.
+func (m mending) isCut() bool { return m.cut && m.noted }
+
 // mend is [memo.mended] for a text that was not seen before.
 func (c *memo) mend(s string) (value any, cut, ok bool) {
 	if !utf8.ValidString(s) {
@@ -208,8 +211,19 @@ func (c *memo) note(text string, cut bool) {
 	}
 	text = strings.TrimSpace(text)
 	m := c.mends[text]
+	if change := asInt(cut) - asInt(m.isCut()); change != 0 {
+		n := utf8.RuneCountInString(text)
+		remember(&c.cuts, n, c.cuts[n]+change)
+	}
 	m.cut, m.noted = cut, true
 	remember(&c.mends, text, m)
+}
+
+func asInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // conversation reads v, an attribute that is there to hold messages. What cannot be read as
@@ -273,12 +287,7 @@ func (c *memo) cutByEmitter(v any) (any, bool) {
 
 // limited reports whether another text was cut at the length of s.
 func (c *memo) limited(s string) bool {
-	for other, m := range c.mends {
-		if m.cut && m.noted && other != s && utf8.RuneCountInString(other) == utf8.RuneCountInString(s) {
-			return true
-		}
-	}
-	return false
+	return c.cuts[utf8.RuneCountInString(s)] > asInt(c.mends[s].isCut())
 }
 
 // longestText returns the length of the longest text of sp, in characters.
