@@ -148,10 +148,14 @@ const maxEcho = 64
 // error again on every span that it passes through. What only the ancestor says moves
 // down; its status stays. parents are positions in steps, which are in pre-order.
 func settleErrors(steps []Step, parents []int) {
+	told := make([]bool, len(steps)) // a step below has an error
 	for i := len(steps) - 1; i >= 0; i-- {
 		f := steps[i].Err
-		if f == nil && steps[i].Status == Error {
+		if f == nil && steps[i].Status == Error && !told[i] {
 			f = &Failure{}
+		}
+		if p := parents[i]; p >= 0 && (f != nil || told[i]) {
+			told[p] = true
 		}
 		if f == nil {
 			continue
@@ -185,8 +189,20 @@ func settleErrors(steps []Step, parents []int) {
 
 // echoes reports whether up, an ancestor's error, is f again.
 func echoes(up, f *Failure) bool {
+	if f.Message == "" && up.Message != "" && isClass(f.Type) && isClass(up.Type) && className(up.Type) != className(f.Type) {
+		return false // another exception, of which that one says nothing
+	}
 	return up.Message == "" || strings.Contains(up.Message, f.Message) || strings.Contains(f.Message, up.Message)
 }
+
+// isClass reports whether an error's type is the name of an exception's class, not a
+// provider's word for it.
+func isClass(name string) bool {
+	return strings.HasSuffix(name, "Error") || strings.HasSuffix(name, "Exception")
+}
+
+// className returns the name of a class without the package that it may stand in.
+func className(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
 var (
 	// typedError matches an error as Go, JavaScript and Python print it: a type, then
