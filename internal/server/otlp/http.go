@@ -89,6 +89,10 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) (protobuf boo
 	if protobuf {
 		decode = trace.OTLPProto
 	}
+	if !trace.OTLPFits(body, protobuf, logs) {
+		return protobuf, &refusal{http.StatusRequestEntityTooLarge, codeResourceExhausted,
+			fmt.Sprintf("the body has more than %d values; send smaller batches", trace.MaxOTLPValues)}
+	}
 	parts, rejected, err := decode(body, logs)
 	if err != nil {
 		return protobuf, &refusal{http.StatusBadRequest, codeInvalidArgument, err.Error()}
