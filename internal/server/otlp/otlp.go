@@ -45,7 +45,8 @@ type Options struct {
 	// Idle is how long after its last span any trace is closed; default 2 min.
 	Idle time.Duration
 	// MaxBody bounds a request's body as sent, MaxDecoded as decompressed, in bytes;
-	// defaults 16 and 64 MiB.
+	// defaults 16 and 64 MiB. All that are decompressed at the same time take at most twice
+	// MaxDecoded; what is more is told to come again.
 	MaxBody, MaxDecoded int
 	// MaxTrace bounds one trace in bytes; one that is longer is stored in parts, all of which
 	// are kept if one of them failed, as far as an eighth of MaxMemory goes. Default 16 MiB.
@@ -90,7 +91,9 @@ type Receiver struct {
 	slots chan struct{}
 	// reading counts the bytes of bodies that are read and not taken in yet.
 	reading atomic.Int64
-	wake    chan struct{} // something was queued
+	// unpacked counts the bytes of bodies that were decompressed and are being decoded.
+	unpacked atomic.Int64
+	wake     chan struct{} // something was queued
 
 	mu     sync.Mutex
 	traces map[string]*assembly

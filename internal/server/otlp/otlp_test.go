@@ -495,6 +495,44 @@ func TestManyEmptyItemsAreRefused(t *testing.T) {
 	}
 }
 
+// Bodies that are decompressed at the same time share a bound: what is more is told to come
+// again, and finds room once the others are done.
+func TestUnpackedBodiesShareABound(t *testing.T) {
+	const most = 1 << 18
+	r := newReceiver(Options{Sink: (&collected{}).sink, MaxDecoded: most})
+	big := []byte(zipped(strings.Repeat(" ", most-10)))
+	var held []int64
+	for {
+		body, no := r.unpack(big)
+		held = append(held, int64(cap(body)))
+		if n := r.unpacked.Load(); n > unpackedBodies*(most+1) {
+			t.Fatalf("%d bytes are held", n)
+		}
+		if no != nil {
+			if no.status != http.StatusServiceUnavailable || len(held) < 2 {
+				t.Errorf("body %d: %+v", len(held), no)
+			}
+			break
+		}
+	}
+	for _, n := range held {
+		r.unpacked.Add(-n)
+	}
+	for range 2 { // whatever becomes of it, a request gives back what it took
+		for _, encoding := range []string{"gzip", "identity", "br"} {
+			for _, body := range []string{zipped("{}"), zipped(strings.Repeat(" ", 2*most)), zipped("{}")[:15], "{}", string(big)} {
+				req := httptest.NewRequest(http.MethodPost, "/v1/traces", strings.NewReader(body))
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("Content-Encoding", encoding)
+				r.ServeHTTP(httptest.NewRecorder(), req)
+			}
+		}
+	}
+	if n := r.unpacked.Load(); n != 0 {
+		t.Errorf("%d bytes are held at the end", n)
+	}
+}
+
 // protoStatus reads a google.rpc.Status.
 func protoStatus(t *testing.T, b []byte) (code int, message string) {
 	t.Helper()
