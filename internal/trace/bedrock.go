@@ -17,8 +17,8 @@ func bedrockInvocation(m map[string]any) (request map[string]any, response any, 
 	return request, embedded(object(m["output"])["outputBodyJson"]), "/input/inputBodyJson", "/output/outputBodyJson", true
 }
 
-// bedrockPart adds part to m, or to results, if it is a call or a result of a tool.
-func bedrockPart(m *Message, results []Message, part map[string]any) ([]Message, bool) {
+// bedrockPart adds part to m, to what it said, or to results, unless it is a text.
+func bedrockPart(m *Message, said *lines, results []Message, part map[string]any) ([]Message, bool) {
 	if call := object(part["toolUse"]); call != nil {
 		c := Call{ID: scalar(call["toolUseId"]), Name: scalar(call["name"])}
 		c.Args, c.ArgsErr = arguments(call["input"])
@@ -29,6 +29,18 @@ func bedrockPart(m *Message, results []Message, part map[string]any) ([]Message,
 		r := Message{Role: "tool", ToolID: scalar(result["toolUseId"]), IsErr: scalar(result["status"]) == "error"}
 		readContent(&r, nil, result["content"])
 		return append(results, r), true
+	}
+	if r := object(part["reasoningContent"]); r != nil {
+		said.add(scalar(object(r["reasoningText"])["text"]))
+		return results, true
+	}
+	if len(part) == 1 {
+		for _, k := range [...]string{"image", "video", "document"} {
+			if o := object(part[k]); o["format"] != nil && o["source"] != nil {
+				said.add("[" + k + "]")
+				return results, true
+			}
+		}
 	}
 	return results, false
 }
@@ -42,7 +54,7 @@ func (c *memo) bedrockParts(v any) any {
 	l := c.array(s)
 	for _, e := range l {
 		m, _ := e.(map[string]any)
-		if len(m) != 1 || first(m, "text", "toolUse", "toolResult", "reasoningContent") == nil {
+		if len(m) != 1 || first(m, "text", "toolUse", "toolResult", "reasoningContent", "image", "video", "document") == nil {
 			return v
 		}
 	}

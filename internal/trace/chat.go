@@ -118,6 +118,12 @@ func (d *chatDecoder) footer(m map[string]any, n int) {
 		}
 	}
 	if f := failureFrom(first(m, "error", "error_message", "exception", "error_str")); f != nil && len(t.Steps) > 0 {
+		if info := object(m["error_information"]); info != nil { // LiteLLM's, beside the text
+			fill(&f.Type, scalar(info["error_class"]))
+			fill(&f.Code, scalar(info["error_code"]))
+			fill(&f.Stack, scalar(info["traceback"]))
+			f.infer()
+		}
 		last := &t.Steps[len(t.Steps)-1]
 		if last.Kind == KindInput {
 			t.Steps = append(t.Steps, Step{Index: last.Index + 1, Kind: KindLLM, Name: "error", Tokens: unknownTokens, Declared: d.tools})

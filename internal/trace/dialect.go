@@ -134,7 +134,7 @@ func dialectOf(sp *span) (d dialect, ok bool) {
 
 // readTokens reads token counts under the names that emitters use.
 func readTokens(m map[string]any) Tokens {
-	return Tokens{
+	t := Tokens{
 		In: count(m, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
 			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "promptTokenCount", "prompt_token_count", "input"),
 		Out: count(m, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
@@ -142,6 +142,12 @@ func readTokens(m map[string]any) Tokens {
 		Cached: count(m, "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
 			"ai.usage.cachedInputTokens", "cache_read_input_tokens", "cached_tokens", "cache_read_tokens", "cachedContentTokenCount"),
 	}
+	for _, k := range [...]string{"prompt_tokens_details", "input_tokens_details", "input_token_details"} { // OpenAI's, and LangChain's
+		if t.Cached < 0 && m[k] != nil {
+			t.Cached = count(object(m[k]), "cached_tokens", "cache_read")
+		}
+	}
+	return t
 }
 
 // kindWords maps the words that emitters use for a span's kind.
@@ -204,7 +210,7 @@ var (
 	toolResultKeys = [...]string{"gen_ai.tool.call.result", "tool.result_json", "tool.result", "ai.toolCall.result", "tool.output", "tool_output", "tool_response", "mcp.tool.result", "spring.ai.tool.call.result"}
 	toolNameKeys   = [...]string{"gen_ai.tool.name", "tool.name", "ai.toolCall.name", "tool_name", "mcp.tool.name", "spring.ai.tool.definition.name", "tool"}
 	toolIDKeys     = [...]string{"gen_ai.tool.call.id", "tool_call.id", "ai.toolCall.id", "tool.call_id", "tool.id", "tool_call_id"}
-	agentKeys      = [...]string{"gen_ai.agent.name", "agent.name", "agent_name", "agent", "graph.node.id", "langgraph_node", "metadata.langgraph_node"}
+	agentKeys      = [...]string{"gen_ai.agent.name", "agent.name", "agent_name", "agent", "graph.node.name", "graph.node.id", "langgraph_node", "metadata.langgraph_node"}
 	modelKeys      = [...]string{"gen_ai.response.model", "gen_ai.request.model", "llm.model_name", "ai.response.model", "ai.model.id",
 		"model", "model_name", "llm.request.model", "metadata.ls_model_name"}
 	sessionKeys = [...]string{"session.id", "gen_ai.conversation.id", "langfuse.session.id", "traceloop.association.properties.session_id", "session_id", "sessionId"}
@@ -258,7 +264,7 @@ func readGeneric(sp *span, r *reading) {
 		}
 		r.out, r.output = sp.memo.inOut(output, "assistant", r.kind)
 		if r.finish == "" {
-			r.finish = finishReason(sp.memo.embedded(output))
+			r.finish = answerFinish(sp.memo.embedded(output))
 		}
 	}
 }
@@ -315,8 +321,12 @@ func readTool(sp *span, r *reading, input, output any) {
 		v := sp.get(toolArgKeys[:]...)
 		if v == nil && r.kind == KindTool {
 			v = unwrapValue(input)
-			if m := sp.memo.object(v); m != nil && m["kwargs"] != nil && list(m["args"]) != nil && len(m) == 2 { // Traceloop
-				v = m["kwargs"]
+			if m := sp.memo.object(v); m != nil && object(m["kwargs"]) != nil && list(m["args"]) != nil && len(m) == 2 { // a function's own
+				if args := list(m["args"]); len(args) == 0 {
+					v = m["kwargs"]
+				} else if len(args) == 1 && len(object(m["kwargs"])) == 0 {
+					v = args[0]
+				}
 			}
 			io.Args, io.ArgsErr = sp.memo.arguments(v)
 			if io.ArgsErr != "" && !isModels(text(v)) {

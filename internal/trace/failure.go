@@ -149,10 +149,14 @@ const maxEcho = 64
 // down; its status stays. parents are positions in steps, which are in pre-order.
 func settleErrors(steps []Step, parents []int) {
 	look := newEchoes(steps)
+	told := make([]bool, len(steps)) // a step below has an error
 	for i := len(steps) - 1; i >= 0; i-- {
 		f := steps[i].Err
-		if f == nil && steps[i].Status == Error {
+		if f == nil && steps[i].Status == Error && !told[i] {
 			f = &Failure{}
+		}
+		if p := parents[i]; p >= 0 && (f != nil || told[i]) {
+			told[p] = true
 		}
 		if f == nil {
 			continue
@@ -210,11 +214,23 @@ func newEchoes(steps []Step) *echoes {
 // echo reports whether up, an ancestor's error, is f again.
 func (e *echoes) echo(up, f *Failure) bool {
 	a, b := up.Message, f.Message
+	if b == "" && a != "" && isClass(f.Type) && isClass(up.Type) && className(up.Type) != className(f.Type) {
+		return false // another exception, of which that one says nothing
+	}
 	if e.left -= len(a) + len(b); e.left < 0 {
 		a, b = headOf(a, searchedHead), headOf(b, searchedHead)
 	}
 	return a == "" || strings.Contains(a, b) || strings.Contains(b, a)
 }
+
+// isClass reports whether an error's type is the name of an exception's class, not a
+// provider's word for it.
+func isClass(name string) bool {
+	return strings.HasSuffix(name, "Error") || strings.HasSuffix(name, "Exception")
+}
+
+// className returns the name of a class without the package that it may stand in.
+func className(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
 var (
 	// typedError matches an error as Go, JavaScript and Python print it: a type, then

@@ -66,7 +66,7 @@ func readGenAIMessages(sp *span, r *reading) {
 	if v := sp.get("gen_ai.output.messages"); v != nil {
 		r.out = sp.memo.conversation(v, "assistant")
 		if r.finish == "" {
-			r.finish = messagesFinish(sp.memo.held(v))
+			r.finish = answerFinish(sp.memo.held(v))
 		}
 	}
 	if len(r.in) == 0 {
@@ -87,14 +87,6 @@ func readGenAIMessages(sp *span, r *reading) {
 	if r.finish == "" {
 		r.finish = finish
 	}
-}
-
-// messagesFinish is finishReason of messages, of which a text is no reason.
-func messagesFinish(v any) string {
-	if l, ok := v.([]any); ok && len(l) > 0 && object(l[0]) == nil {
-		return ""
-	}
-	return finishReason(v)
 }
 
 // readToolEvents reads a tool's span whose events say what the tool was given, as the
@@ -152,6 +144,8 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 		}
 		if parts := sp.memo.array(m["content"]); allParts(parts) { // Traceloop writes a list of parts as JSON
 			m["content"] = parts
+		} else if m["content"] != nil {
+			m["content"] = sp.memo.bedrockParts(m["content"])
 		}
 		if calls := sp.memo.indexed(m, "tool_calls"); calls != nil {
 			m["tool_calls"] = calls

@@ -30,6 +30,8 @@ type joiner struct {
 	// heard counts how often each message was taken in: a history is given again with
 	// every call, and a message that recurs in it is a new one each time.
 	heard map[int]int
+	// path has the positions of the step at hand and, before it, of the spans around it.
+	path []int
 }
 
 // A queue is a list of invocations of which the first done are complete.
@@ -54,6 +56,12 @@ func (j *joiner) open(q *queue) []int {
 
 func (j *joiner) step(i int) {
 	s := &j.t.Steps[i]
+	for n := len(j.path); n > 0 && j.t.Steps[j.path[n-1]].ID != s.Parent; n-- {
+		j.path = j.path[:n-1]
+	}
+	if s.ID != "" {
+		j.path = append(j.path, i)
+	}
 	given := make(map[int]int)
 	for _, m := range s.In {
 		if msg := j.t.message(m); msg == nil || msg.Calls == nil && msg.Role != "tool" {
@@ -99,21 +107,37 @@ func (j *joiner) message(i, m int, fresh bool) {
 	}
 }
 
-// echoed reports whether the parent of step i already reported c, which step i made, as
-// the spans around a model's call do, and leaves it to step i.
+// echoed reports whether a span around step i already reported c, which step i made, and
+// leaves it to step i: spans around a model's call repeat what it said, and those of a whole
+// graph all that was said in them.
 func (j *joiner) echoed(c Call, i int) bool {
-	q := j.byID[c.ID]
-	if c.ID == "" || q == nil {
+	q := j.byName[c.Name]
+	if c.ID != "" {
+		q = j.byID[c.ID]
+	}
+	if q == nil || j.t.Steps[i].Parent == "" {
 		return false
 	}
-	n := q.list[len(q.list)-1]
-	inv := &j.out[n]
-	parent := j.t.Steps[inv.Step].ID
-	if parent == "" || parent != j.t.Steps[i].Parent || j.executed[n] || inv.Args != c.Args {
-		return false
+	around := j.path
+	if n := len(around); n > 0 && around[n-1] == i {
+		around = around[:n-1]
 	}
-	inv.Step, inv.Caller = i, i
-	return true
+	for _, n := range q.list[max(0, len(q.list)-maxOpen):] {
+		inv := &j.out[n]
+		by := inv.Caller
+		if by < 0 && !j.executed[n] { // in what a span was given
+			by = inv.Step
+		}
+		if inv.CallID != c.ID || inv.Name != c.Name || inv.Args != c.Args || by < 0 || !slices.Contains(around, by) {
+			continue
+		}
+		inv.Caller = i
+		if !j.executed[n] {
+			inv.Step = i
+		}
+		return true
+	}
+	return false
 }
 
 func (j *joiner) add(inv Invocation, executed bool) {

@@ -82,6 +82,30 @@ func TestInvocations(t *testing.T) {
 			Messages: []Message{call("1", "f", "{}")},
 			Steps:    []Step{{ID: "a", Kind: KindAgent, Out: []int{0}}, {ID: "b", Parent: "a", Kind: KindLLM, Out: []int{0}}},
 		}, []string{"1<-1 f({})="}},
+		{"the span of a graph repeats all calls in it", Trace{
+			Messages: []Message{call("1", "f", "{}"), result("1", "", "one"), call("2", "f", "{}"), result("2", "", "two")},
+			Steps: []Step{
+				{ID: "a", Kind: KindChain, Out: []int{0, 1, 2, 3}},
+				{ID: "b", Parent: "a", Kind: KindChain}, {ID: "c", Parent: "b", Kind: KindLLM, Out: []int{0}},
+				{ID: "d", Parent: "a", Kind: KindTool, Tool: tool("1", "f", "{}", "one")},
+				{ID: "e", Parent: "a", Kind: KindChain}, {ID: "f", Parent: "e", Kind: KindLLM, In: []int{0, 1}, Out: []int{2}},
+				{ID: "g", Parent: "a", Kind: KindTool, Tool: tool("2", "f", "{}", "two")},
+			},
+		}, []string{"3<-2 f({})=one", "6<-5 f({})=two"}},
+		{"a graph's span repeats calls without ids", Trace{
+			Messages: []Message{call("", "f", "{}"), result("", "f", "ok")},
+			Steps: []Step{
+				{ID: "a", Kind: KindChain, Out: []int{0, 1, 0, 1}},
+				{ID: "b", Parent: "a", Kind: KindLLM, Out: []int{0}}, {ID: "c", Parent: "a", Kind: KindLLM, In: []int{0, 1}, Out: []int{0}},
+			},
+		}, []string{"1<-1 f({})=ok", "2<-2 f({})=ok"}},
+		{"an id used again by another agent", Trace{
+			Messages: []Message{call("1", "f", "{}")},
+			Steps: []Step{
+				{ID: "a", Kind: KindAgent, Out: []int{0}}, {ID: "b", Parent: "a", Kind: KindTool, Tool: tool("1", "f", "{}", "x")},
+				{ID: "c", Kind: KindAgent}, {ID: "d", Parent: "c", Kind: KindLLM, Out: []int{0}},
+			},
+		}, []string{"1<-0 f({})=x", "3<-3 f({})="}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var got []string

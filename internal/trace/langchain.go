@@ -1,5 +1,7 @@
 package trace
 
+import "iter"
+
 // Messages as LangChain writes them: serialised objects, {"lc": 1, "id": […, "HumanMessage"],
 // "kwargs": {…}}; what messages_to_dict gives, {"type": "human", "data": {…}}; and what
 // prompts are made of, ["human", "hi"].
@@ -22,14 +24,35 @@ func langChainMessage(m map[string]any, role string) (map[string]any, string) {
 	return m, role
 }
 
+// firstGenerations returns the first of each of a result's generations, with its message.
+func firstGenerations(generations any) iter.Seq2[map[string]any, map[string]any] {
+	return func(yield func(g, message map[string]any) bool) {
+		for _, e := range list(generations) {
+			if inner, ok := e.([]any); ok && len(inner) > 0 {
+				e = inner[0]
+			}
+			g := object(e)
+			if !yield(g, object(object(g["message"])["kwargs"])) {
+				return
+			}
+		}
+	}
+}
+
+// generationUsage returns the token counts that the message of a result's generation has, or
+// nil.
+func generationUsage(generations any) map[string]any {
+	for _, message := range firstGenerations(generations) {
+		if usage := object(message["usage_metadata"]); usage != nil {
+			return usage
+		}
+	}
+	return nil
+}
+
 // generationFinish returns why the model stopped, of a result's generations, or "".
 func generationFinish(generations any) string {
-	for _, e := range list(generations) {
-		if inner, ok := e.([]any); ok && len(inner) > 0 {
-			e = inner[0]
-		}
-		g := object(e)
-		message := object(object(g["message"])["kwargs"])
+	for g, message := range firstGenerations(generations) {
 		for _, from := range [...]map[string]any{object(first(g, "generation_info", "generationInfo")), object(message["response_metadata"])} {
 			if s := finishReason(from); s != "" {
 				return s

@@ -261,6 +261,32 @@ func decodeLangfuse(b *builder, doc any) {
 		fillRoot(spans, map[string]any{"input": trace["input"], "output": trace["output"]})
 	}
 	buildSpans(b, spans)
+	findLangfuseTools(b.t)
+}
+
+// findLangfuseTools makes tools of the spans without children that are named like a tool that
+// a model called: the second generation of the SDKs has no type of observation for tools.
+func findLangfuseTools(t *Trace) {
+	called, parents := make(map[string]bool), make(map[string]bool)
+	for _, m := range t.Messages {
+		for _, c := range m.Calls {
+			called[c.Name] = true
+		}
+	}
+	for i := range t.Steps {
+		parents[t.Steps[i].Parent] = true
+	}
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		if s.Kind != KindChain || s.Tool != nil || !called[s.Name] || parents[s.ID] || len(s.In)+len(s.Out) > 0 {
+			continue
+		}
+		io := &ToolIO{Name: s.Name, Result: s.Output, HasResult: s.Output != ""}
+		if io.Args, io.ArgsErr = arguments(s.Input); !isModels(io.Args) {
+			io.ArgsErr = "" // as Python prints it
+		}
+		s.Kind, s.Tool, s.Input, s.Output = KindTool, io, "", ""
+	}
 }
 
 // langfuseStrays counts what stands beside the observations that were read from the list at
@@ -321,6 +347,9 @@ func langfuseSpan(b *builder, m map[string]any, source string) *span {
 		sp.status = Error
 	}
 	sp.statusText = scalar(m["statusMessage"])
+	if scalar(m["level"]) == "WARNING" && sp.statusText != "" {
+		sp.events = append(sp.events, event{name: "warning", attrs: map[string]any{"message": sp.statusText}})
+	}
 	readLangfuseScores(b, m["scores"], sp.id)
 	sp.read = func(sp *span, r *reading) { readLangfuse(sp, r, m) }
 	return sp
@@ -409,7 +438,7 @@ func readLangfuseOutput(sp *span, r *reading, output any) {
 			r.out, r.output = out, other
 		}
 		if r.finish == "" {
-			r.finish = finishReason(output)
+			r.finish = answerFinish(output)
 		}
 	}
 	r.complete = true

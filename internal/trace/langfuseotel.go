@@ -44,6 +44,6 @@ func readLangfuseOTel(sp *span, r *reading) {
 	if r.out == nil {
 		whole := wholeAnswer(sp.memo.embedded(output))
 		r.out, r.output = sp.memo.inOut(whole, "assistant", r.kind)
-		fill(&r.finish, finishReason(whole))
+		fill(&r.finish, answerFinish(whole))
 	}
 }

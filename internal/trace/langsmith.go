@@ -204,6 +204,9 @@ func readLangSmith(sp *span, r *reading, m, meta map[string]any) {
 	if usage == nil { // LangChain's result
 		usage = object(object(outputs["llm_output"])["token_usage"])
 	}
+	if usage == nil {
+		usage = generationUsage(outputs["generations"])
+	}
 	r.tokens = readTokens(usage)
 	if r.tokens.In < 0 && r.tokens.Out < 0 {
 		r.tokens = Tokens{In: count(m, "prompt_tokens"), Out: count(m, "completion_tokens"), Cached: -1}

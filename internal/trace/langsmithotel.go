@@ -22,7 +22,7 @@ func readLangSmithOTel(sp *span, r *reading) {
 	}
 	r.in, r.input = sp.memo.inOut(langSmithValue(prompt), "user", r.kind)
 	r.out, r.output = sp.memo.inOut(langSmithValue(completion), "assistant", r.kind)
-	r.finish = finishReason(completion)
+	r.finish = answerFinish(completion)
 	if m := object(prompt); m != nil {
 		r.tools = sp.memo.parseTools(first(m, "tools", "functions"))
 	}

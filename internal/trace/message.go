@@ -175,11 +175,11 @@ func normalRole(role string) string {
 	switch strings.ToLower(role) {
 	case "user", "human", "humanmessage", "usermessage":
 		return "user"
-	case "assistant", "ai", "model", "bot", "aimessage", "aimessagechunk", "assistantmessage":
+	case "assistant", "ai", "model", "bot", "aimessage", "aimessagechunk", "assistantmessage", "tool-call", "tool_call":
 		return "assistant"
 	case "system", "developer", "systemmessage":
 		return "system"
-	case "tool", "function", "ipython", "toolmessage", "functionmessage":
+	case "tool", "function", "ipython", "toolmessage", "functionmessage", "tool-response", "tool_response":
 		return "tool"
 	}
 	return role
@@ -327,9 +327,12 @@ func anyMessage(m map[string]any, role string) []Message {
 			break
 		}
 	}
-	for _, c := range list(first(m, "tool_calls", "toolCalls")) {
-		if c := object(c); c != nil {
-			msg.Calls = append(msg.Calls, parseCall(c))
+	inParts := len(msg.Calls)
+	for _, k := range [...]string{"tool_calls", "toolCalls", "invalid_tool_calls"} {
+		for _, c := range list(m[k]) {
+			if c := object(c); c != nil {
+				msg.addCall(parseCall(c), inParts)
+			}
 		}
 	}
 	if fc := object(m["function_call"]); fc != nil {
@@ -373,7 +376,25 @@ func anyMessage(m map[string]any, role string) []Message {
 	if len(results) > 0 && msg.Text == "" && msg.Calls == nil && msg.Refusal == "" {
 		return results
 	}
+	if msg.Role == "user" { // what it answers comes first, as Anthropic demands
+		return append(results, msg)
+	}
 	return append([]Message{msg}, results...)
+}
+
+// addCall adds c to the calls of m. LangChain writes a provider's calls as parts of the
+// content and once more beside it, complete where the part was streamed: c takes the place of
+// the one of its id among the first inParts calls.
+func (m *Message) addCall(c Call, inParts int) {
+	for i := range m.Calls[:inParts] {
+		if old := &m.Calls[i]; c.ID != "" && old.ID == c.ID {
+			if c.Args != "" {
+				*old = c
+			}
+			return
+		}
+	}
+	m.Calls = append(m.Calls, c)
 }
 
 // readContent adds content, text or a list of typed parts, to m, and returns results
@@ -440,7 +461,7 @@ func (l *lines) text() string {
 // readPart adds one typed part of a message to m, to what it said, or to results.
 func readPart(m *Message, said *lines, results []Message, part map[string]any) []Message {
 	kind := scalar(part["type"])
-	if results, ok := bedrockPart(m, results, part); ok {
+	if results, ok := bedrockPart(m, said, results, part); ok {
 		return results
 	}
 	switch {
@@ -471,7 +492,12 @@ func readPart(m *Message, said *lines, results []Message, part map[string]any) [
 		said.add("[" + kind + "]")
 	default:
 		v := first(part, "text", "content", "thinking", "reasoning", "value", cutField)
-		if v == nil && len(part) > 0 {
+		if o, ok := v.(map[string]any); ok && scalar(o["value"]) != "" { // OpenAI's Assistants, with annotations
+			v = o["value"]
+		}
+		if v == nil && len(part) == 1 && scalar(part["data"]) != "" { // AutoGen's image
+			v = "[data]"
+		} else if v == nil && len(part) > 0 {
 			v = part
 		}
 		said.add(text(v))
@@ -521,7 +547,7 @@ func parseCall(m map[string]any) Call {
 	if c.Name == "" {
 		c.Name = firstText(m, "name", "toolName", "tool_name", "tool", "function.name")
 	}
-	v := first(args, "arguments", "args", "input", "parameters", "tool_input", "function.arguments")
+	v := first(args, "arguments", "args", "input", "parameters", "tool_input", "function.arguments", "server_tool_call")
 	if v == nil {
 		v = m["function.arguments"]
 	}
@@ -537,7 +563,10 @@ func toolResult(m map[string]any) Message {
 		ToolID: firstText(m, "tool_call_id", "tool_use_id", "toolCallId", "toolUseId", "call_id", "tool_id", "toolId", "id"),
 		IsErr:  truth(first(m, "is_error", "isError")) || scalar(m["status"]) == "error",
 	}
-	v := first(m, "content", "result", "response", "output", "value", "text", "error")
+	v := first(m, "content", "result", "response", "output", "value", "text", "error", "server_tool_call_response")
+	if o, ok := v.(map[string]any); ok && strings.HasSuffix(scalar(o["type"]), "_tool_result_error") { // of Anthropic's own tools
+		r.IsErr = true
+	}
 	if o, ok := v.(map[string]any); ok && o["value"] != nil && o["type"] != nil { // Vercel
 		switch o["type"] {
 		case "error-text", "error-json":
@@ -548,6 +577,9 @@ func toolResult(m map[string]any) Message {
 	if parts, ok := v.([]any); ok && allParts(parts) {
 		readContent(&r, nil, parts)
 		return r
+	}
+	if o, ok := v.(map[string]any); ok && isErrorResult(o) {
+		r.IsErr = true
 	}
 	r.Text = text(v)
 	return r
@@ -594,6 +626,17 @@ func finishReason(v any) string {
 		return geminiRefusal(v)
 	}
 	return ""
+}
+
+// answerFinish is finishReason of what a model or any other step gave, of which a text is no
+// reason.
+func answerFinish(v any) string {
+	if l, ok := v.([]any); ok && len(l) > 0 {
+		if _, ok := l[0].(string); ok {
+			return ""
+		}
+	}
+	return finishReason(v)
 }
 
 // maxToolName bounds the names of tools that are declared by nothing else, in bytes.

@@ -35,7 +35,7 @@ func readMLflow(sp *span, r *reading) {
 	request := sp.memo.object(input)
 	r.in, r.input = sp.memo.inOut(input, "user", r.kind)
 	r.out, r.output = sp.memo.inOut(wholeAnswer(output), "assistant", r.kind)
-	r.finish = finishReason(output)
+	r.finish = answerFinish(output)
 	r.model = firstText(request, "model")
 	r.tools = sp.memo.parseTools(first(sp.attrs, "mlflow.chat.tools"))
 	if r.tools == nil {

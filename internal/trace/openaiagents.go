@@ -188,7 +188,7 @@ func readAgentsModel(sp *span, r *reading, data map[string]any) {
 		output = response
 	}
 	r.out, r.output = sp.memo.inOut(output, "assistant", r.kind)
-	r.finish = finishReason(output)
+	r.finish = answerFinish(output)
 	r.tools = sp.memo.parseTools(first(response, "tools"))
 	fill(&r.model, scalar(response["model"]))
 	if r.tokens == unknownTokens {

@@ -14,16 +14,34 @@ func readOpenInference(sp *span, r *reading) {
 	r.finish = sp.getText("llm.finish_reason")
 	r.agent = sp.getText("agent.name")
 	if r.agent == "" && r.kind == KindAgent {
-		r.agent = sp.name
+		r.agent = anyOf(sp.getText("agent.role", "graph.node.name"), sp.name) // CrewAI's and Agno's
 	}
 	if r.kind == KindLLM || r.kind == "" {
 		readOpenInferenceModel(sp, r)
+	}
+	if r.kind == KindTool {
+		readOpenInferenceTool(sp, r)
 	}
 	if r.kind == KindRetrieval {
 		r.output = documents(sp)
 		if !sp.has("input.value") {
 			r.input = openInferenceTexts(sp, "embedding.embeddings", "embedding.text")
 		}
+	}
+}
+
+// readOpenInferenceTool reads the arguments of a Python function that is a tool where they are
+// recorded as the function's own: DSPy's, and smolagents' beside a flag.
+func readOpenInferenceTool(sp *span, r *reading) {
+	m := sp.memo.object(sp.get("input.value"))
+	kwargs := object(m["kwargs"])
+	for k := range m {
+		if k != "args" && k != "kwargs" && k != "sanitize_inputs_outputs" {
+			return
+		}
+	}
+	if len(kwargs) > 0 && len(list(m["args"])) == 0 && !sp.has(toolArgKeys[:]...) {
+		r.tool = &ToolIO{Args: canonical(kwargs)}
 	}
 }
 
@@ -43,7 +61,7 @@ func readOpenInferenceModel(sp *span, r *reading) {
 		r.out = ms
 	}
 	if r.finish == "" {
-		r.finish = finishReason(response)
+		r.finish = answerFinish(response)
 	}
 	if s := openInferenceTexts(sp, "llm.prompts", "prompt.text"); s != "" && r.in == nil {
 		r.in = []Message{{Role: "user", Text: s}}

@@ -14,7 +14,6 @@ import (
 	logspb "go.opentelemetry.io/proto/otlp/logs/v1"
 	resource "go.opentelemetry.io/proto/otlp/resource/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
-	"google.golang.org/protobuf/proto"
 )
 
 // OTLP in protobuf: what SDKs and Collectors send by default. It is turned into OTLP JSON,
@@ -26,7 +25,7 @@ func OTLPProto(body []byte, logs bool) (parts []OTLPPart, skipped int, err error
 		return protoLogs(body)
 	}
 	var request tracecollector.ExportTraceServiceRequest
-	if err := proto.Unmarshal(body, &request); err != nil {
+	if err := unmarshalOTLP(body, &request); err != nil {
 		return nil, 0, fmt.Errorf("OTLP request: not an ExportTraceServiceRequest: %w", err)
 	}
 	c := partCollector{byID: make(map[string]int)}
@@ -65,7 +64,7 @@ func OTLPProto(body []byte, logs bool) (parts []OTLPPart, skipped int, err error
 
 func protoLogs(body []byte) (parts []OTLPPart, skipped int, err error) {
 	var request logscollector.ExportLogsServiceRequest
-	if err := proto.Unmarshal(body, &request); err != nil {
+	if err := unmarshalOTLP(body, &request); err != nil {
 		return nil, 0, fmt.Errorf("OTLP request: not an ExportLogsServiceRequest: %w", err)
 	}
 	c := partCollector{logs: true, byID: make(map[string]int)}

@@ -113,6 +113,33 @@ func TestProtobufIsDecodedAsJSONIs(t *testing.T) {
 	}
 }
 
+// A text that an emitter cut within a rune costs that rune, not the spans of the request.
+func TestProtobufWithBadUTF8IsRead(t *testing.T) {
+	b := protoOf(t, []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[
+		{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b7","name":"one Z","attributes":[{"key":"output.value","value":{"stringValue":"cafÃZZ"}}]},
+		{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b8","name":"two","status":{"code":2,"message":"boom"}}]}]}]}`))
+	b = bytes.ReplaceAll(b, []byte("Z"), []byte{0xc3})
+	for name, read := range map[string]func() ([]OTLPPart, error){
+		"request": func() ([]OTLPPart, error) { parts, _, err := OTLPProto(b, false); return parts, err },
+		"file":    func() ([]OTLPPart, error) { return protoParts(b) },
+	} {
+		parts, err := read()
+		if err != nil || len(parts) != 1 || parts[0].Items != 2 || !parts[0].Failed {
+			t.Fatalf("%s: %+v, %v", name, parts, err)
+		}
+		tr, err := Decode(JoinOTLP(parts[0].Resources, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := []string{tr.Steps[0].Name, tr.Steps[0].Output, tr.Steps[1].Name}, []string{"one ?", "cafÃ??", "two"}; !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if _, _, err := OTLPProto([]byte("\x0a\xff"), false); err == nil {
+		t.Error("what is no protobuf is read")
+	}
+}
+
 // framed returns messages as the Collector's file exporter writes them, each after its
 // length.
 func framed(messages ...[]byte) []byte {

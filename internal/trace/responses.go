@@ -18,7 +18,7 @@ func isResponseItem(m map[string]any) bool {
 	case "reasoning":
 		return first(m, "summary", "encrypted_content", "content") != nil
 	default:
-		return (strings.HasSuffix(kind, "_call") || strings.HasSuffix(kind, "_call_output")) && first(m, "id", "call_id") != nil && first(m, "status", "call_id", "output", "action") != nil
+		return (strings.HasSuffix(kind, "_call") || strings.HasSuffix(kind, "_call_output")) && first(m, "id", "call_id") != nil && first(m, "status", "call_id", "output", "action", "error", "arguments") != nil
 	}
 }
 

@@ -15,6 +15,9 @@ func readTraceloop(sp *span, r *reading) {
 	if k := kindOf(sp.getText("traceloop.span.kind")); k != "" {
 		r.kind = k
 	}
+	if k := kindOf(sp.getText("llm.request.type")); r.kind == "" && k == KindRetrieval { // rerank, embedding
+		r.kind = k
+	}
 	if r.kind == "" && sp.has("llm.request.type", "gen_ai.prompt.0.role") {
 		r.kind = KindLLM
 	}

@@ -28,6 +28,10 @@ const (
 	codeUnavailable       = 14
 )
 
+// unpackedBodies is how many bodies of the greatest size there may be decompressed at the same
+// time: what is made of one takes a multiple of it. Many small ones may.
+const unpackedBodies = 2
+
 // retryAfter is what a sender waits that was told to come again, in seconds.
 const retryAfter = 2
 
@@ -81,13 +85,18 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) (protobuf boo
 		r.refused()
 		return protobuf, &refusal{http.StatusServiceUnavailable, codeUnavailable, "too many requests at the same time; send again later"}
 	}
-	body, no := r.body(req, sent)
+	body, unpacked, no := r.body(req, sent)
+	defer r.unpacked.Add(-unpacked)
 	if no != nil {
 		return protobuf, no
 	}
 	decode := trace.OTLPJSON
 	if protobuf {
 		decode = trace.OTLPProto
+	}
+	if !trace.OTLPFits(body, protobuf, logs) {
+		return protobuf, &refusal{http.StatusRequestEntityTooLarge, codeResourceExhausted,
+			fmt.Sprintf("the body has more than %d values; send smaller batches", trace.MaxOTLPValues)}
 	}
 	parts, rejected, err := decode(body, logs)
 	if err != nil {
@@ -157,29 +166,49 @@ func (r *Receiver) tooLarge() *refusal {
 		fmt.Sprintf("the body is over %d bytes, or %d decompressed; send smaller batches", r.opt.MaxBody, r.opt.MaxDecoded)}
 }
 
-// body returns what was sent, decompressed.
-func (r *Receiver) body(req *http.Request, sent []byte) ([]byte, *refusal) {
+// body returns what was sent, decompressed, and how many bytes that takes beside sent. They
+// are counted in r.unpacked, whether it fails or not: the caller takes them off again.
+func (r *Receiver) body(req *http.Request, sent []byte) (body []byte, unpacked int64, no *refusal) {
 	switch enc := req.Header.Get("Content-Encoding"); {
 	case enc == "", strings.EqualFold(enc, "identity"):
 		if len(sent) > r.opt.MaxDecoded {
-			return nil, r.tooLarge()
+			return nil, 0, r.tooLarge()
 		}
-		return sent, nil
+		return sent, 0, nil
 	case !strings.EqualFold(enc, "gzip"):
-		return nil, &refusal{http.StatusUnsupportedMediaType, codeInvalidArgument, "Content-Encoding must be gzip or none"}
+		return nil, 0, &refusal{http.StatusUnsupportedMediaType, codeInvalidArgument, "Content-Encoding must be gzip or none"}
 	}
+	body, no = r.unpack(sent)
+	return body, int64(cap(body)), no
+}
+
+func (r *Receiver) unpack(sent []byte) (body []byte, no *refusal) {
 	zr, err := gzip.NewReader(bytes.NewReader(sent))
 	if err != nil {
 		return nil, badBody(err, r.tooLarge())
 	}
-	body, err := io.ReadAll(io.LimitReader(zr, int64(r.opt.MaxDecoded)+1))
-	switch {
-	case err != nil:
-		return nil, badBody(err, r.tooLarge())
-	case len(body) > r.opt.MaxDecoded:
-		return nil, r.tooLarge()
+	for {
+		if len(body) == cap(body) {
+			more := min(max(4<<10, len(sent), 2*cap(body)), r.opt.MaxDecoded+1)
+			grow := int64(more - cap(body))
+			if r.unpacked.Add(grow) > unpackedBodies*int64(r.opt.MaxDecoded+1) {
+				r.unpacked.Add(-grow)
+				r.refused()
+				return body, &refusal{http.StatusServiceUnavailable, codeUnavailable, "too many large bodies are being decoded; send again later"}
+			}
+			body = append(make([]byte, 0, more), body...)[:len(body):more]
+		}
+		n, err := zr.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > r.opt.MaxDecoded:
+			return body, r.tooLarge()
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
+			return body, badBody(err, r.tooLarge())
+		}
 	}
-	return body, nil
 }
 
 func badBody(err error, tooLarge *refusal) *refusal {

@@ -45,10 +45,11 @@ type Options struct {
 	// Idle is how long after its last span any trace is closed; default 2 min.
 	Idle time.Duration
 	// MaxBody bounds a request's body as sent, MaxDecoded as decompressed, in bytes;
-	// defaults 16 and 64 MiB.
+	// defaults 16 and 64 MiB. All that are decompressed at the same time take at most twice
+	// MaxDecoded; what is more is told to come again.
 	MaxBody, MaxDecoded int
-	// MaxTrace bounds one trace in bytes; one that is longer is closed in parts. Default
-	// 16 MiB.
+	// MaxTrace bounds one trace in bytes; one that is longer is stored in parts, all of which
+	// are kept if one of them failed, as far as an eighth of MaxMemory goes. Default 16 MiB.
 	MaxTrace int
 	// MaxMemory bounds all traces that are held, in bytes; default 256 MiB. Up to a
 	// quarter of it may wait for the sink.
@@ -90,7 +91,9 @@ type Receiver struct {
 	slots chan struct{}
 	// reading counts the bytes of bodies that are read and not taken in yet.
 	reading atomic.Int64
-	wake    chan struct{} // something was queued
+	// unpacked counts the bytes of bodies that were decompressed and are being decoded.
+	unpacked atomic.Int64
+	wake     chan struct{} // something was queued
 
 	mu     sync.Mutex
 	traces map[string]*assembly
@@ -131,6 +134,10 @@ type assembly struct {
 	start       time.Time
 	last        time.Time // when something came
 	place       *list.Element
+	// full are the parts of MaxTrace that came before, which wait to learn whether the trace
+	// fails, and fullBytes what they take.
+	full      []*assembly
+	fullBytes int
 	// attempts counts how often the sink failed to store it; kept is what Stats.Kept was when
 	// it first did.
 	attempts int
@@ -220,15 +227,54 @@ func (r *Receiver) addPart(p *trace.OTLPPart, now time.Time) {
 	}
 	a.last = now
 	if a.bytes > r.opt.MaxTrace {
-		r.close(a)
+		r.part(a)
 	}
 }
 
-// close moves a to the queue. r.mu is held. A trace that is neither failed nor to be
-// looked at is dropped at once.
+// fullShare is the share of MaxMemory that the parts of one trace may take which wait to
+// learn whether it fails.
+const fullShare = 8
+
+// part makes a part of what is held of a, which stays open for what comes. r.mu is held.
+func (r *Receiver) part(a *assembly) {
+	a.full = append(a.full, &assembly{id: a.id, spans: a.spans, logs: a.logs, bytes: a.bytes, start: a.start})
+	a.fullBytes += a.bytes
+	a.spans, a.logs, a.bytes = nil, nil, overhead
+	r.bytes += overhead
+	if a.failed || r.opt.KeepAll {
+		r.release(a, len(a.full))
+		return
+	}
+	for a.fullBytes > r.opt.MaxMemory/fullShare {
+		r.release(a, 1)
+	}
+}
+
+// release moves the first n parts of a to the queue, to be kept if a failed. r.mu is held.
+func (r *Receiver) release(a *assembly, n int) {
+	for _, p := range a.full[:n] {
+		p.failed = a.failed
+		a.fullBytes -= p.bytes
+		r.enqueue(p)
+	}
+	a.full = append([]*assembly(nil), a.full[n:]...)
+}
+
+// close moves a and its parts to the queue. r.mu is held.
 func (r *Receiver) close(a *assembly) {
 	delete(r.traces, a.id)
 	r.order.Remove(a.place)
+	r.release(a, len(a.full))
+	if len(a.spans)+len(a.logs) > 0 {
+		r.enqueue(a)
+	} else { // all of it is in parts
+		r.bytes -= a.bytes
+	}
+}
+
+// enqueue moves a, a trace or a part of one, to the queue. r.mu is held. One that is neither
+// failed nor to be looked at is dropped at once.
+func (r *Receiver) enqueue(a *assembly) {
 	r.bytes -= a.bytes
 	a.failed = a.failed || r.kept[a.id] || r.keptBefore[a.id]
 	if !r.opt.KeepAll && !a.failed && r.opt.Decides == nil {

@@ -243,6 +243,52 @@ func TestOneEndlessTraceIsClosedInParts(t *testing.T) {
 	}
 }
 
+// The parts of a long trace that did not fail themselves are kept with the one that did,
+// before and after it.
+func TestPartsOfAFailedTraceAreKept(t *testing.T) {
+	for name, failing := range map[string]int{"the first": 0, "one in the middle": 20, "the last": 39} {
+		t.Run(name, func(t *testing.T) {
+			spans := 0
+			r := newReceiver(Options{MaxTrace: 4096, Decides: func(*trace.Trace) bool { return false }, Sink: func(_ context.Context, d trace.Document) error {
+				spans += strings.Count(string(d.Payload), `"spanId"`)
+				return nil
+			}})
+			stop := run(r)
+			for i := range 40 {
+				status := ""
+				if i == failing {
+					status = failed
+				}
+				mustPost(t, r, "/v1/traces", spanJSON(1, i+2, 1, status))
+				mustPost(t, r, "/v1/traces", spanJSON(2, i+2, 1, ""))
+			}
+			stop()
+			if spans != 40 {
+				t.Errorf("%d of the 40 spans are kept", spans)
+			}
+			if s := r.Stats(); s.Bytes != 0 || s.Kept < 5 || s.Dropped < 5 {
+				t.Errorf("stats %+v", s)
+			}
+		})
+	}
+}
+
+// A trace that never ends nor fails takes no more memory than its share.
+func TestPartsThatWaitAreBounded(t *testing.T) {
+	const limit = 64 << 10
+	r := newReceiver(Options{MaxTrace: 2048, MaxMemory: limit, Sink: (&collected{}).sink})
+	for i := range 1000 {
+		mustPost(t, r, "/v1/traces", spanJSON(1, i+2, 1, ""))
+		if s := r.Stats(); s.Bytes > limit/fullShare+2*2048 {
+			t.Fatalf("%d bytes held after %d spans", s.Bytes, i)
+		}
+	}
+	run(r)()
+	if s := r.Stats(); s.Bytes != 0 || s.OpenTraces != 0 {
+		t.Errorf("stats at the end: %+v", s)
+	}
+}
+
 // While the sink stands still senders get their answer at once: first that all is well,
 // then to come again.
 func TestSendersNeverWaitForTheSink(t *testing.T) {
@@ -422,6 +468,68 @@ func TestRequestsThatAreNotTakenIn(t *testing.T) {
 				t.Errorf("code %d %q, want %d", code, message, tc.code)
 			}
 		})
+	}
+}
+
+// A small body that unpacks to millions of empty items is refused before they are decoded;
+// one of as many bytes of text is not.
+func TestManyEmptyItemsAreRefused(t *testing.T) {
+	const size = 8 << 20
+	r := newReceiver(Options{Sink: (&collected{}).sink, MaxBody: 32 << 20})
+	text := strings.Replace(spanJSON(1, 1, 0, failed), `"chat"`, `"`+strings.Repeat(`{\"a\":[1,2]},`, size/12)+`"`, 1)
+	for _, tc := range []struct {
+		name, media, body string
+		want              int
+	}{
+		{"JSON objects", "application/json", `{"resourceSpans":[` + strings.Repeat("{},", size/3) + `{}]}`, 413},
+		{"JSON numbers", "application/json", `{"x":[` + strings.Repeat("1,", size/2) + `1]}`, 413},
+		{"JSON in a text", "application/json", text, 200},
+		{"protobuf", "application/x-protobuf", strings.Repeat("\x0a\x00", size/2), 413},
+		{"protobuf of text", "application/x-protobuf", string(protowire.AppendString([]byte{0x7a}, strings.Repeat("\x0a\x00", size/2))), 200}, // of an unknown field
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if w := post(t, r, "/v1/traces", tc.media, tc.body); w.Code != tc.want {
+				t.Errorf("status %d, want %d", w.Code, tc.want)
+			}
+		})
+	}
+}
+
+// Bodies that are decompressed at the same time share a bound: what is more is told to come
+// again, and finds room once the others are done.
+func TestUnpackedBodiesShareABound(t *testing.T) {
+	const most = 1 << 18
+	r := newReceiver(Options{Sink: (&collected{}).sink, MaxDecoded: most})
+	big := []byte(zipped(strings.Repeat(" ", most-10)))
+	var held []int64
+	for {
+		body, no := r.unpack(big)
+		held = append(held, int64(cap(body)))
+		if n := r.unpacked.Load(); n > unpackedBodies*(most+1) {
+			t.Fatalf("%d bytes are held", n)
+		}
+		if no != nil {
+			if no.status != http.StatusServiceUnavailable || len(held) < 2 {
+				t.Errorf("body %d: %+v", len(held), no)
+			}
+			break
+		}
+	}
+	for _, n := range held {
+		r.unpacked.Add(-n)
+	}
+	for range 2 { // whatever becomes of it, a request gives back what it took
+		for _, encoding := range []string{"gzip", "identity", "br"} {
+			for _, body := range []string{zipped("{}"), zipped(strings.Repeat(" ", 2*most)), zipped("{}")[:15], "{}", string(big)} {
+				req := httptest.NewRequest(http.MethodPost, "/v1/traces", strings.NewReader(body))
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("Content-Encoding", encoding)
+				r.ServeHTTP(httptest.NewRecorder(), req)
+			}
+		}
+	}
+	if n := r.unpacked.Load(); n != 0 {
+		t.Errorf("%d bytes are held at the end", n)
 	}
 }
 
