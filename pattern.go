@@ -42,7 +42,7 @@ type EvidenceRef struct {
 	SpanID   string `json:"span_id"`
 	Quote    string `json:"quote" jsonschema:"verbatim text from that step, 8 to 300 characters, never containing a [REDACTED:…] placeholder alone"`
 	Verified bool   `json:"verified"`
-	Match    string `json:"match"` // exact, or whitespace: equal but for white space and invisible characters
+	Match    string `json:"match"` // exact, or whitespace: equal but for white space, invisible characters and how marks are written
 	// Offset is where the quote begins, in bytes of the text that was sent, or null.
 	Offset *int `json:"offset,omitempty"`
 }

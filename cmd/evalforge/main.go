@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,6 +17,7 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
+	log.SetOutput(io.Discard) // libraries quote there what a service sent, and nothing redacts it
 	// The first signal stops the command in an orderly way; from then on signals have
 	// their usual effect, so the second ends it at once.
 	signaled, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -108,7 +108,7 @@ func settings() []setting {
 		{
 			group: groupAnalyzer, vars: []string{"EVALFORGE_PRICES"}, value: "FILE",
 			shown: "list prices of " + gemini.DefaultPrices().AsOf,
-			doc:   "A JSON file with prices of your own, in USD per million tokens: {\"as_of\": \"2026-11-23\", \"models\": [{\"prefix\": \"gemini-2.5-flash\", \"input\": 0.3, \"cached\": 0.03, \"output\": 2.5}]}. Its rows replace the built-in ones with the same prefix; from adds a first day of validity.",
+			doc:   "A JSON file with prices of your own, in USD per million tokens: {\"as_of\": \"2026-11-23\", \"models\": [{\"prefix\": \"gemini-2.5-flash\", \"input\": 0.3, \"cached\": 0.03, \"output\": 2.5}]}. Its rows replace the built-in ones with the same prefix; from adds a first day of validity, and without cached there is no discount for cached input.",
 			set:   setPrices,
 		},
 		{

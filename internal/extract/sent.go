@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/evalforge/evalforge/internal/excerpt"
 	"github.com/evalforge/evalforge/internal/trace"
 )
@@ -287,8 +289,10 @@ func letters(s string) int {
 	return n
 }
 
-// A folded is a text with each run of white space as one space and without invisible
-// characters, and where each of its bytes was before.
+// A folded is a text with each run of white space as one space, without invisible
+// characters and with letters and their marks composed (NFC), and where each of its bytes
+// was before. Names of files come decomposed from some systems, and models write them
+// composed: to readers they are the same.
 type folded struct {
 	text string
 	from []int32
@@ -316,12 +320,31 @@ func fold(s string) *folded {
 		case r != 0 && excerpt.Invisible(r):
 		default:
 			space = false
-			for k := range size {
-				b, f.from = append(b, s[i+k]), append(f.from, int32(i+k))
+			size = cluster(s[i:], size)
+			c := norm.NFC.String(s[i : i+size])
+			same := c == s[i:i+size]
+			for k := range len(c) {
+				at := i
+				if same {
+					at += k
+				} else if k == len(c)-1 {
+					at += size - 1
+				}
+				b, f.from = append(b, c[k]), append(f.from, int32(at))
 			}
 		}
 		i += size
 	}
 	f.text = string(b)
 	return &f
+}
+
+// cluster returns the length of the character that s begins with, which takes size bytes,
+// and the marks that composition may join to it.
+func cluster(s string, size int) int {
+	const firstMark = 0xCC // the first byte of U+0300, the first mark of all
+	if size >= len(s) || s[0] < utf8.RuneSelf && s[size] < firstMark {
+		return size
+	}
+	return max(size, norm.NFC.NextBoundaryInString(s, true))
 }

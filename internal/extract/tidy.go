@@ -119,7 +119,8 @@ const maxNameRunes = 200
 func name(s string) string { return cutRunes(noTags(oneLine(excerpt.Visible(s))), maxNameRunes) }
 
 var (
-	tag          = regexp.MustCompile(`<([a-zA-Z/!?][^<>]*)(>?)`)
+	// tag matches HTML's, and those by which chats call people and channels: <!here>, <@U1>.
+	tag          = regexp.MustCompile(`<((?:[a-zA-Z/!?]|[@#][!&\w])[^<>]*)(>?)`)
 	markdownLink = regexp.MustCompile(`!?\[([^\[\]]*)\](\(|\[)`)
 	// bareAddress matches an address without a scheme, which chats make a link of: a host
 	// with a path, or one under a common top-level domain.

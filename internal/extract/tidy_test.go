@@ -19,6 +19,8 @@ func TestDisarmed(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain text, a < b && c > d":                           "plain text, a < b && c > d",
 		"the page said <html><b>":                              "the page said ‹html›‹b›",
+		"<@U024BE7LH> <!here> <#C1|ops> <@&42>":                "‹@U024BE7LH› ‹!here› ‹#C1|ops› ‹@&42›",
+		"a <@ b, 1 <#, x<@":                                    "a <@ b, 1 <#, x<@",
 		"<script src=//x":                                      "‹script src=//x",
 		"<scr<script>ipt>":                                     "‹scr‹script›ipt>",
 		"List<String> and </p> and <!-- x -->":                 "List‹String› and ‹/p› and ‹!-- x --›",

@@ -18,7 +18,7 @@ const MinQuoteRunes = 8
 // How a quote was found, as stored in evidence.refs. Absent ones are not stored.
 const (
 	matchExact      = "exact"
-	matchWhitespace = "whitespace" // equal but for white space and invisible characters
+	matchWhitespace = "whitespace" // equal but for white space, invisible characters and how marks are written
 	matchAbsent     = "absent"
 )
 
@@ -288,6 +288,6 @@ func holds(t *trace.Trace, i int, text string) bool {
 		}
 	}
 	return slices.ContainsFunc(texts, func(s string) bool {
-		return len(s) >= len(text) && (strings.Contains(s, text) || strings.Contains(fold(s).text, text))
+		return strings.Contains(s, text) || strings.Contains(fold(s).text, text)
 	})
 }

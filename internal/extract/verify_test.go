@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 
 	"github.com/evalforge/evalforge"
@@ -45,6 +46,36 @@ func TestQuotesAreFound(t *testing.T) {
 	} {
 		if got := h.find(quote, -1).match; got != want {
 			t.Errorf("find(%.60q) = %s, want %s", quote, got, want)
+		}
+	}
+}
+
+// How letters with marks are written makes no other quote of it: file systems decompose
+// them, models compose them. A letter without its mark is another letter.
+func TestQuotesAreFoundComposedOrNot(t *testing.T) {
+	const text = "cannot open Résumé ế Straße 한글 が.pdf today"
+	for _, form := range []norm.Form{norm.NFC, norm.NFD} {
+		doc, err := json.Marshal([]string{"before it", form.String(text), "after"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := newSent(doc)
+		for _, other := range []norm.Form{norm.NFC, norm.NFD} {
+			for _, q := range []string{text, "open Résumé", "Straße 한글", "한글 が.pdf today"} {
+				got := h.find(other.String(q), -1)
+				if want := strings.Index(string(doc), form.String(q)); got.match == matchAbsent || got.offset != want {
+					t.Errorf("%+q in %+q: %s at %d, want it at %d", other.String(q), doc, got.match, got.offset, want)
+				}
+			}
+		}
+	}
+	doc, err := json.Marshal([]string{norm.NFC.String(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{"cannot open Resum", "cannot open Résume", "open Rèsumé"} {
+		if got := newSent(doc).find(q, -1).match; got != matchAbsent {
+			t.Errorf("%+q is found in %+q: %s", q, doc, got)
 		}
 	}
 }

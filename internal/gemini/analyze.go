@@ -282,12 +282,22 @@ func (a *Analyzer) noteRouting(ctx context.Context, asked, answered string) {
 		"model", asked, "answered", answered, "usd_per_million_in", price.Input, "usd_per_million_out", price.Output, "price_known", known)
 }
 
-// isDearer reports whether the model that answered costs more than the one that was asked.
-// One without a known price is billed as that one.
-func (a *Analyzer) isDearer(answered, asked string) bool {
+// billed returns the price of a call that one model answered and another one was asked for.
+// A model without a known price is counted at the highest rates, also where the one that was
+// asked is cheap: services route requests for old models to newer, dearer ones. Only where
+// the answer names no other model is it billed as the one that was asked.
+func (a *Analyzer) billed(answered, asked string) Price {
 	price, known := a.price(answered)
-	own, _ := a.price(asked)
-	return known && (price.Input > own.Input || price.Cached > own.Cached || price.Output > own.Output)
+	if !known && strings.HasPrefix(answered, bareModel(asked)) || answered == "" {
+		price, _ = a.price(asked)
+	}
+	return price
+}
+
+// isDearer reports whether the model that answered costs more than the one that was asked.
+func (a *Analyzer) isDearer(answered, asked string) bool {
+	price, own := a.billed(answered, asked), a.billed("", asked)
+	return price.Input > own.Input || price.Cached > own.Cached || price.Output > own.Output
 }
 
 func noModel(f *failure) *failure {

@@ -18,6 +18,7 @@ import (
 	"github.com/evalforge/evalforge/internal/extract"
 	"github.com/evalforge/evalforge/internal/extract/prompts"
 	"github.com/evalforge/evalforge/internal/gemini/geminitest"
+	"github.com/evalforge/evalforge/internal/redact"
 )
 
 const (
@@ -412,6 +413,25 @@ func TestNoModelLeft(t *testing.T) {
 	}
 	if diff := cmp.Diff(slices.Concat([]string{"gemini-typo"}, successors), got); diff != "" {
 		t.Errorf("models asked (-want +got):\n%s", diff)
+	}
+}
+
+// What the service says of a model is stored and logged redacted: its name must survive that.
+func TestRefusalKeepsTheNameOfTheModel(t *testing.T) {
+	red, err := redact.New(redact.Options{Key: []byte("synthetic test key")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const text = "models/gemini-2.5-flash is not found for API version v1beta"
+	for _, backend := range []Backend{GeminiAPI, Vertex} {
+		r := newRig(t, backend, Options{Successors: []string{}}, geminitest.Status(http.StatusNotFound, "NOT_FOUND", text))
+		_, err := r.analyze(t)
+		if err == nil {
+			t.Fatal("no error")
+		}
+		if got, _ := red.Text(err.Error()); !strings.Contains(got, text) {
+			t.Errorf("%s: %s", backend, got)
+		}
 	}
 }
 

@@ -63,9 +63,8 @@ func (c *call) bound(model string, wider bool) extract.Bound {
 		usual = dearer(usual, cost(price))
 	}
 	for _, m := range a.lineup.others() {
-		if price, known := a.price(m); known { // else it is billed as the one that was asked
-			usual = dearer(usual, cost(price))
-		}
+		price, _ := a.price(m)
+		usual = dearer(usual, cost(price))
 	}
 	if a.lineup.proven(model, a.now()) {
 		return extract.Bound{Any: usual, Usual: usual}

@@ -106,7 +106,7 @@ func (a *Analyzer) refused(api genai.APIError, ex *exchange, sent []byte) *failu
 	}
 	msg := fmt.Sprintf("%s answered %d %s", a.service(), ex.status, status)
 	if text != "" {
-		msg += ": " + text
+		msg += " (" + text + ")" // behind a colon, a model's name would be redacted as the value of a key of "the API"
 	}
 	f := &failure{kind: extract.KindUnavailable, err: errors.New(msg)}
 	f.wait, f.hinted = ex.retryAfter, ex.hinted

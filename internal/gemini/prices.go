@@ -49,6 +49,26 @@ type priceRow struct {
 	from time.Time
 }
 
+// UnmarshalJSON reads a row. One that does not say what cached input costs has no discount
+// for it: counting it as free would let a budget be overdrawn.
+func (r *priceRow) UnmarshalJSON(data []byte) error {
+	type plain priceRow // without this method
+	row := struct {
+		*plain
+		Cached *float64 `json:"cached"`
+	}{plain: (*plain)(r)}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&row); err != nil {
+		return err
+	}
+	r.Cached = r.Input
+	if row.Cached != nil {
+		r.Cached = *row.Cached
+	}
+	return nil
+}
+
 //go:embed prices.json
 var pricesJSON []byte
 
@@ -65,8 +85,8 @@ var defaultPrices = sync.OnceValue(func() *Prices {
 func DefaultPrices() *Prices { return defaultPrices() }
 
 // ParsePrices reads a table of the form of prices.json and puts its rows in the place of
-// the built-in ones with the same prefix. Only as_of and models are needed. Its errors
-// name the row.
+// the built-in ones with the same prefix, from the day on that the first of them begins.
+// Only as_of and models are needed. Its errors name the row.
 func ParsePrices(data []byte) (*Prices, error) {
 	own, err := parsePrices(data)
 	if err != nil {
@@ -78,7 +98,7 @@ func ParsePrices(data []byte) (*Prices, error) {
 		all.Flex = own.Flex
 	}
 	all.rows = slices.DeleteFunc(slices.Clone(all.rows), func(r priceRow) bool {
-		return slices.ContainsFunc(own.rows, func(o priceRow) bool { return o.Prefix == r.Prefix })
+		return slices.ContainsFunc(own.rows, func(o priceRow) bool { return o.Prefix == r.Prefix && !r.from.Before(o.from) })
 	})
 	all.rows = append(all.rows, own.rows...)
 	return &all, nil
@@ -109,6 +129,10 @@ func parsePrices(data []byte) (*Prices, error) {
 		if err := doc.Models[i].check(); err != nil {
 			return nil, fmt.Errorf("models[%d]: %w", i, err)
 		}
+		same := func(r priceRow) bool { return r.Prefix == doc.Models[i].Prefix && r.from.Equal(doc.Models[i].from) }
+		if slices.ContainsFunc(doc.Models[:i], same) {
+			return nil, fmt.Errorf("models[%d]: prefix %q has another price from the same day on: keep one of them", i, doc.Models[i].Prefix)
+		}
 	}
 	if len(doc.Models) == 0 {
 		return nil, errors.New("there is no model in it")
@@ -135,6 +159,9 @@ func (r *priceRow) check() (err error) {
 	}
 	if r.Input == 0 || r.Output == 0 {
 		return errors.New("input and output must be above 0")
+	}
+	if r.Cached > r.Input { // the worst case of a call is that nothing is cached
+		return fmt.Errorf("cached input at %v is dearer than other input at %v", r.Cached, r.Input)
 	}
 	return nil
 }

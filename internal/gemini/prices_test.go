@@ -44,20 +44,50 @@ func TestBadPrices(t *testing.T) {
 		``:                                "no table of prices",
 		`{"as_of": "2027-02-01"}`:         "no model",
 		`{"as_of": "soon", "models": []}`: "as_of",
-		row(`{"prefix": "", "input": 1, "output": 1}`):                             "models[0]: prefix",
-		row(`{"prefix": "a/b", "input": 1, "output": 1}`):                          "prefix",
-		row(`{"prefix": "a", "input": -1, "output": 1}`):                           "-1 is no price",
-		row(`{"prefix": "a", "input": 1, "output": 99999}`):                        "99999 is no price",
-		row(`{"prefix": "a", "output": 1}`):                                        "above 0",
-		row(`{"prefix": "a", "from": "1.1.", "input": 1, "output": 1}`):            "from",
-		row(`{"prefix": "a", "in": 1}`):                                            "unknown field",
-		row(`{"prefix": "a", "input": 1, "output": 1}`) + " x":                     "",
-		`{"as_of": "2027-02-01", "flex": 2, "models": []}`:                         "flex",
-		row(`{"prefix": "a", "input": 1, "output": 1}`) + "{}":                     "more follows",
-		strings.Replace(row(`{"prefix":"a","input":1,"output":1}`), `"2`, `"X`, 1): "as_of",
+		row(`{"prefix": "", "input": 1, "output": 1}`):                                           "models[0]: prefix",
+		row(`{"prefix": "a/b", "input": 1, "output": 1}`):                                        "prefix",
+		row(`{"prefix": "a", "input": -1, "output": 1}`):                                         "-1 is no price",
+		row(`{"prefix": "a", "input": 1, "output": 99999}`):                                      "99999 is no price",
+		row(`{"prefix": "a", "output": 1}`):                                                      "above 0",
+		row(`{"prefix": "a", "from": "1.1.", "input": 1, "output": 1}`):                          "from",
+		row(`{"prefix": "a", "in": 1}`):                                                          "unknown field",
+		row(`{"prefix": "a", "input": 1, "output": 1, "cached": 2}`):                             "dearer than other input",
+		row(`{"prefix": "a", "input": 1, "output": 1},{"prefix": "a", "input": 2, "output": 1}`): "models[1]: prefix \"a\" has another price",
+		row(`{"prefix": "a", "input": 1, "output": 1}`) + " x":                                   "",
+		`{"as_of": "2027-02-01", "flex": 2, "models": []}`:                                       "flex",
+		row(`{"prefix": "a", "input": 1, "output": 1}`) + "{}":                                   "more follows",
+		strings.Replace(row(`{"prefix":"a","input":1,"output":1}`), `"2`, `"X`, 1):               "as_of",
 	} {
 		if _, err := ParsePrices([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", text, err, want)
+		}
+	}
+}
+
+// A row with a day replaces the built-in ones from that day on, and input whose cached
+// price is not said has no discount: neither may make a call look cheaper than it is.
+func TestOwnPricesFromADayOn(t *testing.T) {
+	p, err := ParsePrices([]byte(`{"as_of": "2026-12-01", "models": [
+		{"prefix": "gemini-2.5-flash", "from": "2027-02-01", "input": 0.6, "output": 5},
+		{"prefix": "gemini-3.8-flash", "from": "2026-12-15", "input": 1, "cached": 0.1, "output": 5}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		model, day string
+		want       Price
+	}{
+		{"gemini-2.5-flash", "2027-01-31", Price{0.30, 0.03, 2.50}},
+		{"gemini-2.5-flash", "2027-02-01", Price{0.6, 0.6, 5}},
+		{"gemini-3.8-flash", "2026-12-14", Price{0.75, 0.075, 3.75}},
+		{"gemini-3.8-flash", "2027-01-02", Price{1, 0.1, 5}}, // the built-in change of that year is replaced
+	} {
+		at, err := time.Parse(time.DateOnly, tt.day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, known := p.Of(tt.model, at); got != tt.want || !known {
+			t.Errorf("Of(%s, %s) = %v, %v; want %v", tt.model, tt.day, got, known, tt.want)
 		}
 	}
 }

@@ -100,6 +100,24 @@ func TestReroutedModel(t *testing.T) {
 	}
 }
 
+// A model that is in no table of prices may be dearer than the one that was asked: it is
+// counted at the highest rates, and is no proof of what the next call costs.
+func TestReroutedToUnknownModel(t *testing.T) {
+	for _, version := range []string{"gemini-9-huge", "models/x"} {
+		r := newRig(t, GeminiAPI, Options{}, answeredAs("", version))
+		ans, err := r.analyze(t)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := DefaultPrices().Dearest().Cost(1000, 0, 100); !near(ans.CostUSD, want) {
+			t.Errorf("answered by %s: cost %v, want %v", version, ans.CostUSD, want)
+		}
+		if r.lineup.proven(DefaultModel, r.now()) {
+			t.Errorf("an answer of %s is taken as proof of the price of %s", version, DefaultModel)
+		}
+	}
+}
+
 func TestSuccessors(t *testing.T) {
 	r := newRig(t, Vertex, Options{Model: "gemini-a", Successors: []string{"gemini-b", "gemini-a", "gemini-c"}})
 	r.srv.Gone("gemini-a", "gemini-b")

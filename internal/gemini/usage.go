@@ -47,10 +47,7 @@ func believable(said, estimated int64) bool { return said >= (estimated+7)/8 }
 
 // answeredPrice returns the price at which a call was billed.
 func (c *call) answeredPrice(u *genai.GenerateContentResponseUsageMetadata) Price {
-	price, ok := c.a.price(c.modelVersion)
-	if !ok {
-		price, _ = c.a.price(c.model)
-	}
+	price := c.a.billed(c.modelVersion, c.model)
 	if c.a.servedAsFlex(u) {
 		price = price.flex(c.a.opt.Prices.Flex)
 	}

@@ -26,7 +26,7 @@ func Detect(t *trace.Trace, hint string) []Signal {
 	v := newView(t, hint)
 	var all []Signal
 	for _, detect := range []func(*view) []Signal{
-		verdicts, loops, failures, toolCalls, privacy, toxicity, stale, grounding, feedback, shape, ingestion,
+		verdicts, loops, failures, endings, toolCalls, privacy, toxicity, stale, grounding, feedback, shape, ingestion,
 	} {
 		found := detect(v)
 		slices.SortStableFunc(found, func(a, b Signal) int {

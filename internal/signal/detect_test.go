@@ -50,6 +50,7 @@ func TestSignalsDecide(t *testing.T) {
 		{"tool says that a field is unknown", chat().call("weather", `{"town":"Oslo"}`, "").fail(trace.Failure{Message: "got an unexpected keyword argument 'town'"}), CondArgsUnknown, 1},
 		{"tool refuses a value", chat().call("weather", `{"days":-1}`, "").fail(trace.Failure{Message: "days must be greater than 0"}), CondArgsInvalid, 1},
 		{"business refusal as a result", chat().call("cancel_order", `{"id":7}`, "Error: order was delivered, cannot cancel").say("I'm afraid that it was delivered."), "", 0},
+		{"refusal by a code of an API", chat().call("post", `{"text":"hi"}`, `{"ok":false,"error":"invalid_auth"}`).say("I couldn't post it."), CondAuth, 2},
 		{"result that only mentions an error", chat().call("search", `{"q":"e"}`, "How to handle errors and failed requests").say("See the guide."), "", 0},
 
 		// Calls against their declaration.
@@ -66,6 +67,10 @@ func TestSignalsDecide(t *testing.T) {
 		{"same failing call", chat().call("w", `{"a":1}`, "Error: no").call("w", `{"a":1}`, "Error: no").call("w", `{"a":1}`, "Error: no"), CondSameFailure, 1},
 		{"twice is a retry", chat().call("w", `{"a":1}`, "same").call("w", `{"a":1}`, "same").say("That is all I found."), "", 0},
 		{"polling until it changes", chat().call("w", `{"a":1}`, "10 %").call("w", `{"a":1}`, "50 %").call("w", `{"a":1}`, "90 %").call("w", `{"a":1}`, "done").say("It is done."), "", 0},
+		{"polling that waits long for a change", chat().call("w", `{"a":1}`, "running").call("w", `{"a":1}`, "running").call("w", `{"a":1}`, "running").call("w", `{"a":1}`, "done").say("It is done."), "", 0},
+		{"polling with a pause", chat().call("w", `{}`, "running").call("sleep", `{}`, "ok").call("w", `{}`, "running").call("sleep", `{}`, "ok").call("w", `{}`, "running").call("sleep", `{}`, "ok").call("w", `{}`, "done").say("It is done."), "", 0},
+		{"loop that ends with an error", chat().call("w", `{"a":1}`, "running").call("w", `{"a":1}`, "running").call("w", `{"a":1}`, "running").call("w", `{"a":1}`, "Error: gave up"), CondSameCall, 1},
+		{"loop after polling", chat().call("w", `{}`, "running").call("w", `{}`, "running").call("w", `{}`, "running").call("w", `{}`, "done").call("x", `{}`, "same").call("x", `{}`, "same").call("x", `{}`, "same"), CondSameCall, 9},
 		{"cycle of two", chat().call("a", `{}`, "x").call("b", `{}`, "y").call("a", `{}`, "x").call("b", `{}`, "y").call("a", `{}`, "x").call("b", `{}`, "y"), CondCycle, 1},
 		{"same text", chat().say(strings.Repeat("I will look at this again. ", 3)).say(strings.Repeat("I will look at this again. ", 3)).say(strings.Repeat("I will look at this again. ", 3)), CondSameOutput, 1},
 		{"short thanks twice", chat().agent("a", "Thank you!").agent("b", "Thank you!").agent("a", "Thank you!"), "", 0},

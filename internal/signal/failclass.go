@@ -86,6 +86,10 @@ var typeCauses = map[string]cause{
 	// OAuth 2.0.
 	"invalid_grant": causeAuth, "invalid_client": causeAuth, "invalid_token": causeAuth, "unauthorized_client": causeAuth,
 	"access_denied": causeAuth, "insufficient_scope": causeAuth, "temporarily_unavailable": causeServer,
+	// Slack's Web API, which answers 200 with ok false.
+	"invalid_auth": causeAuth, "not_authed": causeAuth, "account_inactive": causeAuth, "token_revoked": causeAuth,
+	"token_expired": causeAuth, "missing_scope": causeAuth, "ratelimited": causeRateLimit, "internal_error": causeServer,
+	"service_unavailable": causeServer, "request_timeout": causeTimeout,
 	// gRPC.
 	"unavailable": causeServer, "internal": causeServer, "deadline_exceeded": causeTimeout, "resource_exhausted": causeRateLimit,
 	"permission_denied": causeAuth, "unauthenticated": causeAuth,

@@ -77,6 +77,12 @@ func callLoop(v *view) (Signal, bool) {
 		}
 	}
 	start, width, repeats := cycle(keys)
+	for repeats > 0 && v.changed(keys, start, width) {
+		for i := start; i < start+width*repeats; i++ {
+			keys[i] = ""
+		}
+		start, width, repeats = cycle(keys)
+	}
 	if repeats == 0 {
 		return Signal{}, false
 	}
@@ -109,6 +115,20 @@ func callLoop(v *view) (Signal, bool) {
 		}
 	}
 	return s, true
+}
+
+// changed reports whether a cycle of calls ended because the same call at last had
+// another result, and no error: it waited for something, and that came.
+func (v *view) changed(keys []string, start, width int) bool {
+	next := start + width
+	for next < len(keys) && keys[next] == keys[next-width] {
+		next++
+	}
+	if next == len(keys) {
+		return false
+	}
+	before, after := &v.calls[next-width], &v.calls[next]
+	return after.Name == before.Name && after.Args == before.Args && after.HasResult && !callFailed(after)
 }
 
 // handOver matches tools that pass control to another agent, as agent frameworks name

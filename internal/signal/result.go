@@ -115,6 +115,7 @@ var (
 	errorMembers   = []string{"error", "errors", "exception", "error_message", "errorMessage", "Error", "err", "fault"}
 	messageMembers = []string{"message", "detail", "reason", "error_description", "title", "Message", "body"}
 	statusMembers  = []string{"status", "statusCode", "status_code", "http_status", "httpStatus", "http_code", "httpCode", "responseCode", "response_code", "code"}
+	wrappers       = []string{"content", "output", "result", "text"} // in which frameworks put what a tool returned
 	codeMembers    = []string{"code", "error_code", "errorCode", "errno", "status", "__type", "type", "name"}
 )
 
@@ -193,7 +194,7 @@ func readObject(obj map[string]json.RawMessage, text string) (trace.Failure, for
 	case "error", "failed", "failure":
 		return trace.Failure{Message: text}, formError
 	}
-	for _, key := range []string{"content", "output", "result", "text"} { // wrapped by the framework
+	for _, key := range wrappers {
 		if inner := stringMember(obj, key); inner != "" {
 			return readResult(inner)
 		}
