@@ -288,6 +288,6 @@ func holds(t *trace.Trace, i int, text string) bool {
 		}
 	}
 	return slices.ContainsFunc(texts, func(s string) bool {
-		return len(s) >= len(text) && (strings.Contains(s, text) || strings.Contains(fold(s).text, text))
+		return len(s) >= len(text) && (strings.Contains(s, text) || strings.Contains(fold(noZero(s)).text, text))
 	})
 }
