@@ -40,6 +40,7 @@ func TestChromium(t *testing.T) {
 		{"viewers see no retry", viewers},
 		{"live run", liveRun},
 		{"hostile trace", hostileTrace},
+		{"long values", longValues},
 		{"empty store", emptyStore},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser, w) })
