@@ -40,6 +40,7 @@ func TestChromium(t *testing.T) {
 		{"viewers see no retry", viewers},
 		{"live run", liveRun},
 		{"hostile trace", hostileTrace},
+		{"every width", everyWidth},
 		{"long values", longValues},
 		{"empty store", emptyStore},
 	} {

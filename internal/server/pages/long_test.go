@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/evalforge/evalforge"
 )
 
@@ -32,5 +34,20 @@ func longValues(t *testing.T, browser context.Context, _ *world) {
 			}
 		}
 		b.close()
+	}
+}
+
+// everyWidth: no table is cut off, whatever the width of the window: half a screen, a tablet, paper.
+func everyWidth(t *testing.T, browser context.Context, w *world) {
+	b := newTab(t, browser, w.url, look{width: 400, theme: "light"})
+	defer b.close()
+	for _, path := range []string{"/", "/patterns", "/runs", w.lastRun(), "/quarantine", "/waiting"} {
+		b.open(path)
+		for _, width := range []int64{400, 739, 861, 960, 1046, 1101, 1600} {
+			b.do(chromedp.EmulateViewport(width, 1000))
+			if cut := eval[int](b, `Math.max(0, ...[...document.querySelectorAll(".flush, .panel, main")].map(e => e.scrollWidth - e.clientWidth))`); cut > 0 {
+				t.Errorf("%s on a window of %d is cut by %d pixels", path, width, cut)
+			}
+		}
 	}
 }
