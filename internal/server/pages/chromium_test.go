@@ -214,7 +214,7 @@ func withoutScript(t *testing.T, browser context.Context, w *world) {
 	if !eval[bool](b, "document.querySelectorAll('.drawing .tick').length > 5 && document.querySelectorAll('.drawing rect').length > 10") {
 		t.Error("the drawn chart has no axes or no bars")
 	}
-	if eval[bool](b, "!document.querySelector('#theme').hidden") {
+	if eval[bool](b, "document.querySelector('#theme').checkVisibility()") {
 		t.Error("a button that needs script is shown")
 	}
 	b.open("/patterns")
