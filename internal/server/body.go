@@ -21,15 +21,15 @@ import (
 // object. Fields that v does not have, to the letter, are refused, and so are those that come twice: one that was
 // misspelled, such as dryrn, would otherwise change what is paid for.
 func readJSON(r *http.Request, v any) error {
+	if err := wantJSON(r); err != nil {
+		return err
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return bodyError(err)
 	}
 	if len(bytes.TrimSpace(body)) == 0 {
-		return nil // of whatever kind: many programs name one with every POST
-	}
-	if err := wantJSON(r); err != nil {
-		return err
+		return nil
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
@@ -88,12 +88,13 @@ func (n *whole) UnmarshalJSON(b []byte) error {
 }
 
 // wantJSON refuses a body that says it is no JSON. One that says nothing is taken for JSON, and so is
-// application/octet-stream, which Cloud Scheduler sends unless it is told otherwise.
+// application/octet-stream, which Cloud Scheduler sends unless it is told otherwise. No body is of no kind: many
+// programs name one with every POST.
 func wantJSON(r *http.Request) error {
 	ct := r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(ct)
 	switch {
-	case ct == "", media == "application/json", media == "application/octet-stream":
+	case r.ContentLength == 0, ct == "", media == "application/json", media == "application/octet-stream":
 		return nil
 	case err == nil && strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
 		return nil
