@@ -156,7 +156,7 @@ func (c *call) checkStore(ctx context.Context) []check {
 		}
 		return append(fail(fmt.Errorf("store %s: %w", spec, err), remedy), indexes...)
 	}
-	checks := []check{{"store", checkOK, fmt.Sprintf("%s opens, can be written to: %d waiting, %d quarantined, %d done", spec, b.Pending, b.Quarantined, b.Processed), ""}}
+	checks := []check{{"store", checkOK, fmt.Sprintf("%s opens, can be written to: %d waiting, %d quarantined, %d done", spec, b.Pending-b.Quarantined, b.Quarantined, b.Processed), ""}}
 	checks = append(checks, indexes...)
 	if b.Quarantined > 0 {
 		checks = append(checks, check{"store", checkWarn, are(b.Quarantined, "trace", "traces") + " quarantined after too many failures",

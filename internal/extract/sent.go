@@ -65,7 +65,7 @@ func newSent(doc []byte) *sent {
 		var decoded string
 		if json.Unmarshal(doc[from-1:to+1], &decoded) == nil {
 			s.at = append(s.at, stretch{b.Len(), from, true, step})
-			b.WriteString(decoded)
+			b.WriteString(noZero(decoded))
 			b.WriteByte(0)
 		}
 	})
@@ -299,6 +299,10 @@ type folded struct {
 }
 
 func (f *folded) origin(at int) int { return int(f.from[at]) }
+
+// noZero returns text of a trace as it stands in [sent.text], where zero bytes part strings: its own, which
+// binary output has, are another control character of the same length. No quote has either.
+func noZero(s string) string { return strings.ReplaceAll(s, "\x00", "\x01") }
 
 // fold folds s. Zero bytes stay: they part strings.
 func fold(s string) *folded {

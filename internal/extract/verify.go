@@ -288,6 +288,6 @@ func holds(t *trace.Trace, i int, text string) bool {
 		}
 	}
 	return slices.ContainsFunc(texts, func(s string) bool {
-		return strings.Contains(s, text) || strings.Contains(fold(s).text, text)
+		return strings.Contains(s, text) || strings.Contains(fold(noZero(s)).text, text)
 	})
 }

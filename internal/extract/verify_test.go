@@ -14,7 +14,7 @@ import (
 
 func TestQuotesAreFound(t *testing.T) {
 	doc, err := json.Marshal(map[string]any{"a": "line one\nline \"two\" of the text", "b": []string{"mail [REDACTED:EMAIL:ab12] now", "1234567890"},
-		"c": "the head…[4711 bytes cut]… and the tail", "identical_to": "x", "role": "assistant", "attrs": map[string]string{"customer_id": "c"}})
+		"c": "the head…[4711 bytes cut]… and the tail", "identical_to": "x", "d": "core dumped:\x00\x00 signal 11", "role": "assistant", "attrs": map[string]string{"customer_id": "c"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,8 @@ func TestQuotesAreFound(t *testing.T) {
 		"of the text mail":               matchAbsent, // runs across two strings
 		"[REDACTED:EMAIL:ab12]":          matchAbsent, // a placeholder proves nothing
 		"[REDACTED:EMAIL:ab12] now":      matchAbsent,
-		"mail [REDACTED:EMAIL:ab12] now": matchAbsent, // seven letters are left
+		"mail [REDACTED:EMAIL:ab12] now": matchAbsent,     // seven letters are left
+		"core dumped: signal 11":         matchWhitespace, // a quote never has the zero bytes of binary output
 		"":                               matchAbsent,
 		"\x00":                           matchAbsent,
 		"EDACTED:EMAIL:ab12":             matchAbsent, // a part of a placeholder proves nothing either

@@ -88,12 +88,13 @@ func (n *whole) UnmarshalJSON(b []byte) error {
 }
 
 // wantJSON refuses a body that says it is no JSON. One that says nothing is taken for JSON, and so is
-// application/octet-stream, which Cloud Scheduler sends unless it is told otherwise.
+// application/octet-stream, which Cloud Scheduler sends unless it is told otherwise. No body is of no kind: many
+// programs name one with every POST.
 func wantJSON(r *http.Request) error {
 	ct := r.Header.Get("Content-Type")
 	media, _, err := mime.ParseMediaType(ct)
 	switch {
-	case ct == "", media == "application/json", media == "application/octet-stream":
+	case r.ContentLength == 0, ct == "", media == "application/json", media == "application/octet-stream":
 		return nil
 	case err == nil && strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json"):
 		return nil

@@ -127,6 +127,12 @@ func TestRunOnceRefuses(t *testing.T) {
 	// A whole number is one however it is written.
 	s.run(`{"batchSize":1.0,"dryRun":true}`)
 	s.run(`{"batchSize":5e1,"dryRun":true}`)
+	// Nothing is of no kind: curl -d '' and the libraries of some languages name one all the same.
+	for _, kind := range []string{"application/x-www-form-urlencoded", "text/plain"} {
+		if got := s.do(http.MethodPost, "/extraction/run-once", "", "Content-Type", kind).StatusCode; got != http.StatusAccepted {
+			t.Errorf("an empty body of kind %s: got %d", kind, got)
+		}
+	}
 	// What Cloud Scheduler sends unless a header says otherwise.
 	s.run(`{"triggeredBy":"cloud-scheduler"}`, "Content-Type", "application/octet-stream")
 }

@@ -82,7 +82,7 @@ func Metrics() []Metric {
 		{mTokens, counter, "{token}", []string{"model", "type"}, "Tokens. `type` is `prompt` (cached ones included), `cached` or `output` (thinking included)."},
 		{mCost, counter, "{USD}", []string{"model"}, "What the calls cost by the price list, failed ones included."},
 		{mRedactions, counter, "{value}", []string{"kind"}, "Values that are hidden in the traces and answers worked on, by kind."},
-		{mBacklog, gauge, "{trace}", []string{"state"}, "Traces by what they wait for: `pending`, `leased`, `backing_off`, `quarantined`, `processed`. Counted at most once a minute."},
+		{mBacklog, gauge, "{trace}", []string{"state"}, "Traces by state: `pending` (all that are not processed), of these `leased`, `backing_off` and `quarantined`, and `processed`. Counted at most once a minute."},
 		{mBacklogAge, gauge, "s", nil, "How long ago the oldest trace that waits was fetched; 0 when none does."},
 		{mHTTPTime, histogram, "s", []string{"http.request.method", "http.route", "http.response.status_code"}, "Requests answered."},
 		{mHTTPInFlight, gauge, "{request}", []string{"http.route"}, "Requests under way."},

@@ -40,6 +40,8 @@ func TestChromium(t *testing.T) {
 		{"viewers see no retry", viewers},
 		{"live run", liveRun},
 		{"hostile trace", hostileTrace},
+		{"every width", everyWidth},
+		{"long values", longValues},
 		{"empty store", emptyStore},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser, w) })
@@ -212,7 +214,7 @@ func withoutScript(t *testing.T, browser context.Context, w *world) {
 	if !eval[bool](b, "document.querySelectorAll('.drawing .tick').length > 5 && document.querySelectorAll('.drawing rect').length > 10") {
 		t.Error("the drawn chart has no axes or no bars")
 	}
-	if eval[bool](b, "!document.querySelector('#theme').hidden") {
+	if eval[bool](b, "document.querySelector('#theme').checkVisibility()") {
 		t.Error("a button that needs script is shown")
 	}
 	b.open("/patterns")

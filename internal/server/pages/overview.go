@@ -13,8 +13,8 @@ import (
 
 type overviewPage struct {
 	Backlog extract.Backlog
-	Ready   int // waits for the next run
-	Waiting time.Duration
+	Ready   int           // waits for the next run
+	Waiting time.Duration // of the oldest; 0 when nothing waits, or it is not known since when
 	Last    *runRow
 	Runs    []runRow
 	Groups  []groupRow
@@ -82,7 +82,7 @@ func (p *Pages) overview(r *http.Request) (view, error) {
 	b := page.Backlog
 	page.Ready = ready(b)
 	if !b.OldestDue.IsZero() && b.Pending > b.Quarantined {
-		page.Waiting = now.Sub(b.OldestDue.Time)
+		page.Waiting = max(0, now.Sub(b.OldestDue.Time)) // ingestion may say any time
 	}
 	if err := p.lastRuns(ctx, &page); err != nil {
 		return view{}, err

@@ -19,6 +19,8 @@ type patternPage struct {
 	Quotes   []quote
 	Timeline *timeline
 	Gone     string // why there is no timeline, or ""
+	// CameIn is when ingestion fetched the trace; zero when that is not known.
+	CameIn evalforge.Timestamp
 	// Changed is set when the trace is no longer the one that was analyzed.
 	Changed  bool
 	Same     []patternRow
@@ -104,6 +106,7 @@ func (p *Pages) timeline(ctx context.Context, page *patternPage, stored *evalfor
 	case err != nil:
 		return nil, "", err
 	}
+	page.CameIn = raw.FetchedAt
 	in, err := p.view(ctx, raw)
 	if ctx.Err() != nil {
 		return nil, "", ctx.Err()

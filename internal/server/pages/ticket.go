@@ -43,6 +43,12 @@ func writeTicket(b *bytes.Buffer, page *patternPage) {
 	}
 	b.WriteString("\n## Source\n\n")
 	fmt.Fprintf(b, "- Trace: %s\n", inline(p.SourceTraceID))
+	if page.Timeline != nil && !page.Timeline.Began.IsZero() {
+		fmt.Fprintf(b, "- Began: %s\n", page.Timeline.Began)
+	}
+	if !page.CameIn.IsZero() {
+		fmt.Fprintf(b, "- Came in: %s\n", page.CameIn)
+	}
 	if f := p.FailingStep; f != nil {
 		fmt.Fprintf(b, "- Failing step: %d %s\n", f.Index, inline(join(f.Name, f.Agent)))
 	}

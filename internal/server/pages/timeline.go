@@ -25,7 +25,8 @@ type timeline struct {
 	Labels       []wireLabel
 	Warnings     []string
 	Dropped      int
-	Whole        time.Duration // from the first step's start to the last one's end; 0 when unknown
+	Began        evalforge.Timestamp // zero when unknown
+	Whole        time.Duration       // from the first step's start to the last one's end; 0 when unknown
 }
 
 // A step is one row of a timeline: a step of the trace, or a note that stands for several.
@@ -104,7 +105,7 @@ func newTimeline(in *extract.Input, p *evalforge.Pattern) (*timeline, []bool, er
 		byIndex[in.Trace.Steps[i].Index] = &in.Trace.Steps[i]
 	}
 	clock, texts := newSpanClock(in.Trace.Steps), newOrigins(w.Steps)
-	t.Whole = clock.whole()
+	t.Began, t.Whole = clock.began(in.Trace.Start, p.ExtractedAt.Time), clock.whole()
 	for i := range w.Steps {
 		t.Steps = append(t.Steps, newStep(&w.Steps[i], byIndex, clock, texts))
 	}
@@ -190,6 +191,18 @@ func newSpanClock(steps []trace.Step) spanClock {
 		}
 	}
 	return c
+}
+
+// began returns when the trace began: what it says itself, or the start of its first step. A time before 1980, or a day
+// after the trace was extracted, is of a clock that was never set, or counts from the beginning of the trace.
+func (c spanClock) began(start, extracted time.Time) evalforge.Timestamp {
+	if start.IsZero() {
+		start = c.start
+	}
+	if start.Year() < 1980 || start.After(extracted.AddDate(0, 0, 1)) {
+		return evalforge.Timestamp{}
+	}
+	return evalforge.At(start)
 }
 
 func (c spanClock) whole() time.Duration {
