@@ -126,7 +126,7 @@ type Claim struct {
 	// what is to be replaced, and are not used for it, whichever run claims it.
 	KeptSince time.Time
 	// ExtractedDigest is the digest of the input that the stored pattern was extracted
-	// from, or "".
+	// from, or "": also when that pattern is gone.
 	ExtractedDigest string
 }
 

@@ -251,6 +251,10 @@ func (db *DB) leaseAll(ctx context.Context, req *extract.ClaimRequest, list []ca
 	if err != nil {
 		return nil, err
 	}
+	there, err := db.patternsOf(ctx, list)
+	if err != nil {
+		return nil, err
+	}
 	results := make([]leaseResult, len(list))
 	tokens := make([]string, len(list)) // NewToken need not be safe for concurrent use
 	index := make([]int, len(list))
@@ -259,7 +263,7 @@ func (db *DB) leaseAll(ctx context.Context, req *extract.ClaimRequest, list []ca
 	}
 	err = each(index, func(i int) error {
 		var err error
-		results[i], err = db.leaseOne(ctx, req, list[i], raws[i], tokens[i])
+		results[i], err = db.leaseOne(ctx, req, list[i], raws[i], there[list[i].id], tokens[i])
 		return err
 	})
 	return results, err
@@ -281,7 +285,30 @@ func (db *DB) fetch(ctx context.Context, list []candidate) ([]rawDoc, error) {
 	return raws, nil
 }
 
-func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candidate, raw rawDoc, token string) (leaseResult, error) {
+// patternsOf tells which of the traces that were extracted before still have their pattern:
+// another service, or a person, may have deleted it.
+func (db *DB) patternsOf(ctx context.Context, list []candidate) (map[string]bool, error) {
+	var refs []*firestore.DocumentRef
+	for _, c := range list {
+		if c.s.ExtractedDigest != "" {
+			refs = append(refs, db.collection(patterns).Doc(c.id))
+		}
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	snaps, err := db.getAll(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	there := make(map[string]bool, len(refs))
+	for _, snap := range snaps {
+		there[snap.Ref.ID] = snap.Exists()
+	}
+	return there, nil
+}
+
+func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candidate, raw rawDoc, hasPattern bool, token string) (leaseResult, error) {
 	s := c.s
 	if !raw.exists {
 		if !s.exists {
@@ -298,7 +325,7 @@ func (db *DB) leaseOne(ctx context.Context, req *extract.ClaimRequest, c candida
 		err := db.write(ctx, func(tx *firestore.Transaction) error { return db.put(tx, s) })
 		return leaseResult{gone: true}, ignoreConflict(err)
 	}
-	claim := newClaim(req, raw, s, token)
+	claim := newClaim(req, raw, s, hasPattern, token)
 	s.RunID, s.Runs = req.RunID, store.AddRun(s.Runs, req.RunID)
 	s.Attempts, s.RetryAt = s.Attempts+1, evalforge.Timestamp{}
 	s.LeaseOwner, s.LeaseToken, s.LeaseUntil = req.Owner, token, stamp(req.LeaseUntil)
@@ -348,15 +375,19 @@ func ignoreConflict(err error) error {
 	return err
 }
 
-func newClaim(req *extract.ClaimRequest, raw rawDoc, s *state, token string) extract.Claim {
-	return extract.Claim{
+func newClaim(req *extract.ClaimRequest, raw rawDoc, s *state, hasPattern bool, token string) extract.Claim {
+	claim := extract.Claim{
 		Lease: extract.Lease{
 			TraceID: raw.id, RunID: req.RunID, Owner: req.Owner, Token: token,
 			Until: stamp(req.LeaseUntil).Time, Digest: raw.digest,
 		},
-		Trace: raw.trace, Err: raw.err, Attempt: s.Attempts + 1, Anew: s.Attempts == 0 && s.LastErrorType != "", ExtractedDigest: s.ExtractedDigest,
+		Trace: raw.trace, Err: raw.err, Attempt: s.Attempts + 1, Anew: s.Attempts == 0 && s.LastErrorType != "",
 		KeptSince: s.AnewSince.Time,
 	}
+	if hasPattern {
+		claim.ExtractedDigest = s.ExtractedDigest
+	}
+	return claim
 }
 
 // named looks up the candidates among the named traces.
@@ -443,13 +474,17 @@ func (db *DB) peek(ctx context.Context, req *extract.ClaimRequest) ([]extract.Cl
 			if err != nil {
 				return nil, err
 			}
+			there, err := db.patternsOf(ctx, part)
+			if err != nil {
+				return nil, err
+			}
 			for i, raw := range raws {
 				s := part[i].s
 				if !raw.exists || raw.trace.Processed {
 					continue
 				}
 				if s.meet(raw); s.due(req) && len(claims) < req.Limit {
-					claims = append(claims, newClaim(req, raw, s, ""))
+					claims = append(claims, newClaim(req, raw, s, there[raw.id], ""))
 				}
 			}
 		}

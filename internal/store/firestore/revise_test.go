@@ -194,3 +194,25 @@ func TestHistoryOfAnother(t *testing.T) {
 		t.Errorf("history %+v, error %v; want the replaced pattern", list, err)
 	}
 }
+
+// TestPatternThatIsGone: a trace that ingestion writes again as it was is extracted again
+// when somebody has deleted its pattern, and else it is not.
+func TestPatternThatIsGone(t *testing.T) {
+	db := open(t, emulator.Project())
+	analyzer := &script{}
+	for n, want := range []int64{1, 1, 2} {
+		if n == 2 {
+			if _, err := db.collection(patterns).Doc("a").Delete(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ingest(t, db, raw("a", 0))
+		run(t, engine(t, db, analyzer, extract.Options{}), 10)
+		if got := analyzer.calls.Load(); got != want {
+			t.Errorf("after run %d: %d calls of the model, want %d", n+1, got, want)
+		}
+		if _, err := db.Pattern(t.Context(), "a"); err != nil {
+			t.Errorf("after run %d: %v", n+1, err)
+		}
+	}
+}

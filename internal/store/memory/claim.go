@@ -30,7 +30,7 @@ func (s *Store) Claim(ctx context.Context, req extract.ClaimRequest) ([]extract.
 		st.LeaseOwner, st.LeaseToken, st.LeaseUntil = req.Owner, req.NewToken(), evalforge.At(req.LeaseUntil)
 		st.UpdatedAt = evalforge.At(req.Now)
 		s.queue.add(r)
-		claims = append(claims, r.claim(st.Attempts, req, st.LeaseToken))
+		claims = append(claims, s.claim(r, st.Attempts, req, st.LeaseToken))
 	}
 	return claims, nil
 }
@@ -47,21 +47,25 @@ func (s *Store) Peek(ctx context.Context, req extract.ClaimRequest) ([]extract.C
 	defer s.mu.Unlock()
 	claims := []extract.Claim{}
 	for _, r := range s.due(req) {
-		claims = append(claims, r.claim(r.state.Attempts+1, req, ""))
+		claims = append(claims, s.claim(r, r.state.Attempts+1, req, ""))
 	}
 	return claims, nil
 }
 
-func (r *record) claim(attempt int, req extract.ClaimRequest, token string) extract.Claim {
+func (s *Store) claim(r *record, attempt int, req extract.ClaimRequest, token string) extract.Claim {
 	t, err := r.trace()
-	return extract.Claim{
+	c := extract.Claim{
 		Lease: extract.Lease{
 			TraceID: r.id, RunID: req.RunID, Owner: req.Owner, Token: token,
 			Until: evalforge.At(req.LeaseUntil).Time, Digest: r.digest,
 		},
-		Trace: t, Err: err, Attempt: attempt, Anew: attempt == 1 && r.state.LastErrorType != "", ExtractedDigest: r.state.ExtractedDigest,
+		Trace: t, Err: err, Attempt: attempt, Anew: attempt == 1 && r.state.LastErrorType != "",
 		KeptSince: r.state.AnewSince.Time,
 	}
+	if _, ok := s.patterns[r.id]; ok {
+		c.ExtractedDigest = r.state.ExtractedDigest
+	}
+	return c
 }
 
 // due returns the records that req may lease, in the order of claiming.

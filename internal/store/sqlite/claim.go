@@ -17,7 +17,8 @@ import (
 // processed, although the rest of the condition implies it: that is how SQLite sees that
 // a partial index holds all the rows it needs.
 const (
-	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.last_error_type <> '', s.extracted_digest, s.anew_since, r.digest, r.doc `
+	sqlClaimColumns = `SELECT s.trace_id, s.attempts, s.runs, s.last_error_type <> '',
+			iif(EXISTS (SELECT 1 FROM failure_patterns p WHERE p.trace_id = s.trace_id), s.extracted_digest, ''), s.anew_since, r.digest, r.doc `
 
 	sqlClaimFrom = `FROM extraction_state s CROSS JOIN raw_traces r ON r.trace_id = s.trace_id `
 

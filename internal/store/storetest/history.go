@@ -145,7 +145,7 @@ func (p *play) sameClaims(rt *rapid.T, got []extract.Claim, due []*modelTrace) {
 		gotText = append(gotText, fmt.Sprintf("%s attempt %d anew %v digest %.6s extracted %.6s", c.TraceID, c.Attempt, c.Anew, c.Digest, c.ExtractedDigest))
 	}
 	for _, t := range due {
-		want = append(want, t.describe(t.state.Attempts+1))
+		want = append(want, p.m.describe(t, t.state.Attempts+1))
 	}
 	p.diff(rt, "claims", gotText, want)
 }

@@ -193,7 +193,7 @@ func ingestChangedLeased(e *env) {
 				e.Errorf("%s: attempt %d of %s, want the first of the new content", id, again.Attempt, again.Digest)
 			}
 			want := ""
-			if end == "commit" || end == "commit-nil" {
+			if end == "commit" { // else there is no pattern
 				want = c.Digest
 			}
 			if again.ExtractedDigest != want {

@@ -86,8 +86,12 @@ func (m *model) due(req extract.ClaimRequest) []*modelTrace {
 }
 
 // describe says what a claim of t would tell.
-func (t *modelTrace) describe(attempt int) string {
-	return fmt.Sprintf("%s attempt %d anew %v digest %.6s extracted %.6s", t.raw.TraceID, attempt, attempt == 1 && t.state.LastErrorType != "", t.raw.Digest(), t.state.ExtractedDigest)
+func (m *model) describe(t *modelTrace, attempt int) string {
+	extracted := t.state.ExtractedDigest
+	if _, ok := m.patterns[t.raw.TraceID]; !ok {
+		extracted = ""
+	}
+	return fmt.Sprintf("%s attempt %d anew %v digest %.6s extracted %.6s", t.raw.TraceID, attempt, attempt == 1 && t.state.LastErrorType != "", t.raw.Digest(), extracted)
 }
 
 func (m *model) lease(t *modelTrace, run, owner, token string, now, until time.Time) {
