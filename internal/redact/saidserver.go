@@ -68,8 +68,10 @@ func (sc *scanner) saidAnswer(s string, i, j int) (span, bool) {
 	}
 	if owner := sc.wordBefore(s, i); owner != "security" && owner != "secret" {
 		head := s[max(0, i-answerBack):i]
-		if !strings.Contains(head, "ecurity question") && !strings.Contains(head, "ecret question") && !strings.Contains(head, "ecurity Question") {
-			return span{}, false
+		label := strings.TrimRight(head, " *\"'")
+		if label != "" && strings.IndexByte("\n?.:;,)|", label[len(label)-1]) < 0 ||
+			!strings.Contains(head, "ecurity question") && !strings.Contains(head, "ecret question") && !strings.Contains(head, "ecurity Question") {
+			return span{}, false // security question and answer: …
 		}
 	}
 	for k++; k < len(s) && k-j < 12 && (s[k] == ' ' || s[k] == '*' || isQuote(s[k])); k++ {
