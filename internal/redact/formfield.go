@@ -53,11 +53,7 @@ var typingCalls = words(`fill type sendkeys send_keys presssequentially press_se
 // page.fill("#password", …).
 func isTypedInto(s string, i int) bool {
 	field, open := quotedBefore(s, i)
-	end := open
-	for end > 0 && open-end < 2 && (s[end-1] == '(' || s[end-1] == ' ') {
-		end--
-	}
-	return end < open && isTypingCall(s, end) && namesPasswordField(field)
+	return at(s, open-1) == '(' && isTypingCall(s, open-1) && namesPasswordField(field)
 }
 
 // isTypingMethod reports whether the brackets at s[i] are those of one of typingCalls that is
@@ -73,6 +69,11 @@ func isTypingMethod(s string, i int) bool {
 
 // isTypingCall reports whether the name of one of typingCalls ends at s[i].
 func isTypingCall(s string, i int) bool {
+	switch at(s, i-1) | 0x20 {
+	case 'l', 'e', 's', 'y', 't': // how they end
+	default:
+		return false
+	}
 	var buf [maxNameBytes]byte
 	return typingCalls[view(lower(buf[:0], s[wordSet.before(s, i, maxNameBytes):i]))]
 }

@@ -8,9 +8,16 @@ import "strings"
 // which is s[i:j]: alone in its line, behind a prompt or behind the name of the client. The
 // name of a user may come first.
 func serverAuth(s string, i, j int) (span, bool) {
+	if at(s, j) != ' ' {
+		return span{}, false
+	}
 	line := strings.TrimRight(lineBefore(s, i), " ")
-	client := strings.Contains(line, "redis-cli") || strings.Contains(line, "valkey-cli")
-	if at(s, j) != ' ' || line != "" && !strings.HasSuffix(line, ">") && !client || line == "" && s[i:j] != "AUTH" {
+	switch {
+	case line == "":
+		if s[i:j] != "AUTH" {
+			return span{}, false
+		}
+	case !strings.HasSuffix(line, ">") && !strings.Contains(line, "redis-cli") && !strings.Contains(line, "valkey-cli"):
 		return span{}, false
 	}
 	first := span{start: j + 1, end: argumentEnd(s, j+1)}
