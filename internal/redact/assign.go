@@ -212,7 +212,7 @@ func variableLine(s string, n assignedName, v value, class keyClass) value {
 		end++
 	}
 	text := s[v.start:end]
-	if end < len(s) && s[end] != '\n' && s[end] != '\r' || len(text) < minLineSecret || signs < 4 || strings.Contains(text, "://") || !digits2.open(text) || isTemplate(text) ||
+	if end < len(s) && s[end] != '\n' && s[end] != '\r' || len(text) < minLineSecret || signs < 3 || strings.Contains(text, "://") || !digits2.open(text) || isTemplate(text) ||
 		strings.Contains(text, placeholderOpen) {
 		return v
 	}

@@ -89,6 +89,8 @@ var repeated = []string{
 	"{\"a\":1}", "{\"a\":\"{", "<password ", "api|", "license ",
 	"token%3D", "a%3A", "%2525", "token%253Dx", "name: token\nvalue: b\n", "value:", "password,b\n", "password,", "| ssn |\n", "(a,password) values (", "ann (at) ",
 	"a(at)b.", "a at b dot c ", "&#64;", "jwt.sign(", "echo a | sudo -S ", "net use /user:a b ", "machine login password 1 ", "he was born ", "otp codes 1234 1234 ",
+	"AUTH a ", "c:1> auth ", "redis-cli -a ", "answer: ", "security question answer: ", "htpasswd -b a ", "echo a:b | chpasswd ", `fill("password",`, `"--password",`,
+	"recovery codes: a1b2c3d4 ", "SECRET_KEY=(1", `{"password":{"type":"object",`, `{"apiVersion":"v1","data":`, `variable "a" default = `, `<input type="password" value=`,
 	`"name":"A B",`, "Mia <mia@x.co> ", "bytes(\"", "token=from(\"",
 	`\`, `{"`, "[", `["`, `"`, "a@b.co ", "4111111111111111 ", "phone 1234567 ", "a-", "a=b&key=", "hooks.slack.com/services/",
 }

@@ -223,7 +223,7 @@ func (sc *scanner) callArgument(s string, i int) (span, bool) {
 	if v.quote == 0 || !v.closed {
 		return span{}, false
 	}
-	if classify(name) != passwordKey {
+	if classify(name) != passwordKey && !isTypingMethod(s, i) {
 		var buf [maxNameBytes]byte
 		low := view(lower(buf[:0], name))
 		if !strings.HasSuffix(low, "auth") && !strings.HasSuffix(low, "credentials") && !strings.HasSuffix(low, "credential") && !strings.HasSuffix(low, "login") {

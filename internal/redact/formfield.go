@@ -52,22 +52,42 @@ var typingCalls = words(`fill type sendkeys send_keys presssequentially press_se
 // first argument of one of typingCalls, and names a field for a password:
 // page.fill("#password", …).
 func isTypedInto(s string, i int) bool {
-	if i < 2 || !isQuote(s[i-1]) {
+	field, open := quotedBefore(s, i)
+	return at(s, open-1) == '(' && isTypingCall(s, open-1) && namesPasswordField(field)
+}
+
+// isTypingMethod reports whether the brackets at s[i] are those of one of typingCalls that is
+// a method of a field for a password: page.locator("#password").fill(…).
+func isTypingMethod(s string, i int) bool {
+	start := wordSet.before(s, i, maxNameBytes)
+	if at(s, start-1) != '.' || at(s, start-2) != ')' || !isTypingCall(s, i) {
 		return false
 	}
-	open := strings.LastIndexByte(s[max(0, i-1-maxFieldBytes):i-1], s[i-1])
-	if open < 0 {
+	field, _ := quotedBefore(s, start-2)
+	return namesPasswordField(field)
+}
+
+// isTypingCall reports whether the name of one of typingCalls ends at s[i].
+func isTypingCall(s string, i int) bool {
+	switch at(s, i-1) | 0x20 {
+	case 'l', 'e', 's', 'y', 't': // how they end
+	default:
 		return false
 	}
-	open += max(0, i-1-maxFieldBytes)
-	end := open
-	for end > 0 && open-end < 2 && (s[end-1] == '(' || s[end-1] == ' ') {
-		end--
-	}
-	if end == open || s[end] != '(' && s[end] != ' ' {
-		return false
-	}
-	call := s[wordSet.before(s, end, maxNameBytes):end]
 	var buf [maxNameBytes]byte
-	return typingCalls[view(lower(buf[:0], call))] && namesPasswordField(s[open+1:i-1])
+	return typingCalls[view(lower(buf[:0], s[wordSet.before(s, i, maxNameBytes):i]))]
+}
+
+// quotedBefore returns the string whose closing quote is before s[i], and where it opens: "" and
+// i when there is none, or a long one.
+func quotedBefore(s string, i int) (text string, open int) {
+	if i < 2 || i > len(s) || !isQuote(s[i-1]) {
+		return "", max(i, 0)
+	}
+	from := max(0, i-1-maxFieldBytes)
+	k := strings.LastIndexByte(s[from:i-1], s[i-1])
+	if k < 0 {
+		return "", i
+	}
+	return s[from+k+1 : i-1], from + k
 }

@@ -103,7 +103,7 @@ func (sc *scanner) flag(s string, i int) (span, bool) {
 	}
 	end := nameSet.run(s, start, maxNameBytes)
 	if at(s, end) != ' ' || end >= len(s) {
-		return span{}, false
+		return sc.flagInList(s, i, end)
 	}
 	name := s[start:end]
 	if name == "user" {
@@ -121,6 +121,32 @@ func (sc *scanner) flag(s string, i int) (span, bool) {
 		return span{}, false
 	}
 	return span{v.start, v.end, Secret}, true
+}
+
+// flagInList looks at the value behind the flag s[i:end] in a list of arguments: "--password",
+// "x".
+func (sc *scanner) flagInList(s string, i, end int) (span, bool) {
+	if !isQuote(at(s, i-1)) || at(s, end) != s[i-1] || at(s, end+1) != ',' {
+		return span{}, false
+	}
+	v := sc.readValue(s, end+1, false)
+	ok := v.quote == s[i-1] && v.closed && v.end > v.start && flagTakes(s[i:end], v.head(s))
+	return span{v.start, v.end, Secret}, ok
+}
+
+// flagTakes reports whether v, which follows flag in a list of arguments, is the password or
+// token that the flag takes.
+func flagTakes(flag, v string) bool {
+	if !isCredential(v) || v[0] == '-' || strings.Contains(v, placeholderOpen) {
+		return false
+	}
+	switch classify(flag) {
+	case passwordKey:
+		return true
+	case secretKey:
+		return isOpaque(v, minTokenBytes) && strings.IndexByte(v, '=') < 0
+	}
+	return false
 }
 
 // curlBytes is how far before -u a "curl" is looked for.

@@ -39,6 +39,7 @@ type walk struct {
 	copied int // in[:copied] is in out, as redacted
 	depth  int // how many strings the document is inside
 	level  *level
+	peeked int // how many bytes were looked at ahead, for the kinds of objects
 }
 
 // A level is the buffers of one depth of JSON in strings: while a document is walked,
@@ -180,6 +181,11 @@ func (w *walk) object(info keyInfo, nesting int) error {
 			// "password" under "properties" is declared, not given.
 			member = keyInfo{}
 		}
+		if len(key) == len("data") || len(key) == len("stringData") {
+			if w.isSecretData(&seen, key) {
+				member = keyInfo{treatment: always, kind: Secret}
+			}
+		}
 		if member.treatment == always || len(key) == len("email") {
 			w.noteSibling(&seen, member, key)
 		}
@@ -211,6 +217,9 @@ type members struct {
 	named bool            // pair is known
 	// nameAt is where the name of the pair stands, if it has come.
 	nameAt int
+	// manifest reports that there is "apiVersion": "v1", kinded that there is a "kind", and
+	// secret that it is "Secret".
+	manifest, kinded, secret bool
 	// fieldAt is where the field of a form stands that something is typed into.
 	fieldAt int
 	// personal reports that there is what only persons have, mail is the value of "email".

@@ -39,11 +39,7 @@ func (w *walk) headerPair() (keyInfo, bool) {
 // flagged redacts the argument behind flag, a string in an array, if it is one that takes a
 // password or a token: ["mysql", "--password", "x"].
 func (w *walk) flagged(flag string) error {
-	class := noKey
-	if len(flag) <= maxHeaderBytes {
-		class = classify(flag)
-	}
-	if class != passwordKey && class != secretKey {
+	if len(flag) > maxHeaderBytes {
 		return nil
 	}
 	before := w.pos
@@ -53,9 +49,7 @@ func (w *walk) flagged(flag string) error {
 	}
 	if start := w.pos + 1; at(w.in, w.pos) == '"' {
 		v := w.in[start:min(len(w.in), start+headBytes)]
-		v = v[:stringEnd(v, 0)]
-		ok := isCredential(v) && v[0] != '-' && !strings.Contains(v, placeholderOpen)
-		if ok && (class == passwordKey || isOpaque(v, minTokenBytes) && strings.IndexByte(v, '=') < 0) {
+		if flagTakes(flag, v[:stringEnd(v, 0)]) {
 			return w.text(keyInfo{treatment: always, kind: Secret})
 		}
 	}

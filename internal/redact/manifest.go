@@ -49,6 +49,40 @@ func (sc *scanner) manifest(s string, start, i int) (span, bool) {
 	return found[0], true
 }
 
+// isSecretData notes what kind of object has the member key, whose value is at w.pos, and
+// reports whether it is the data of a Kubernetes Secret. kubectl writes the kind behind the
+// data: it is looked for there, as long as that is not more than the document all in all.
+// Past that, data is taken for a secret's.
+func (w *walk) isSecretData(seen *members, key string) bool {
+	switch key {
+	case "apiVersion":
+		seen.manifest = strings.HasPrefix(w.in[w.pos:], `"v1"`)
+	case "kind":
+		seen.kinded, seen.secret = true, strings.HasPrefix(w.in[w.pos:], `"Secret"`)
+	case "data", "stringData":
+		if at(w.in, w.pos) != '{' || seen.kinded || !seen.manifest {
+			return at(w.in, w.pos) == '{' && seen.secret
+		}
+		if w.peeked > len(w.in) {
+			return true
+		}
+		end := balancedEnd(w.in[:min(len(w.in), w.pos+maxManifestBytes)], w.pos)
+		if end < 0 {
+			w.peeked += maxManifestBytes
+			return false
+		}
+		w.peeked += end - w.pos
+		rest := strings.TrimLeft(w.in[end:min(len(w.in), end+manifestBytes)], " \t\r\n,")
+		if strings.HasPrefix(rest, `"immutable"`) {
+			_, rest, _ = strings.Cut(rest, ",")
+			rest = strings.TrimLeft(rest, " \t\r\n")
+		}
+		kind, ok := strings.CutPrefix(rest, `"kind"`)
+		return ok && strings.HasPrefix(strings.TrimLeft(kind, " \t\r\n:"), `"Secret"`)
+	}
+	return false
+}
+
 // isSecretObject reports whether "kind: Secret" stands near s[i], in the same document.
 func isSecretObject(s string, i int) bool {
 	lo, hi := max(0, i-manifestBytes), min(len(s), i+manifestBytes)

@@ -45,7 +45,7 @@ var topicWords = map[topic]string{
 	birthTopic:    `dob born geboren nacido nacida nascido nascida birth birthdate birthday geburtsdatum naissance nacimiento nascita`,
 	mailTopic:     `dot`,
 	serverTopic:   `auth`,
-	answerTopic:   `answer answers`,
+	answerTopic:   `answer`,
 	commandTopic:  `htpasswd rabbitmqctl chpasswd`,
 	addressTopic:  `address adresse live lives living reside resides ship shipped deliver delivered`,
 }

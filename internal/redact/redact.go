@@ -45,6 +45,7 @@
 //	assign.go     name = value, also percent-encoded (percent.go): what the name promises (name.go), whether the value keeps it (judge.go)
 //	table.go      rows of data, by the header over them
 //	prose.go      what sentences say: passwords (said.go), codes, persons, other scripts
+//	command.go    what commands take; saidserver.go what servers are told, formfield.go what is typed into forms
 //	policy.go     what names of keys mean; custom.go has the operator's rules
 //
 // # What is out of reach
@@ -74,7 +75,7 @@ import (
 
 // Version names the redaction policy: provenance records it, so that patterns made
 // under an older policy can be found.
-const Version = "7"
+const Version = "8"
 
 // Counts is how many values of each kind were replaced.
 type Counts map[Kind]int

@@ -41,7 +41,7 @@ func (sc *scanner) said(s string, i int, t topic, known, linked bool) (span, boo
 			continue
 		}
 		if c := s[k]; c == ':' || c == '=' || c == '|' || c == '-' && at(s, k+1) == ' ' {
-			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' && at(s, k-1) != '*' {
+			if first && known && c != '|' && c != '-' && at(s, k+1) != '*' && strings.IndexByte(s[i:k], '*') < 0 {
 				return span{}, false
 			}
 			linked, first = true, false

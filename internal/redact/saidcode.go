@@ -23,7 +23,7 @@ func (sc *scanner) saidCode(s string, i, j int, word string) (span, bool) {
 		}
 	}
 	if rest := s[j:min(len(s), j+maxForBytes)]; !linked && strings.HasPrefix(rest, " for ") {
-		if is := strings.Index(rest, " is "); is > 0 && strings.IndexAny(rest[:is], ".,;:?!\n") < 0 {
+		if is := strings.Index(rest, " is "); is > 0 && !strings.ContainsAny(rest[:is], ".,;:?!\n") {
 			k, linked = j+is+len(" is "), true // for my card is
 		}
 	}

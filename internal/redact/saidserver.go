@@ -8,9 +8,16 @@ import "strings"
 // which is s[i:j]: alone in its line, behind a prompt or behind the name of the client. The
 // name of a user may come first.
 func serverAuth(s string, i, j int) (span, bool) {
+	if at(s, j) != ' ' {
+		return span{}, false
+	}
 	line := strings.TrimRight(lineBefore(s, i), " ")
-	client := strings.Contains(line, "redis-cli") || strings.Contains(line, "valkey-cli")
-	if at(s, j) != ' ' || line != "" && !strings.HasSuffix(line, ">") && !client || line == "" && s[i:j] != "AUTH" {
+	switch {
+	case line == "":
+		if s[i:j] != "AUTH" {
+			return span{}, false
+		}
+	case !strings.HasSuffix(line, ">") && !strings.Contains(line, "redis-cli") && !strings.Contains(line, "valkey-cli"):
 		return span{}, false
 	}
 	first := span{start: j + 1, end: argumentEnd(s, j+1)}
@@ -68,8 +75,10 @@ func (sc *scanner) saidAnswer(s string, i, j int) (span, bool) {
 	}
 	if owner := sc.wordBefore(s, i); owner != "security" && owner != "secret" {
 		head := s[max(0, i-answerBack):i]
-		if !strings.Contains(head, "ecurity question") && !strings.Contains(head, "ecret question") && !strings.Contains(head, "ecurity Question") {
-			return span{}, false
+		label := strings.TrimRight(head, " *\"'")
+		if label != "" && strings.IndexByte("\n?.:;,)|", label[len(label)-1]) < 0 ||
+			!strings.Contains(head, "ecurity question") && !strings.Contains(head, "ecret question") && !strings.Contains(head, "ecurity Question") {
+			return span{}, false // security question and answer: …
 		}
 	}
 	for k++; k < len(s) && k-j < 12 && (s[k] == ' ' || s[k] == '*' || isQuote(s[k])); k++ {
