@@ -51,15 +51,19 @@ func (c *memo) bedrockParts(v any) any {
 	if !ok {
 		return v
 	}
-	l := c.array(s)
+	if l := c.array(s); areBedrockParts(l) {
+		return l
+	}
+	return v
+}
+
+// areBedrockParts reports whether all of l, which is not empty, are such parts.
+func areBedrockParts(l []any) bool {
 	for _, e := range l {
 		m, _ := e.(map[string]any)
-		if len(m) != 1 || first(m, "text", "toolUse", "toolResult", "reasoningContent", "image", "video", "document") == nil {
-			return v
+		if len(m) != 1 || first(m, "text", "toolUse", "toolResult", "reasoningContent", "image", "video", "document", "json") == nil {
+			return false
 		}
 	}
-	if len(l) == 0 {
-		return v
-	}
-	return l
+	return len(l) > 0
 }

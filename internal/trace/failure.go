@@ -149,13 +149,17 @@ const maxEcho = 64
 // down; its status stays. parents are positions in steps, which are in pre-order.
 func settleErrors(steps []Step, parents []int) {
 	look := newEchoes(steps)
-	told := make([]bool, len(steps)) // a step below has an error
+	var told []bool // a step below has an error
 	for i := len(steps) - 1; i >= 0; i-- {
 		f := steps[i].Err
-		if f == nil && steps[i].Status == Error && !told[i] {
+		below := told != nil && told[i]
+		if f == nil && steps[i].Status == Error && !below {
 			f = &Failure{}
 		}
-		if p := parents[i]; p >= 0 && (f != nil || told[i]) {
+		if p := parents[i]; p >= 0 && (f != nil || below) {
+			if told == nil {
+				told = make([]bool, i)
+			}
 			told[p] = true
 		}
 		if f == nil {

@@ -34,7 +34,7 @@ func readGenAI(sp *span, r *reading) {
 		}
 	}
 	r.kind = kindOf(sp.getText("gen_ai.operation.name"))
-	if r.kind == KindTool && readToolEvents(sp, r) {
+	if r.kind == KindTool && (readToolEvents(sp, r) || readToolMessages(sp, r)) {
 		return
 	}
 	if sp.has("event_loop.cycle_id") { // of Strands, around a call of the model and the tools it asks for
@@ -107,6 +107,32 @@ func readToolEvents(sp *span, r *reading) bool {
 			for _, r := range results {
 				m.Text, m.IsErr = join(m.Text, r.Text), m.IsErr || r.IsErr
 			}
+			io.Result, io.HasResult, io.IsErr = m.Text, true, m.IsErr
+		}
+	}
+	if io == (ToolIO{}) {
+		return false
+	}
+	io.IsErr = io.IsErr || sp.getText("gen_ai.tool.status", "tool.status") == "error"
+	r.tool = &io
+	return true
+}
+
+// readToolMessages reads a tool's span that has its call as a message that it was given, and
+// its result as one that it gave: that of Strands under the current conventions. It reports
+// whether it does.
+func readToolMessages(sp *span, r *reading) bool {
+	if sp.has(toolArgKeys[:]...) || sp.has(toolResultKeys[:]...) {
+		return false
+	}
+	var io ToolIO
+	for _, m := range sp.memo.conversation(sp.get("gen_ai.input.messages"), "tool") {
+		for _, c := range m.Calls {
+			io.CallID, io.Name, io.Args, io.ArgsErr = c.ID, c.Name, c.Args, c.ArgsErr
+		}
+	}
+	for _, m := range sp.memo.conversation(sp.get("gen_ai.output.messages"), "tool") {
+		if m.Role == "tool" && m.Calls == nil {
 			io.Result, io.HasResult, io.IsErr = m.Text, true, m.IsErr
 		}
 	}

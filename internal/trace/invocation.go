@@ -12,6 +12,8 @@ import (
 // arguments, whether they are spans, messages, or both.
 func (t *Trace) Invocations() []Invocation {
 	j := joiner{t: t, byID: make(map[string]*queue), byName: make(map[string]*queue), heard: make(map[int]int)}
+	var path [16]int
+	j.path = path[:0]
 	for i := range t.Steps {
 		j.step(i)
 	}

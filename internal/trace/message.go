@@ -574,7 +574,7 @@ func toolResult(m map[string]any) Message {
 		}
 		v = o["value"]
 	}
-	if parts, ok := v.([]any); ok && allParts(parts) {
+	if parts, ok := v.([]any); ok && (allParts(parts) || areBedrockParts(parts)) {
 		readContent(&r, nil, parts)
 		return r
 	}
