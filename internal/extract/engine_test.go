@@ -650,21 +650,33 @@ func TestBatchSizeIsChecked(t *testing.T) {
 	}
 }
 
-// A takenOver queue has given each lease to another worker by the time it is renewed.
-type takenOver struct{ extract.Queue }
+// A takenOver queue has given each lease to another worker once the model was asked.
+type takenOver struct {
+	extract.Queue
+	asked <-chan struct{}
+}
 
-func (takenOver) Renew(context.Context, extract.Lease, time.Time) error { return extract.ErrLeaseLost }
+func (q takenOver) Renew(ctx context.Context, l extract.Lease, until time.Time) error {
+	select {
+	case <-q.asked:
+		return extract.ErrLeaseLost
+	default:
+		return q.Queue.Renew(ctx, l, until)
+	}
+}
 
 // What calls cost is counted when the lease is lost during them.
 func TestLostLeaseKeepsItsCost(t *testing.T) {
 	s := memory.New()
 	put(t, s, 1)
 	spent := extract.Spent{CostUSD: 0.25, Tokens: evalforge.Tokens{Prompt: 100, Output: 10}, Attempts: 1, Unsure: extract.Unsure{Calls: 1, CostUSD: 0.5}}
+	asked := make(chan struct{})
 	a := &scripted{answer: func(ctx context.Context, _ *extract.Input) (*extract.Answer, error) {
+		close(asked)
 		<-ctx.Done()
 		return nil, &extract.Error{Kind: extract.KindUnavailable, Err: errors.New("given up"), Spent: spent}
 	}}
-	run := mustRun(t, t.Context(), engine(t, takenOver{s}, a, extract.Options{Lease: 3 * time.Millisecond}), s, extract.RunRequest{})
+	run := mustRun(t, t.Context(), engine(t, takenOver{s, asked}, a, extract.Options{Lease: 3 * time.Millisecond}), s, extract.RunRequest{})
 	if run.ErrorCount != 1 || run.CostUSD != 0.25 || run.UnsureCostUSD != 0.5 || run.Tokens.Prompt != 100 {
 		t.Errorf("%d errors, $%v, $%v unsure, %d tokens; want 1, $0.25, $0.5 and 100", run.ErrorCount, run.CostUSD, run.UnsureCostUSD, run.Tokens.Prompt)
 	}
