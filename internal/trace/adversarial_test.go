@@ -106,7 +106,7 @@ func FuzzNormal(f *testing.F) {
 }
 
 func normalIsBounded(rt *rapid.T) {
-	tr := anyTrace().Draw(rt, "trace")
+	tr := anyTrace().Filter(func(t *Trace) bool { return len(t.Steps) > 0 }).Draw(rt, "trace") // as every decoded trace
 	limit := rapid.IntRange(MinStored, 2*MinStored).Draw(rt, "limit")
 	b, cut, err := Normal(tr, limit, nil)
 	if err != nil {

@@ -51,7 +51,8 @@ const MinStored = 64 << 10
 // either. Only if that does not do, texts are cut in their middle, errors less than others;
 // then names are, then lists of messages and labels, and last steps are left out between
 // the errors and the ends. What was cut is in the result and is returned. The same t always
-// gives the same bytes. It fails only for a limit under [MinStored].
+// gives the same bytes. t has a step, as every trace from [Decode] has. It fails only for a
+// limit under [MinStored].
 func Normal(t *Trace, limit int, size func([]byte) int) (json.RawMessage, Cut, error) {
 	n := normalizer{limit: limit, size: size}
 	if b := n.write(t); n.fits(b) {
