@@ -137,13 +137,15 @@ func (d *chatDecoder) decode(l []any, base string) {
 	t := d.b.t
 	t.Steps = make([]Step, 0, len(l)+1) // the response, or an error
 	d.b.expect(len(l))
-	var s Step // one for all entries: the hooks let it escape
 	for i, e := range l {
-		s = Step{Index: i, Tokens: unknownTokens, Source: d.b.position(base, i)}
+		n := len(t.Steps)
+		s := &t.Steps[:n+1][n] // put together where it stays, which is zero: a step is large to copy
+		s.Index, s.Tokens, s.Source = i, unknownTokens, d.b.position(base, i)
 		m := chatEntryOf(e)
 		switch {
 		case m != nil:
-			if !d.entry(&s, m) {
+			if !d.entry(s, m) {
+				*s = Step{}
 				continue
 			}
 		case scalar(e) != "":
@@ -152,7 +154,7 @@ func (d *chatDecoder) decode(l []any, base string) {
 			s.Kind, s.Name, s.Input = KindOpaque, "entry", text(e)
 			d.b.warn("entry %d of the messages is no object", i)
 		}
-		t.Steps = append(t.Steps, s)
+		t.Steps = t.Steps[:n+1]
 		if t.Start.IsZero() {
 			t.Start = s.Start
 		}

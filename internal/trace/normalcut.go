@@ -119,7 +119,17 @@ func (n *normalizer) widest(t *Trace, lowest int, cut Cut) ([]byte, Cut, bool) {
 	if !n.try(t, lowest) {
 		return nil, Cut{}, false
 	}
-	n.w.cap = largest(lowest, n.highest(t, lowest), func(cap int) bool { return n.try(t, cap) })
+	highest, longest := n.highest(t, lowest)
+	tried, fits := lowest >= longest, true // with texts that are not cut
+	n.w.cap = largest(lowest, highest, func(cap int) bool {
+		if cap < longest {
+			return n.try(t, cap)
+		}
+		if !tried {
+			tried, fits = true, n.try(t, cap)
+		}
+		return fits
+	})
 	n.write(t)
 	cut.Bytes += n.w.cut
 	all := t.Cut
@@ -127,17 +137,21 @@ func (n *normalizer) widest(t *Trace, lowest int, cut Cut) ([]byte, Cut, bool) {
 	return n.write(t.withCut(all)), cut, true
 }
 
-// highest returns a cap that texts cannot have, because what they say alone would not fit.
-func (n *normalizer) highest(t *Trace, lowest int) int {
+// highest returns a cap that texts cannot have, because what they say alone would not fit,
+// and the length of the longest of them, which no cap from there on cuts.
+func (n *normalizer) highest(t *Trace, lowest int) (highest, longest int) {
 	w := normalWriter{texts: make(map[string]int)}
 	w.write(t)
+	for _, length := range w.texts {
+		longest = max(longest, length)
+	}
 	return largest(lowest, max(lowest, n.limit), func(cap int) bool {
 		sum := 0
 		for s, length := range w.texts {
 			sum += min(length, cap*max(1, n.w.weight[s]))
 		}
 		return sum <= n.limit
-	})
+	}), longest
 }
 
 // Bounds of what is always left, beside those of [Compact].

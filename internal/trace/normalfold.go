@@ -126,7 +126,13 @@ func (f *folder) shape(field string, v any) (values int) {
 	switch v := v.(type) {
 	case map[string]any:
 		f.text = append(f.text, '{')
-		for _, k := range slices.Sorted(maps.Keys(v)) {
+		var few [16]string // which most have, if they are steps
+		keys := few[:0]
+		for k := range v {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
 			f.text = append(strconv.AppendQuote(f.text, k), ':')
 			values += f.shape(k, v[k])
 		}

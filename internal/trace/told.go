@@ -96,28 +96,30 @@ func startOf(a, b byte) int { return int(a&31)<<5 | int(b&31) }
 // in reports whether one of the words is in s, in whatever case.
 func (w *wordStarts) in(s string) bool {
 	for i := range len(s) - 1 {
-		if at := startOf(s[i], s[i+1]); w.any[at] && w.begins(at, s[i:]) != 0 {
-			return true
+		at := startOf(s[i], s[i+1])
+		if !w.any[at] {
+			continue
+		}
+		for _, word := range w.words[at] {
+			if n := len(word.word); n <= len(s)-i && strings.EqualFold(s[i:i+n], word.word) {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// found returns which of the words are in s, in whatever case, a bit for each.
+// found returns which of the words are in s, which is in lower case, a bit for each.
 func (w *wordStarts) found(s string) (found uint64) {
 	for i := range len(s) - 1 {
-		if at := startOf(s[i], s[i+1]); w.any[at] {
-			found |= w.begins(at, s[i:])
+		at := startOf(s[i], s[i+1])
+		if !w.any[at] {
+			continue
 		}
-	}
-	return found
-}
-
-// begins returns which of the words that start as at says s begins with, a bit for each.
-func (w *wordStarts) begins(at int, s string) (found uint64) {
-	for _, word := range w.words[at] {
-		if n := len(word.word); n <= len(s) && strings.EqualFold(s[:n], word.word) {
-			found |= 1 << word.number
+		for _, word := range w.words[at] {
+			if strings.HasPrefix(s[i:], word.word) {
+				found |= 1 << word.number
+			}
 		}
 	}
 	return found
