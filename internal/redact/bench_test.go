@@ -129,23 +129,28 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// loops returns the time that f takes for n bytes, in times of a loop that looks at each
-// of as many bytes in a table: what slows down the machine slows down both.
-func loops(n int, f func()) float64 {
-	const looped = 1 << 20
-	text := strings.Repeat("x", looped)
+// timed returns the time that f computes.
+func timed(f func()) time.Duration {
 	start := cpuTime()
-	count := 0
-	for i := range len(text) {
-		if wordSet[text[i]] {
-			count++
-		}
-	}
-	runtime.KeepAlive(count)
-	loop := max(cpuTime()-start, 300*time.Microsecond)
-	start = cpuTime()
 	f()
-	return float64(cpuTime()-start) / float64(loop) * looped / float64(n)
+	return cpuTime() - start
+}
+
+// looped is the time of a loop that looks at each of n bytes in a table: what slows down
+// the machine slows down both it and what it is compared with.
+func looped(n int) time.Duration {
+	const bytes = 1 << 20
+	text := strings.Repeat("x", bytes)
+	count := 0
+	loop := timed(func() {
+		for i := range len(text) {
+			if wordSet[text[i]] {
+				count++
+			}
+		}
+	})
+	runtime.KeepAlive(count)
+	return max(loop, 300*time.Microsecond) * time.Duration(n) / bytes
 }
 
 // checkPattern fails when redacting a text made of unit takes too long, or when four times
@@ -154,15 +159,18 @@ func checkPattern(t *testing.T, r *Redactor, unit string) {
 	t.Helper()
 	whole := strings.Repeat(unit, max(4, patternBytes/len(unit)))
 	quarter := whole[:len(whole)/4]
-	part, all := math.Inf(1), math.Inf(1)
+	loops := math.Inf(1)
+	part, all := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
 	for range 32 { // the best of many, and mostly of one: a busy machine gives short spells of quiet
-		part = min(part, loops(len(quarter), func() { r.Text(quarter) }))
-		all = min(all, loops(len(whole), func() { r.Text(whole) }))
-		if all <= maxLoops && 4*all <= 10*max(part, 20) {
+		loop := looped(len(whole))
+		part = min(part, timed(func() { r.Text(quarter) }))
+		took := timed(func() { r.Text(whole) })
+		all, loops = min(all, took), min(loops, float64(took)/float64(loop))
+		if loops <= maxLoops && all <= 10*max(part, 5*loop) {
 			return
 		}
 	}
-	t.Errorf("%q again and again takes %.0f loops over it, want at most %d; a quarter of it %.0f: the time must grow with the length", unit, all, maxLoops, part)
+	t.Errorf("%q again and again takes %.0f loops over it, want at most %d; %v, and a quarter of it %v: the time must grow with the length", unit, loops, maxLoops, all, part)
 }
 
 // The time for hostile texts is bounded, and grows with their length, not with its square.
