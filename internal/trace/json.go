@@ -63,6 +63,9 @@ func (t *texts) keep(b []byte, rest int) string {
 // viewOf returns b as a string, without a copy.
 func viewOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
+// bytesOf returns the bytes of s, which nobody may change.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
 // An attrMap is an OTLP list of attributes, decoded.
 type attrMap map[string]any
 

@@ -42,6 +42,9 @@ func (w *workspace) parseText(s string) (any, bool) {
 	if v, ok := w.parseFast(s, false); ok && utf8.ValidString(s) {
 		return v, true
 	}
+	if !json.Valid(bytesOf(s)) { // as a dict that Python printed: told without what a decoder allocates
+		return nil, false
+	}
 	v, err := readJSON(strings.NewReader(s))
 	return v, err == nil
 }
