@@ -97,8 +97,10 @@ func (d *declaration) schema(depth int) bool {
 		case "pattern":
 			text, ok := d.text()
 			return ok && strings.HasPrefix(text, "^")
-		case "minLength", "maxLength", "minItems", "maxItems", "nullable", "readOnly", "writeOnly", "deprecated", "required", "optional", "sensitive", "default":
+		case "minLength", "maxLength", "minItems", "maxItems", "nullable", "readOnly", "writeOnly", "deprecated", "required", "optional", "sensitive":
 			return d.literal()
+		case "default":
+			return d.keyword() // digits may be a code
 		}
 		return false
 	}) && typed
@@ -111,9 +113,20 @@ func (d *declaration) typeName() bool {
 
 // literal reads true, false, null or a length.
 func (d *declaration) literal() bool {
+	word := d.word()
+	return isKeyword(word) || len(word) < len("false") && allDigits(word)
+}
+
+// keyword reads true, false or null.
+func (d *declaration) keyword() bool { return isKeyword(d.word()) }
+
+func isKeyword(word string) bool { return word == "true" || word == "false" || word == "null" }
+
+// word reads what stands without quotes, as far as it could be any of these.
+func (d *declaration) word() string {
 	d.i = skipSpace(d.s, d.i)
 	end := wordSet.run(d.s, d.i, len("false"))
 	word := d.s[d.i:end]
 	d.i = end
-	return word == "true" || word == "false" || word == "null" || len(word) < len("false") && allDigits(word)
+	return word
 }

@@ -124,6 +124,7 @@ func TestDeclares(t *testing.T) {
 		`{"password":{"type":"string","title":"` + pw + `"}}`:        `{"password":{"type":"«SECRET»","title":"«SECRET»"}}`,
 		`{"password":{"type":"` + pw + `"}}`:                         `{"password":{"type":"«SECRET»"}}`,
 		`{"password":{"title":"Password"}}`:                          `{"password":{"title":"«SECRET»"}}`,
+		`{"password":{"type":"integer","default":4711}}`:             `{"password":{"type":"«SECRET»","default":"«SECRET»"}}`,
 		`{"password":{"type":"string","default":"` + pw + `"}}`:      `{"password":{"type":"«SECRET»","default":"«SECRET»"}}`,
 		`{"password":{"anyOf":[{"type":"string"},"` + pw + `"]}}`:    `{"password":{"anyOf":[{"type":"«SECRET»"},"«SECRET»"]}}`,
 		`{"password":{"type":"string","title":"a\u0041` + pw + `"}}`: `{"password":{"type":"«SECRET»","title":"«SECRET»"}}`,
