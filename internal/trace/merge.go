@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 )
 
 // Merge returns the payload that holds the parts a and b of one trace, of which b is the
 // newer: OTLP exports (spans, log records or both), or the lists of spans, runs,
-// observations, events or entries of a format that has them. A span that both have is taken from b;
+// observations, events or entries of a format that has them. A span that both have is taken from b, of several
+// with one id each its own;
 // an equal log record is kept once, and an entry as a has it; nothing else is dropped.
 // Merging a payload with itself, or with a part of itself, changes nothing but white
 // space and the order of keys.
@@ -33,7 +35,10 @@ func Merge(a, b json.RawMessage) (json.RawMessage, error) {
 		return json.RawMessage(canonical(mergeOTLP(ma, mb))), nil
 	}
 	if lists := listsOf(ma, mb); lists != nil {
-		return json.RawMessage(canonical(mergeLists(ma, mb, lists))), nil
+		whole := mergeLists(ma, mb, lists)
+		if listsOf(whole, mb) != nil { // else too little of the two together is of their format
+			return json.RawMessage(canonical(whole)), nil
+		}
 	}
 	return nil, errors.New("merge: only OTLP exports and lists of spans, runs, observations, events or entries come in parts")
 }
@@ -88,9 +93,9 @@ func mergeOTLP(a, b map[string]any) map[string]any {
 		if rb == nil {
 			continue
 		}
-		identity := spanIdentity
+		identity := numbered
 		if i == 1 {
-			identity = canonical
+			identity = func() func(any) string { return canonical }
 		}
 		out[keyA] = mergeResources(ra, rb, signal, identity)
 	}
@@ -105,13 +110,30 @@ func spanIdentity(v any) string {
 	return canonical(v)
 }
 
+// numbered returns a function that tells the spans of one document apart, which is asked
+// for each of them in turn: also those of the same id, which are as many spans.
+func numbered() func(any) string {
+	seen := make(map[string]int)
+	return func(v any) string {
+		id := spanIdentity(v)
+		n := seen[id]
+		if seen[id]++; n == 0 {
+			return id
+		}
+		return id + " again " + strconv.Itoa(n)
+	}
+}
+
 // mergeResources replaces items of a by their newer versions in b, in place, and appends
-// the rest of b with its resources and scopes.
-func mergeResources(a, b []any, signal otlpSignal, identity func(any) string) []any {
+// the rest of b with its resources and scopes. identities returns what tells the items of
+// one document apart.
+func mergeResources(a, b []any, signal otlpSignal, identities func() func(any) string) []any {
 	newer := make(map[string]any)
+	identity := identities()
 	eachItem(b, signal, func(item any) { newer[identity(item)] = item })
 	known := make(map[string]bool)
 	out := make([]any, 0, len(a)+len(b))
+	identity = identities()
 	for _, r := range a {
 		out = append(out, mapItems(object(r), signal, func(item any) (any, bool) {
 			id := identity(item)
@@ -122,6 +144,7 @@ func mergeResources(a, b []any, signal otlpSignal, identity func(any) string) []
 			return item, true
 		}))
 	}
+	identity = identities()
 	for _, r := range b {
 		fresh := 0
 		rest := mapItems(object(r), signal, func(item any) (any, bool) {

@@ -323,6 +323,7 @@ func TestMerge(t *testing.T) {
 		{"more spans", otlp("t/a"), otlp("t/b"), []string{"a0", "b0"}},
 		{"a newer version of a span", otlp("t/a", "t/b"), named, []string{"newer0", "b0"}},
 		{"a part of it again", otlp("t/a", "t/b"), otlp("t/b"), []string{"a0", "b0"}},
+		{"two spans of one id", otlp("t/a"), strings.Replace(otlp("t/b", "t/b"), `"name":"b"`, `"name":"began"`, 1), []string{"a0", "began0"}},
 		{"the same logs again", logs, logs, []string{"chat1"}},
 		{"span lists", `{"spans":[{"trace_id":"t","span_id":"a","name":"a"}]}`, `{"spans":[{"trace_id":"t","span_id":"b","name":"b"},{"trace_id":"t","span_id":"a","name":"c"}]}`, []string{"c0", "b0"}},
 	} {
