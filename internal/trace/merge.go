@@ -10,11 +10,11 @@ import (
 
 // Merge returns the payload that holds the parts a and b of one trace, of which b is the
 // newer: OTLP exports (spans, log records or both), or the lists of spans, runs,
-// observations, events or entries of a format that has them. A span that both have is taken from b, of several
-// with one id each its own;
-// an equal log record is kept once, and an entry as a has it; nothing else is dropped.
-// Merging a payload with itself, or with a part of itself, changes nothing but white
-// space and the order of keys.
+// observations, events or entries of a format that has them. A span that both have is taken
+// from b, each of several of one id on its own; an equal log record is kept once, and an
+// entry as a has it; nothing else is dropped. Merging a payload with itself, or with a part
+// of itself in which every id stands once, changes nothing but white space and the order of
+// keys.
 func Merge(a, b json.RawMessage) (json.RawMessage, error) {
 	va, err := parseJSON(a)
 	if err != nil {
