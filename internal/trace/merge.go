@@ -13,7 +13,7 @@ import (
 // observations, events or entries of a format that has them. A span that both have is taken
 // from b, each of several of one id on its own; an equal log record is kept once, and an
 // entry as a has it; nothing else is dropped. Merging a payload with itself, or with a part
-// of itself in which every id stands once, changes nothing but white space and the order of
+// of itself if no id stands in it twice, changes nothing but white space and the order of
 // keys.
 func Merge(a, b json.RawMessage) (json.RawMessage, error) {
 	va, err := parseJSON(a)
