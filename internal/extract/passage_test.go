@@ -57,7 +57,7 @@ func TestPassageFindsWhatIsStored(t *testing.T) {
 		disarm(&a)
 		stored := a.Evidence.Refs[0].Quote
 		if strings.Trim(flatten(stored).text, " ") == "" {
-			t.Skip("nothing is left of the quote")
+			return // nothing is left of the quote that could be found
 		}
 		text := strings.Join(words, "")
 		i, j := NewPassage(text).Find(stored)

@@ -14,8 +14,8 @@ import (
 // shared are the files that define what several decoders are made of. What the others
 // define is one format's own.
 var shared = []string{
-	"builder.go", "bedrock.go", "chat.go", "dialect.go", "failure.go", "gather.go", "gemini.go", "json.go", "keys.go", "langchain.go", "logs.go", "memo.go", "message.go",
-	"otlp.go", "pydantic.go", "python.go", "responses.go", "span.go", "spans.go", "stream.go", "trace.go", "tree.go", "unfinished.go", "value.go", "verdict.go",
+	"builder.go", "bedrock.go", "chat.go", "dialect.go", "failure.go", "gather.go", "gemini.go", "json.go", "jsonstring.go", "keys.go", "langchain.go", "logs.go", "memo.go", "message.go",
+	"otlp.go", "otlpvalue.go", "pydantic.go", "python.go", "responses.go", "span.go", "spans.go", "stream.go", "trace.go", "tree.go", "unfinished.go", "value.go", "verdict.go",
 }
 
 // What is particular to a format is in its decoder's file: nothing else but the line that
