@@ -42,15 +42,17 @@ func dialects() []dialect {
 	}
 }
 
-// has reports whether the span has an attribute under one of keys.
-func (sp *span) has(keys ...string) bool {
-	for _, k := range keys {
-		if _, ok := sp.attrs[k]; ok {
-			return true
-		}
+// lookup returns the lookup of the attributes: before they are complete, one that always
+// looks.
+func (sp *span) lookup() *lookup {
+	if sp.look.m == nil {
+		return &lookup{m: sp.attrs, keys: ^uint64(0)}
 	}
-	return false
+	return &sp.look
 }
+
+// has reports whether the span has an attribute under one of keys.
+func (sp *span) has(keys ...string) bool { return sp.lookup().has(keys...) }
 
 func (sp *span) hasPrefix(prefixes ...string) bool {
 	for k := range sp.attrs {
@@ -63,14 +65,15 @@ func (sp *span) hasPrefix(prefixes ...string) bool {
 	return false
 }
 
-func (sp *span) get(keys ...string) any        { return first(sp.attrs, keys...) }
-func (sp *span) getText(keys ...string) string { return firstText(sp.attrs, keys...) }
+func (sp *span) get(keys ...string) any        { return sp.lookup().first(keys...) }
+func (sp *span) getText(keys ...string) string { return sp.lookup().text(keys...) }
 
 // interpret reads sp by its dialect, then fills in what any emitter may have said, and
 // returns the dialect's format, or "".
 func interpret(sp *span) (reading, string) {
 	r := reading{tokens: unknownTokens}
 	format := ""
+	sp.look = lookupIn(sp.attrs)
 	if sp.read != nil {
 		sp.read(sp, &r)
 	} else if d, ok := dialectOf(sp); ok {
@@ -134,17 +137,26 @@ func dialectOf(sp *span) (d dialect, ok bool) {
 
 // readTokens reads token counts under the names that emitters use.
 func readTokens(m map[string]any) Tokens {
+	if len(m) == 0 {
+		return unknownTokens
+	}
+	l := lookupIn(m)
+	return tokensIn(&l)
+}
+
+// tokensIn is readTokens for an object that was looked at.
+func tokensIn(l *lookup) Tokens {
 	t := Tokens{
-		In: count(m, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
+		In: l.count("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
 			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "promptTokenCount", "prompt_token_count", "input"),
-		Out: count(m, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
+		Out: l.count("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion", "llm.usage.completion_tokens",
 			"ai.usage.outputTokens", "ai.usage.completionTokens", "output_tokens", "completion_tokens", "outputTokens", "completionTokens", "tokens_out", "usage.output_tokens", "usage.completion_tokens", "usageDetails.output", "usage.output", "candidatesTokenCount", "candidates_token_count", "output"),
-		Cached: count(m, "gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
+		Cached: l.count("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "llm.token_count.prompt_details.cache_read",
 			"ai.usage.cachedInputTokens", "cache_read_input_tokens", "cached_tokens", "cache_read_tokens", "cachedContentTokenCount"),
 	}
 	for _, k := range [...]string{"prompt_tokens_details", "input_tokens_details", "input_token_details"} { // OpenAI's, and LangChain's
-		if t.Cached < 0 && m[k] != nil {
-			t.Cached = count(object(m[k]), "cached_tokens", "cache_read")
+		if t.Cached < 0 && l.get(k) != nil {
+			t.Cached = count(object(l.get(k)), "cached_tokens", "cache_read")
 		}
 	}
 	return t
@@ -225,7 +237,7 @@ func readGeneric(sp *span, r *reading) {
 		r.model = sp.getText(modelKeys[:]...)
 	}
 	if r.tokens == unknownTokens {
-		r.tokens = readTokens(sp.attrs)
+		r.tokens = tokensIn(&sp.look)
 	}
 	if r.finish == "" {
 		r.finish = finishReason(sp.get("gen_ai.response.finish_reasons", "llm.finish_reason", "ai.response.finishReason", "finish_reason", "gen_ai.response.finish_reason"))

@@ -116,7 +116,7 @@ func failureOf(sp *span) *Failure {
 	}
 	fill(&f.Message, loggedError(sp))
 	if sp.status == Error || f != (Failure{}) {
-		if s := count(sp.attrs, "http.response.status_code", "http.status_code", "http_status", "status_code", "error.status_code"); s >= 400 && s < 600 {
+		if s := sp.lookup().count("http.response.status_code", "http.status_code", "http_status", "status_code", "error.status_code"); s >= 400 && s < 600 {
 			f.HTTP = s
 		}
 	}

@@ -24,12 +24,13 @@ func readGenAI(sp *span, r *reading) {
 	for _, e := range sp.events {
 		if e.name == "gen_ai.client.inference.operation.details" || e.name == "gen_ai.client.operation.details" {
 			for k, v := range maps.All(e.attrs) {
-				if _, ok := sp.attrs[k]; !ok {
-					sp.attrs[k] = v
+				if !sp.has(k) {
+					sp.lookup().set(k, v)
 				}
 			}
 			if m, ok := e.body.(map[string]any); ok {
 				flatten(sp.attrs, "", m, 0)
+				sp.look = lookupIn(sp.attrs)
 			}
 		}
 	}

@@ -20,6 +20,7 @@ type span struct {
 	status            Status
 	statusText        string
 	attrs             map[string]any // dotted keys
+	look              lookup         // in attrs, once they are complete
 	events            []event
 	logs              []logLine // of events that applications logged
 	input, output     any       // fields of the span itself, beside its attributes
@@ -47,29 +48,30 @@ type event struct {
 // spanFrom reads a span in any spelling that emitters and exports use. source is its
 // JSON pointer.
 func spanFrom(m map[string]any, source string) *span {
-	ctx := object(first(m, "context", "span_context", "spanContext"))
-	meta := object(m["meta"])
+	in := lookupIn(m)
+	ctx := object(in.first("context", "span_context", "spanContext"))
+	meta := object(in.get("meta"))
 	sp := &span{
-		trace:  normalID(anyOf(firstText(m, "traceId", "trace_id", "traceID"), firstText(ctx, "trace_id", "traceId")), 16),
-		id:     normalID(anyOf(firstText(m, "spanId", "span_id", "spanID"), firstText(ctx, "span_id", "spanId"), firstText(m, "id", "run_id")), 8),
-		parent: normalID(firstText(m, "parentSpanId", "parent_span_id", "parent_id", "parentId", "parent_run_id", "parentObservationId", "parentSpanID"), 8),
-		name:   firstText(m, "name", "span_name", "operation_name", "operationName", "operation", "op_name"),
+		trace:  normalID(anyOf(in.text("traceId", "trace_id", "traceID"), firstText(ctx, "trace_id", "traceId")), 16),
+		id:     normalID(anyOf(in.text("spanId", "span_id", "spanID"), firstText(ctx, "span_id", "spanId"), in.text("id", "run_id")), 8),
+		parent: normalID(in.text("parentSpanId", "parent_span_id", "parent_id", "parentId", "parent_run_id", "parentObservationId", "parentSpanID"), 8),
+		name:   in.text("name", "span_name", "operation_name", "operationName", "operation", "op_name"),
 		source: source,
 	}
 	if sp.parent == "" {
-		sp.parent = normalID(anyOf(scalar(m["parent"]), firstText(object(m["parent"]), "span_id", "spanId")), 8)
+		sp.parent = normalID(anyOf(scalar(in.get("parent")), firstText(object(in.get("parent")), "span_id", "spanId")), 8)
 	}
 	switch sp.parent {
 	case "undefined", "0", "null", "None", "0000000000000000", sp.id:
 		sp.parent = ""
 	}
-	sp.kind = firstText(m, "span_kind", "spanKind", "run_type", "type", "kind")
-	sp.start = instant(first(m, "startTimeUnixNano", "start_time_unix_nano", "start_time_unix_ns", "start_time_ns", "start_ns",
+	sp.kind = in.text("span_kind", "spanKind", "run_type", "type", "kind")
+	sp.start = instant(in.first("startTimeUnixNano", "start_time_unix_nano", "start_time_unix_ns", "start_time_ns", "start_ns",
 		"start_time", "startTime", "started_at", "start", "timestamp"))
-	sp.end = instant(first(m, "endTimeUnixNano", "end_time_unix_nano", "end_time_unix_ns", "end_time_ns", "end_ns",
+	sp.end = instant(in.first("endTimeUnixNano", "end_time_unix_nano", "end_time_unix_ns", "end_time_ns", "end_ns",
 		"end_time", "endTime", "ended_at", "end"))
 	sp.dur = duration(m, sp.start, sp.end)
-	sp.attrs, sp.bad = readAttributes(first(m, "attributes", "attrs"))
+	sp.attrs, sp.bad = readAttributes(in.first("attributes", "attrs"))
 	if meta != nil {
 		flatten(sp.attrs, "", meta, 0)
 		for k, v := range maps.All(meta) {
@@ -82,33 +84,33 @@ func spanFrom(m map[string]any, source string) *span {
 		}
 		sp.input, sp.output, sp.err = meta["input"], meta["output"], meta["error"]
 	}
-	if s := object(first(m, "span_attributes", "metadata")); s != nil {
+	if s := object(in.first("span_attributes", "metadata")); s != nil {
 		for k, v := range attributes(s) {
 			if _, ok := sp.attrs[k]; !ok {
 				sp.attrs[k] = v
 			}
 		}
 	}
-	if v := first(m, "input", "inputs"); v != nil {
+	if v := in.first("input", "inputs"); v != nil {
 		sp.input = v
 	}
-	if v := first(m, "output", "outputs"); v != nil {
+	if v := in.first("output", "outputs"); v != nil {
 		sp.output = v
 	}
 	for _, k := range [...]string{"model", "model_name", "agent", "agent_name", "tool", "tool_name", "usage", "usageDetails", "metrics", "tags",
 		"session_id", "sessionId", "http_status", "status_code", "annotations", "evaluations", "evaluation", "scores", "finish_reason", "tools"} {
-		if v := m[k]; v != nil && sp.attrs[k] == nil {
+		if v := in.get(k); v != nil && sp.attrs[k] == nil {
 			sp.attrs[k] = v
 		}
 	}
-	readReferences(sp, m)
-	readStatus(sp, m)
-	sp.service = firstText(m, "service", "service_name", "ml_app", "serviceName")
-	if r := object(m["resource"]); r != nil {
+	readReferences(sp, &in)
+	readStatus(sp, &in)
+	sp.service = in.text("service", "service_name", "ml_app", "serviceName")
+	if r := object(in.get("resource")); r != nil {
 		fill(&sp.service, resourceService(m))
 	}
-	readTags(sp, list(m["tags"]))
-	for i, e := range list(first(m, "events", "logs")) {
+	readTags(sp, list(in.get("tags")))
+	for i, e := range list(in.first("events", "logs")) {
 		o := object(e)
 		if o == nil {
 			sp.bad++
@@ -120,22 +122,22 @@ func spanFrom(m map[string]any, source string) *span {
 			break
 		}
 	}
-	sp.dropped = max(0, count(m, "droppedAttributesCount", "dropped_attributes_count"))
+	sp.dropped = max(0, in.count("droppedAttributesCount", "dropped_attributes_count"))
 	return sp
 }
 
 // readReferences reads what spans of OpenTracing have instead of a parent and attributes:
 // references, and tags that are lists of keys and values.
-func readReferences(sp *span, m map[string]any) {
-	for _, e := range list(m["references"]) {
+func readReferences(sp *span, in *lookup) {
+	for _, e := range list(in.get("references")) {
 		if ref := object(e); sp.parent == "" && scalar(ref["refType"]) != "FOLLOWS_FROM" {
 			sp.parent = normalID(firstText(ref, "spanID", "span_id"), 8)
 		}
 	}
-	if us, ok := number(m["duration"]); ok && m["references"] != nil {
+	if us, ok := number(in.get("duration")); ok && in.get("references") != nil {
 		sp.dur = milliseconds(us / 1000)
 	}
-	tags := list(m["tags"])
+	tags := list(in.get("tags"))
 	if len(tags) == 0 || object(tags[0])["key"] == nil {
 		return
 	}
@@ -165,9 +167,9 @@ func eventFrom(m map[string]any) (e event, bad int) {
 }
 
 // readStatus reads the outcome of a span.
-func readStatus(sp *span, m map[string]any) {
+func readStatus(sp *span, in *lookup) {
 	for _, k := range [...]string{"status", "status_code", "statusCode", "level", "state"} {
-		v := m[k]
+		v := in.get(k)
 		if v == nil {
 			continue
 		}
@@ -180,10 +182,10 @@ func readStatus(sp *span, m map[string]any) {
 			break
 		}
 	}
-	if t := firstText(m, "status_message", "statusMessage", "status_description"); t != "" {
+	if t := in.text("status_message", "statusMessage", "status_description"); t != "" {
 		sp.statusText = t
 	}
-	switch e := first(m, "error", "error_message", "errorMessage", "exception").(type) {
+	switch e := in.first("error", "error_message", "errorMessage", "exception").(type) {
 	case nil:
 	case bool:
 		if e {

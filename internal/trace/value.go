@@ -179,9 +179,17 @@ func number(v any) (float64, bool) {
 // 2^40, or -1.
 func count(m map[string]any, keys ...string) int {
 	for _, k := range keys {
-		if f, ok := number(m[k]); ok && f >= 0 && f <= 1<<40 {
-			return int(f)
+		if n := countOf(m[k]); n >= 0 {
+			return n
 		}
+	}
+	return -1
+}
+
+// countOf returns v if it is a whole number from 0 to 2^40, else -1.
+func countOf(v any) int {
+	if f, ok := number(v); ok && f >= 0 && f <= 1<<40 {
+		return int(f)
 	}
 	return -1
 }

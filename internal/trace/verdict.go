@@ -109,7 +109,7 @@ func readSpanVerdicts(b *builder, sp *span, s *Step) {
 		}
 	}
 	for _, k := range [...]string{"annotations", "evaluations", "evaluation", "scores", "metadata.eval_flags", "eval_flags"} {
-		readVerdict(b, sp.attrs[k], k, sp.id)
+		readVerdict(b, sp.get(k), k, sp.id)
 	}
 	verdicts := 0
 	for _, e := range sp.events {
