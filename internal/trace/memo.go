@@ -14,8 +14,9 @@ type memo struct {
 	objects  map[objectKey][]Message
 	values   map[string]any
 	tools    map[string][]Tool
-	toolSets map[*any][]Tool // by the first element of their list
-	schemas  map[Tool]Tool   // by what is declared, its schema as it is written, after its key
+	toolSets map[*any][]Tool    // by the first element of their list
+	schemas  map[Tool]Tool      // by what is declared, its schema as it is written, after its key
+	history  map[string]history // the last list of messages, by the role of those that name none
 	mends    map[string]mending
 	cuts     map[int]int // how many of mends are known to be cut, by their length in characters
 	spans    []*span     // of the trace
@@ -31,6 +32,13 @@ type objectKey struct {
 	address uintptr
 }
 
+// A history is a list of messages that was read: what the next call of the model is given
+// starts with it as a rule.
+type history struct {
+	text     string // of the list, without the bracket that ends it
+	messages []Message
+}
+
 // A memoKey is the text of one message and the role it has if it names none.
 type memoKey struct{ role, text string }
 
@@ -38,7 +46,7 @@ type memoKey struct{ role, text string }
 func (c *memo) reset() {
 	c.w, c.spans, c.longest = nil, nil, 0
 	c.mends, c.cuts = emptied(c.mends), emptied(c.cuts)
-	c.messages, c.objects = emptied(c.messages), emptied(c.objects)
+	c.messages, c.objects, c.history = emptied(c.messages), emptied(c.objects), emptied(c.history)
 	c.values, c.tools = emptied(c.values), emptied(c.tools)
 	c.toolSets, c.schemas = emptied(c.toolSets), emptied(c.schemas)
 	c.keep = cleared(c.keep, keptEntries)
@@ -124,46 +132,60 @@ func (c *memo) parseMessage(m map[string]any, role string) []Message {
 }
 
 // list reads the JSON array of messages s. It reports false where it is not one that it
-// knows how to take apart.
+// knows how to take apart. The messages belong to the memo.
 func (c *memo) list(s, role string) ([]Message, bool) {
 	p := parser{s: s, i: 1}
 	var out []Message
-	if p.take(']') {
-		return nil, false
+	more := true
+	if h := c.history[role]; h.text != "" && strings.HasPrefix(s, h.text) {
+		p.i = len(h.text)
+		out = append(make([]Message, 0, len(h.messages)+strings.Count(s[p.i:], `"role"`)), h.messages...)
+		more = p.take(',')
 	}
-	for {
-		if p.next() != '{' {
+	for more {
+		ms, ok := c.entry(&p, role)
+		if !ok {
 			return nil, false
-		}
-		start := p.i
-		if !p.skip() {
-			return nil, false
-		}
-		key := memoKey{role, s[start:p.i]}
-		ms, known := c.messages[key]
-		if !known {
-			v, ok := c.w.parseText(key.text)
-			if !ok {
-				return nil, false
-			}
-			if m, _ := v.(map[string]any); isMessage(m) {
-				ms = parseMessage(m, role)
-			}
-			remember(&c.messages, key, ms)
 		}
 		if out == nil {
 			out = make([]Message, 0, 1+strings.Count(s, `"role"`))
 		}
 		out = append(out, ms...)
-		if p.take(',') {
-			continue
-		}
-		if !p.take(']') {
+		more = p.take(',')
+	}
+	end := p.i
+	if !p.take(']') {
+		return nil, false
+	}
+	if p.space(); p.i < len(s) || len(out) == 0 { // a list of something else has its own meaning
+		return nil, false
+	}
+	remember(&c.history, role, history{s[:end], out})
+	return out, true
+}
+
+// entry reads the object at p, an entry of a list of messages.
+func (c *memo) entry(p *parser, role string) (ms []Message, ok bool) {
+	if p.next() != '{' {
+		return nil, false
+	}
+	start := p.i
+	if !p.skip() {
+		return nil, false
+	}
+	key := memoKey{role, p.s[start:p.i]}
+	ms, known := c.messages[key]
+	if !known {
+		v, ok := c.w.parseText(key.text)
+		if !ok {
 			return nil, false
 		}
-		p.space()
-		return out, p.i == len(s) && len(out) > 0 // a list of something else has its own meaning
+		if m, _ := v.(map[string]any); isMessage(m) {
+			ms = parseMessage(m, role)
+		}
+		remember(&c.messages, key, ms)
 	}
+	return ms, true
 }
 
 // request reads the text of a request to a model, {"messages": […], "tools": […], …}. It
