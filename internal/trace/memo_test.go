@@ -11,7 +11,7 @@ import (
 func TestMemoReadsAlike(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{
-		`{"role":"user","content":"a"}`, `{"role":"user","content":"a"} `, `{"role":"assistant","content":"b]"}`, `{"content":"no role"}`,
+		`{"role":"user","content":"a"}`, `{"role":"user","content":"a"} `, `{"role":"assistant","content":"b]"}`, `{"type":"message","content":"no role"}`,
 		`{"type":"human","content":"c"}`, `{"role":"tool","content":"d","tool_call_id":"1"}`, `{}`, `3`, `"x"`, `[`, `{"role":"user","content":"a"}}`, `{"role":`,
 	}
 	separators := []string{",", ",", ",", ", ", " ,\n", "", "]", ",,"}
