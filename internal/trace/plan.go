@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"hash/maphash"
 	"slices"
 	"sync"
 )
@@ -39,8 +38,9 @@ type plan struct {
 	scratch     scratch
 	cutTexts    []waterText
 	shapes      []int      // by step: as [plan.shape] returns it
-	keys        []uint64   // by step: as [plan.stepKeys] returns them
-	seen        []bool     // by message: it is in a key
+	seen        []bool     // by message: a step before has it
+	fresh       []int      // the messages that steps are the first to be given, in their order
+	freshUpTo   []int      // by step: the end of its part of fresh
 	ranks       []stepRank // by step
 	class       []int      // by step
 	distance    []int      // by step
@@ -61,7 +61,8 @@ func (p *plan) release() {
 	*p = plan{
 		byID: emptied(p.byID), weight: emptied(p.weight), failingTool: emptied(p.failingTool), lengths: emptied(p.lengths), scratch: *s,
 		parent: cleared(p.parent, keptValues), fold: cleared(p.fold, keptEntries), cutTexts: cleared(p.cutTexts, keptEntries),
-		shapes: cleared(p.shapes, keptValues), keys: cleared(p.keys, keptValues), seen: cleared(p.seen, keptValues),
+		shapes: cleared(p.shapes, keptValues), seen: cleared(p.seen, keptValues),
+		fresh: cleared(p.fresh, keptValues), freshUpTo: cleared(p.freshUpTo, keptValues),
 		ranks: cleared(p.ranks, keptValues), class: cleared(p.class, keptValues), distance: cleared(p.distance, keptValues), kept: cleared(p.kept, keptValues),
 		told: cleared(p.told, keptValues),
 	}
@@ -256,12 +257,17 @@ const maxFoldWidth = 3
 // findFolds finds runs of at least three identical cycles of one to three steps; the
 // first and the last cycle of a run stay.
 func (p *plan) findFolds() {
-	keys := p.stepKeys()
-	for i := 0; i < len(keys); {
+	steps := len(p.t.Steps)
+	p.shapes = sized(p.shapes, steps)
+	for i := range p.shapes {
+		p.shapes[i] = p.shape(&p.t.Steps[i])
+	}
+	p.findFresh()
+	for i := 0; i < steps; {
 		best, width := 0, 0
 		for w := 1; w <= maxFoldWidth; w++ {
 			n := i + w
-			for n < len(keys) && keys[n] == keys[n-w] {
+			for n < steps && p.alike(n, n-w) {
 				n++
 			}
 			if cycles := (n - i) / w; cycles >= 3 && cycles*w > best {
@@ -277,36 +283,68 @@ func (p *plan) findFolds() {
 	}
 }
 
-// stepKeys returns a digest of what each step says, without times and ids. Messages
-// count where they are first seen: a growing history makes no step different. A step that
-// cannot be in a cycle, because none near it has its shape, gets a digest of its own
-// without being read.
-func (p *plan) stepKeys() []uint64 {
+// findFresh lists the messages that each step is the first to be given.
+func (p *plan) findFresh() {
 	t := p.t
-	shapes := sized(p.shapes, len(t.Steps))
+	p.seen, p.freshUpTo = sized(p.seen, len(t.Messages)), sized(p.freshUpTo, len(t.Steps))
+	p.fresh = p.fresh[:0]
 	for i := range t.Steps {
-		shapes[i] = p.shape(&t.Steps[i])
-	}
-	recurs := func(i int) bool {
-		for w := 1; w <= maxFoldWidth; w++ {
-			if i >= w && shapes[i-w] == shapes[i] || i+w < len(shapes) && shapes[i+w] == shapes[i] {
-				return true
+		for _, m := range t.Steps[i].In {
+			if t.message(m) != nil && !p.seen[m] {
+				p.seen[m] = true
+				p.fresh = append(p.fresh, m)
 			}
 		}
-		return false
-	}
-	d := digester{t: t, digest: digest{seed: maphash.MakeSeed()}, seen: sized(p.seen, len(t.Messages))}
-	keys := sized(p.keys, len(t.Steps))
-	p.shapes, p.keys, p.seen = shapes, keys, d.seen
-	for i := range t.Steps {
-		if s := &t.Steps[i]; recurs(i) {
-			keys[i] = d.step(s)
-		} else {
-			d.see(s)
-			keys[i] = ^uint64(i)
+		p.freshUpTo[i] = len(p.fresh)
+		for _, m := range t.Steps[i].Out {
+			if t.message(m) != nil {
+				p.seen[m] = true
+			}
 		}
 	}
-	return keys
+}
+
+// freshIn returns the messages that step i is the first to be given.
+func (p *plan) freshIn(i int) []int {
+	if i == 0 {
+		return p.fresh[:p.freshUpTo[0]]
+	}
+	return p.fresh[p.freshUpTo[i-1]:p.freshUpTo[i]]
+}
+
+// alike reports whether steps i and j say the same, whenever they ran and whatever their
+// ids are. Messages count where they are first seen: a growing history makes no step
+// different.
+func (p *plan) alike(i, j int) bool {
+	if p.shapes[i] != p.shapes[j] { // most differ in their length
+		return false
+	}
+	a, b := &p.t.Steps[i], &p.t.Steps[j]
+	switch {
+	case a.Depth != b.Depth, a.Kind != b.Kind, a.Name != b.Name, a.Agent != b.Agent, a.Model != b.Model, a.Status != b.Status, a.Finish != b.Finish,
+		a.Input != b.Input, a.Output != b.Output, (a.Err == nil) != (b.Err == nil), (a.Tool == nil) != (b.Tool == nil):
+		return false
+	case a.Err != nil && (a.Err.Type != b.Err.Type || a.Err.Code != b.Err.Code || a.Err.Message != b.Err.Message):
+		return false
+	case a.Tool != nil && (a.Tool.Name != b.Tool.Name || a.Tool.Args != b.Tool.Args || a.Tool.Result != b.Tool.Result):
+		return false
+	}
+	return p.sayAlike(a.Out, b.Out) && p.sayAlike(p.freshIn(i), p.freshIn(j))
+}
+
+// sayAlike reports whether two lists of messages say the same, whatever their ids are.
+func (p *plan) sayAlike(a, b []int) bool {
+	return slices.EqualFunc(a, b, func(i, j int) bool {
+		if i == j {
+			return true
+		}
+		m, n := p.t.message(i), p.t.message(j)
+		if m == nil || n == nil {
+			return m == n
+		}
+		return m.Role == n.Role && m.Name == n.Name && m.Text == n.Text && m.Refusal == n.Refusal &&
+			slices.EqualFunc(m.Calls, n.Calls, func(c, d Call) bool { return c.Name == d.Name && c.Args == d.Args })
+	})
 }
 
 // shape returns a number that is the same for steps that say the same.
@@ -328,69 +366,4 @@ func (p *plan) shape(s *Step) int {
 		}
 	}
 	return n
-}
-
-// A digester makes the keys of steps, in their order.
-type digester struct {
-	t *Trace
-	digest
-	seen []bool // by message
-}
-
-// step returns the key of s.
-func (d *digester) step(s *Step) uint64 {
-	d.sum = uint64(s.Depth)
-	for _, v := range [...]string{string(s.Kind), s.Name, s.Agent, s.Model, string(s.Status), s.Finish, s.Input, s.Output} {
-		d.add(v)
-	}
-	if s.Err != nil {
-		d.add("err")
-		d.add(s.Err.Type)
-		d.add(s.Err.Code)
-		d.add(s.Err.Message)
-	}
-	if s.Tool != nil {
-		d.add("tool")
-		d.add(s.Tool.Name)
-		d.add(s.Tool.Args)
-		d.add(s.Tool.Result)
-	}
-	d.add("in")
-	for _, m := range s.In {
-		if d.t.message(m) != nil && !d.seen[m] {
-			d.message(m)
-		}
-	}
-	d.add("out")
-	for _, m := range s.Out {
-		if d.t.message(m) != nil {
-			d.message(m)
-		}
-	}
-	return d.sum
-}
-
-// message takes message m in.
-func (d *digester) message(m int) {
-	d.seen[m] = true
-	msg := &d.t.Messages[m]
-	d.add(msg.Role)
-	d.add(msg.Name)
-	d.add(msg.Text)
-	d.add(msg.Refusal)
-	for i := range msg.Calls {
-		d.add(msg.Calls[i].Name)
-		d.add(msg.Calls[i].Args)
-	}
-}
-
-// see notes that the messages of s were seen.
-func (d *digester) see(s *Step) {
-	for _, ms := range [...][]int{s.In, s.Out} {
-		for _, m := range ms {
-			if d.t.message(m) != nil {
-				d.seen[m] = true
-			}
-		}
-	}
 }

@@ -284,11 +284,11 @@ func (r *renderer) opaque(s string) {
 		n = min(n, r.cap)
 	}
 	if r.water != nil {
-		r.water.add(tailOf(s, opaqueKeep), 1)
+		r.water.add(tailOf(s, opaqueKeep), 1, 0, 0)
 		r.water.tails = true
 	}
 	kept := tailOf(s, n)
 	r.cut += len(s) - len(kept)
 	r.key("input")
-	r.cutString("", len(s)-len(kept), kept)
+	r.buf = appendParts(r.buf, "", len(s)-len(kept), kept)
 }

@@ -135,18 +135,27 @@ func (r *renderer) content(key, s string, at place) {
 		}
 		return
 	}
-	if r.water != nil {
-		r.water.add(s, weight)
-	}
-	head, tail, n := ends(s, r.cap*weight)
-	r.cut += n
 	r.key(key)
-	r.cutString(head, n, tail)
+	from, n := len(r.buf), 0
+	r.buf, n = appendCut(r.buf, s, r.cap*weight)
+	if r.cut += n; r.water != nil {
+		r.water.add(s, weight, from, len(r.buf))
+	}
 }
 
-// cutString writes a text of which n bytes are left out.
-func (r *renderer) cutString(head string, n int, tail string) {
-	r.buf = appendEscaped(append(r.buf, '"'), head)
-	r.buf = appendMarker(r.buf, n)
-	r.buf = append(appendEscaped(r.buf, tail), '"')
+// appendCut appends s as a JSON string, cut to limit bytes if that makes it shorter, and
+// returns how many bytes are missing.
+func appendCut(b []byte, s string, limit int) ([]byte, int) {
+	if !cuttable(s, limit) {
+		return appendString(b, s), 0
+	}
+	head, tail, n := ends(s, limit)
+	return appendParts(b, head, n, tail), n
+}
+
+// appendParts appends what is left of a text without n bytes in its middle, as a JSON string.
+func appendParts(b []byte, head string, n int, tail string) []byte {
+	b = appendEscaped(append(b, '"'), head)
+	b = appendMarker(b, n)
+	return append(appendEscaped(b, tail), '"')
 }

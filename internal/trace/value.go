@@ -319,6 +319,9 @@ func appendString(b []byte, s string) []byte {
 // escapes has the letter by which a byte is escaped, or 0.
 var escapes = [256]byte{'"': '"', '\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}
 
+// spareOfEscaping is how much room appendEscaped wants behind what it writes, in bytes.
+const spareOfEscaping = 2 * 8
+
 // appendEscaped is appendString without the quotes.
 func appendEscaped(b []byte, s string) []byte {
 	ascii := plainASCII(s)
@@ -332,8 +335,8 @@ func appendEscaped(b []byte, s string) []byte {
 	i, n := 0, len(b) // s[:i] is written, in b[:n]
 	b = b[:cap(b)]
 	for i+8 <= len(s) { // eight bytes are copied, of which as many count as are plain
-		if len(b)-n < 2*8 {
-			b = slices.Grow(b[:n], len(s)-i+(len(s)-i)/8+2*8)
+		if len(b)-n < spareOfEscaping {
+			b = slices.Grow(b[:n], len(s)-i+(len(s)-i)/8+spareOfEscaping)
 			b = b[:cap(b)]
 		}
 		x := eight(s[i:])

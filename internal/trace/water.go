@@ -16,29 +16,62 @@ type water struct {
 
 type waterText struct {
 	s                     string
-	size, encoded, weight int // bytes, and bytes as JSON
+	size, encoded, weight int  // bytes, and bytes as JSON
+	first, last           int  // s[first:last] has all that is escaped, or odd
+	odd                   bool // it is no valid UTF-8
+	from, to              int  // where the rendering has it, cut, in bytes
 }
 
-func (w *water) add(s string, weight int) {
-	w.texts = append(w.texts, waterText{s: s, size: len(s), weight: weight})
+// add collects a text, of which the rendering has what is left from from to to.
+func (w *water) add(s string, weight, from, to int) {
+	w.texts = append(w.texts, waterText{s: s, size: len(s), weight: weight, from: from, to: to})
 }
 
 // encode fills in what the texts take as JSON.
 func (w *water) encode() {
 	for i := range w.texts {
-		w.texts[i].encoded = encodedLen(w.texts[i].s)
+		w.texts[i].encode()
 	}
+}
+
+// start returns what the first n bytes of t take as JSON.
+func (t *waterText) start(n int) int {
+	switch {
+	case n <= t.first:
+		return n
+	case n >= t.last:
+		return t.encoded - (t.size - n)
+	case t.odd:
+		return encodedLen(t.s[:n])
+	}
+	added, _, _ := added(t.s[t.first:n])
+	return n + added
+}
+
+// end returns what the bytes of t from n on take as JSON.
+func (t *waterText) end(n int) int {
+	switch {
+	case n >= t.last:
+		return t.size - n
+	case n <= t.first:
+		return t.encoded - n
+	case t.odd:
+		return encodedLen(t.s[n:])
+	}
+	added, _, _ := added(t.s[n:t.last])
+	return t.size - n + added
 }
 
 // measure returns what the texts take under a cap, in bytes as JSON, and how many bytes of
 // them are cut.
 func (w *water) measure(cap int) (size, cut int) {
-	for _, t := range w.texts {
+	for i := range w.texts {
+		t := &w.texts[i]
 		if limit := cap * t.weight; !cuttable(t.s, limit) {
 			size += t.encoded
 		} else {
 			head, tail, missing := ends(t.s, limit)
-			size += encodedLen(head) + markerLen(missing) + encodedLen(tail)
+			size += t.start(len(head)) + markerLen(missing) + t.end(t.size-len(tail))
 			cut += missing
 		}
 	}
@@ -47,22 +80,46 @@ func (w *water) measure(cap int) (size, cut int) {
 
 // encodedLen returns what appendEscaped makes of s, in bytes.
 func encodedLen(s string) int {
-	n, rest, all := len(s), s, uint64(0)
-	for len(rest) >= 8 {
-		x := eight(rest)
-		all |= x
-		if zeros(x&(ones*0xe0)) != 0 { // control characters: all below 0x20
-			n += escapesIn(rest[:8])
-		} else {
-			n += bits.OnesCount64(zeros(x^(ones*'"')) | zeros(x^(ones*'\\')))
+	t := waterText{s: s}
+	t.encode()
+	return t.encoded
+}
+
+// encode fills in what t takes as JSON.
+func (t *waterText) encode() {
+	n, first, last := added(t.s)
+	t.size, t.first, t.last = len(t.s), first, last
+	if !utf8.ValidString(t.s) {
+		n += (len("\uFFFD") - 1) * invalidBytes(t.s)
+		t.first, t.last, t.odd = 0, len(t.s), true
+	}
+	t.encoded = t.size + n
+}
+
+// added returns how many bytes escapes add to s, and a part of s outside of which there are
+// none.
+func added(s string) (n, first, last int) {
+	first = len(s)
+	for i := 0; i < len(s); i += 8 {
+		if len(s)-i < 8 {
+			if more := escapesIn(s[i:]); more > 0 {
+				n, first, last = n+more, min(first, i), len(s)
+			}
+			break
 		}
-		rest = rest[8:]
+		x := eight(s[i:])
+		letters, controls := zeros(x^(ones*'"'))|zeros(x^(ones*'\\')), zeros(x&(ones*0xe0)) // below 0x20
+		if letters|controls == 0 {
+			continue
+		}
+		first, last = min(first, i), i+8
+		if controls == 0 {
+			n += bits.OnesCount64(letters)
+		} else {
+			n += escapesIn(s[i : i+8])
+		}
 	}
-	n += escapesIn(rest)
-	if (all&highs != 0 || plainASCII(rest) < len(rest)) && !utf8.ValidString(s) {
-		n += (len("\uFFFD") - 1) * invalidBytes(s)
-	}
-	return n
+	return n, first, last
 }
 
 // zeros returns a word with the highest bit set of each byte of x that is zero.
@@ -119,13 +176,12 @@ func (p *plan) widen(v view) (Compacted, bool) {
 	sizeBeside, cutBeside := w.measure(v.cap)
 	sizeBeside, cutBeside = size-sizeBeside, cut-cutBeside
 	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
-	if v.untried && sizeBeside+w.bytes(hi) <= v.budget {
-		v.cap = hi // nothing is cut
-		r = p.write(v, nil)
-		return r.take(), true
+	if whole := sizeBeside + w.bytes(hi); v.untried && whole <= v.budget { // nothing is cut
+		v.cap = hi
+		return p.rewrite(r, v, &w, whole, cutBeside), true
 	}
 	target := v.budget - (size - w.bytes(lo))
-	written, atLo := lo, true // the cap that r has; the rendering at hand has the cap lo
+	fits, atLo := size, true // the size with the cap lo; the rendering at hand has that cap
 	for try := 0; try < maxTries && lo < hi; try++ {
 		if atLo && (cut == 0 || v.budget-size <= v.budget/enough) {
 			break
@@ -136,25 +192,46 @@ func (p *plan) widen(v view) (Compacted, bool) {
 			at.cap = lo + (hi-lo+1)/2
 		}
 		if w.tails {
-			r = p.write(at, nil)
-			written, size, cut = at.cap, len(r.buf), r.cut
-			atLo = !r.over()
+			attempt := p.write(at, nil)
+			size, cut = len(attempt.buf), attempt.cut
+			atLo = !attempt.over()
 		} else {
 			size, cut = w.measure(at.cap)
 			size, cut = size+sizeBeside, cut+cutBeside
 			atLo = size <= v.budget
 		}
 		if atLo {
-			lo = at.cap
+			lo, fits = at.cap, size
 			target += v.budget - size
 		} else {
 			hi = at.cap - 1
 			target -= max(v.budget/enough, (w.bytes(at.cap)-w.bytes(lo))/8)
 		}
 	}
-	if written != lo {
-		v.cap = lo
+	v.cap = lo
+	return p.rewrite(r, v, &w, fits, cutBeside), true
+}
+
+// rewrite renders v in size bytes, with as many cut beside the texts in w; r is a rendering
+// with a lower cap, or the same, in which those are cut. Between them nothing changes with
+// the cap.
+func (p *plan) rewrite(r renderer, v view, w *water, size, cutBeside int) Compacted {
+	switch {
+	case w.tails:
 		r = p.write(v, nil)
+		return r.take()
+	case r.cap == v.cap:
+		return r.take()
 	}
-	return r.take(), true
+	c := Compacted{JSON: make([]byte, 0, size+spareOfEscaping), BytesCut: cutBeside, StepsOmitted: r.omitted}
+	past := 0
+	for _, t := range w.texts {
+		var cut int
+		c.JSON = append(c.JSON, r.buf[past:t.from]...)
+		c.JSON, cut = appendCut(c.JSON, t.s, v.cap*t.weight)
+		c.BytesCut += cut
+		past = t.to
+	}
+	c.JSON = append(c.JSON, r.buf[past:]...)
+	return c
 }
