@@ -29,8 +29,13 @@ type dialect struct {
 
 // dialects returns the dialects in the order in which they are asked. Vercel and
 // Traceloop also set gen_ai.* attributes, so they come before GenAI, and so do the others.
-func dialects() []dialect {
-	return []dialect{
+func dialects() []dialect { return registeredDialects }
+
+// registeredDialects is set once, by init, because readers look for parts of other dialects.
+var registeredDialects []dialect
+
+func init() {
+	registeredDialects = []dialect{
 		{FormatOpenInference, isOpenInference, readOpenInference},
 		{FormatVercel, isVercel, readVercel},
 		{FormatTraceloop, isTraceloop, readTraceloop},
@@ -42,11 +47,11 @@ func dialects() []dialect {
 	}
 }
 
-// lookup returns the lookup of the attributes: before they are complete, one that always
-// looks.
+// lookup returns the lookup of the attributes.
 func (sp *span) lookup() *lookup {
-	if sp.look.m == nil {
-		return &lookup{m: sp.attrs, keys: ^uint64(0)}
+	if sp.look.m == nil { // more may come
+		l := lookAlways(sp.attrs)
+		return &l
 	}
 	return &sp.look
 }
@@ -54,15 +59,17 @@ func (sp *span) lookup() *lookup {
 // has reports whether the span has an attribute under one of keys.
 func (sp *span) has(keys ...string) bool { return sp.lookup().has(keys...) }
 
+// hasPrefix reports whether the span has an attribute that starts with one of prefixes.
 func (sp *span) hasPrefix(prefixes ...string) bool {
-	for k := range sp.attrs {
-		for _, p := range prefixes {
-			if strings.HasPrefix(k, p) {
-				return true
-			}
-		}
+	return slices.ContainsFunc(prefixes, sp.lookup().hasPrefix)
+}
+
+// indexed returns the list that attributes such as prefix.0.a spell out, as [indexed] does.
+func (sp *span) indexed(prefix string) []any {
+	if !sp.lookup().mayStart(prefix) {
+		return nil
 	}
-	return false
+	return sp.memo.indexed(sp.attrs, prefix)
 }
 
 func (sp *span) get(keys ...string) any        { return sp.lookup().first(keys...) }

@@ -164,7 +164,7 @@ func legacyMessages(sp *span, prefix, role string) (out []Message, finish string
 			return out, ""
 		}
 	}
-	for _, item := range sp.memo.indexed(sp.attrs, prefix) {
+	for _, item := range sp.indexed(prefix) {
 		m := item.(map[string]any)
 		if m["content"] == "null" { // Traceloop writes a null content as the word
 			delete(m, "content")

@@ -1,11 +1,14 @@
 package trace
 
+import "strings"
+
 // A lookup is an object with a summary of its keys, which tells of most others that they
 // are not there. Emitters have many words for one thing, so that a span is asked for some
 // two hundred keys, of which it has ten: that was a fifth of the time that a short one took.
 type lookup struct {
-	m    map[string]any
-	keys uint64 // the bits of all keys of m
+	m      map[string]any
+	keys   uint64 // the bits of all keys of m
+	starts uint64 // the bits of how they start
 }
 
 // lookupIn summarizes m. A key that is put into m later must be told by [lookup.set].
@@ -13,9 +16,13 @@ func lookupIn(m map[string]any) lookup {
 	l := lookup{m: m}
 	for k := range m {
 		l.keys |= keyBit(k)
+		l.starts |= startBits(k)
 	}
 	return l
 }
+
+// lookAlways returns a lookup that knows nothing of m, which may change.
+func lookAlways(m map[string]any) lookup { return lookup{m: m, keys: ^uint64(0), starts: ^uint64(0)} }
 
 // keyBit returns one bit, which few other keys of a span have in common with k: it is told
 // by the length and the last byte.
@@ -26,10 +33,57 @@ func keyBit(k string) uint64 {
 	return 1 << ((uint(len(k))*7 ^ uint(k[len(k)-1])) & 63)
 }
 
+// The lengths of the starts that a lookup knows, in bytes: "gen_ai.", and more of it.
+const shortStart, longStart = 7, 10
+
+// startBits returns a bit each for the two starts of k, as far as it is so long.
+func startBits(k string) (bits uint64) {
+	if len(k) >= shortStart {
+		bits = startBit(k[:shortStart])
+	}
+	if len(k) >= longStart {
+		bits |= startBit(k[:longStart])
+	}
+	return bits
+}
+
+func startBit(start string) uint64 {
+	n := uint(start[0]) ^ uint(start[3])<<1 ^ uint(start[6])<<2
+	if len(start) == longStart {
+		n ^= uint(start[7])<<1 ^ uint(start[8])<<3 ^ uint(start[9])*5
+	}
+	return 1 << (n & 63)
+}
+
+// mayStart reports whether keys may start with prefix.
+func (l *lookup) mayStart(prefix string) bool {
+	switch n := len(prefix); {
+	case n >= longStart:
+		return l.starts&startBit(prefix[:longStart]) != 0
+	case n >= shortStart:
+		return l.starts&startBit(prefix[:shortStart]) != 0
+	}
+	return len(l.m) > 0
+}
+
+// hasPrefix reports whether one of the keys starts with prefix.
+func (l *lookup) hasPrefix(prefix string) bool {
+	if !l.mayStart(prefix) {
+		return false
+	}
+	for k := range l.m {
+		if strings.HasPrefix(k, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // set puts v into the object.
 func (l *lookup) set(k string, v any) {
 	l.m[k] = v
 	l.keys |= keyBit(k)
+	l.starts |= startBits(k)
 }
 
 // get returns the value of k, or nil.

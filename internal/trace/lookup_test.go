@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -11,7 +12,7 @@ func TestLookup(t *testing.T) {
 	m := map[string]any{"": "nothing", "a": nil, "status": "ok", "gen_ai.usage.input_tokens": "5"}
 	l := lookupIn(m)
 	l.set("late", true)
-	asked := []string{"", "a", "status", "gen_ai.usage.input_tokens", "late", "é", "gen_ai.usage.output_tokens"}
+	asked := []string{"", "a", "status", "gen_ai.usage.input_tokens", "late", "é", "gen_ai.usage.output_tokens", "gen_ai.", "gen_ai.u", "gen_ai.usage", "gen_ai.usageless", "gen_ai_usage", "stat"}
 	for i := range 2000 {
 		asked = append(asked, fmt.Sprintf("%0*d%c", i%40+1, i, 'a'+i%26))
 	}
@@ -32,6 +33,13 @@ func TestLookup(t *testing.T) {
 		}
 		if got, want := l.text(k, "status"), firstText(m, k, "status"); got != want {
 			t.Errorf("text(%q) = %q, want %q", k, got, want)
+		}
+		starts := false
+		for there := range m {
+			starts = starts || strings.HasPrefix(there, k)
+		}
+		if got := l.hasPrefix(k); got != starts {
+			t.Errorf("hasPrefix(%q) = %v, want %v", k, got, starts)
 		}
 		if got, want := l.count(k), count(m, k); got != want {
 			t.Errorf("count(%q) = %d, want %d", k, got, want)
@@ -57,7 +65,8 @@ func TestLookupIsComplete(t *testing.T) {
 		found, _ := otlpSpans(doc, "")
 		for _, sp := range found {
 			spans++
-			if interpret(sp); lookupIn(sp.attrs).keys&^sp.look.keys != 0 {
+			interpret(sp)
+			if now := lookupIn(sp.attrs); now.keys&^sp.look.keys != 0 || now.starts&^sp.look.starts != 0 {
 				t.Errorf("%s: span %s has attributes that its lookup does not know", f, sp.id)
 			}
 		}

@@ -103,7 +103,7 @@ func readOpenInferenceRequest(sp *span, r *reading) {
 
 // readOpenInferenceTools reads the declared tools where the request has none.
 func readOpenInferenceTools(sp *span, r *reading) {
-	for _, t := range sp.memo.indexed(sp.attrs, "llm.tools") {
+	for _, t := range sp.indexed("llm.tools") {
 		m := t.(map[string]any)
 		r.tools = append(r.tools, sp.memo.parseTools(first(m, "tool.json_schema", "json_schema"))...)
 	}
@@ -124,7 +124,7 @@ func readOpenInferenceTools(sp *span, r *reading) {
 func openInferenceMessages(sp *span, prefix, role string) []Message {
 	items, _ := sp.memo.held(sp.attrs[prefix]).([]any)
 	if items == nil {
-		items = sp.memo.indexed(sp.attrs, prefix)
+		items = sp.indexed(prefix)
 	}
 	var out []Message
 	for _, item := range items {
@@ -202,7 +202,7 @@ func trimKeys(m map[string]any, prefix string) map[string]any {
 func openInferenceTexts(sp *span, prefix, key string) string {
 	items := sp.memo.array(sp.attrs[prefix])
 	if items == nil {
-		items = sp.memo.indexed(sp.attrs, prefix)
+		items = sp.indexed(prefix)
 	}
 	var out lines
 	for _, item := range items {
@@ -218,7 +218,7 @@ func documents(sp *span) string {
 		return ""
 	}
 	for _, prefix := range [...]string{"retrieval.documents", "reranker.output_documents"} {
-		docs := sp.memo.indexed(sp.attrs, prefix)
+		docs := sp.indexed(prefix)
 		if l := list(sp.attrs[prefix]); l != nil {
 			docs = l
 		}

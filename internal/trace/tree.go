@@ -268,9 +268,20 @@ var attrPrefixes = [...]string{
 	"eval_flags", "monitor_tags", "retry_count", "tags", "finish", "content_filter", "db.", "url.full", "langgraph_node", "provider", "stop",
 }
 
+// attrsFrom has the prefixes by their first byte.
+var attrsFrom = func() (from [256][]string) {
+	for _, p := range attrPrefixes {
+		from[p[0]] = append(from[p[0]], p)
+	}
+	return from
+}()
+
 // allowedAttr reports whether the attribute k is on the list.
 func allowedAttr(k string) bool {
-	for _, p := range attrPrefixes {
+	if k == "" {
+		return false
+	}
+	for _, p := range attrsFrom[k[0]] {
 		if strings.HasPrefix(k, p) {
 			return k != "error.message" && k != "error.type" && k != "task.input" && k != "error.stack"
 		}

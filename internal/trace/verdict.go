@@ -90,13 +90,14 @@ func readSpanVerdicts(b *builder, sp *span, s *Step) {
 	if name := sp.getText("gen_ai.evaluation.name"); name != "" {
 		b.label(evaluation(sp.attrs, "gen_ai.evaluation.", sp.id))
 	}
-	for _, p := range [...]string{"evaluation.", "eval."} {
-		if sp.has(p+"name", p+"label", p+"score", p+"score.value", p+"result", p+"verdict") {
-			b.label(evaluation(sp.attrs, p, sp.id))
-		}
+	if sp.has("evaluation.name", "evaluation.label", "evaluation.score", "evaluation.score.value", "evaluation.result", "evaluation.verdict") {
+		b.label(evaluation(sp.attrs, "evaluation.", sp.id))
+	}
+	if sp.has("eval.name", "eval.label", "eval.score", "eval.score.value", "eval.result", "eval.verdict") {
+		b.label(evaluation(sp.attrs, "eval.", sp.id))
 	}
 	for _, prefix := range [...]string{"annotations", "evaluations"} {
-		for _, item := range sp.memo.indexed(sp.attrs, prefix) {
+		for _, item := range sp.indexed(prefix) {
 			m := make(map[string]any)
 			for k, v := range item.(map[string]any) {
 				k = strings.TrimPrefix(strings.TrimPrefix(k, "annotation."), "evaluation.")
