@@ -84,7 +84,7 @@ func Compact(t *Trace, budget int) Compacted {
 		for _, r := range order[:n] {
 			p.kept[r.step()] = true
 		}
-		v.keep = p.kept
+		v.keep, v.top = p.kept, n
 	}
 	keep(&v, decisive)
 	used, ok := p.length(v)

@@ -48,12 +48,19 @@ func init() {
 }
 
 // lookup returns the lookup of the attributes.
-func (sp *span) lookup() *lookup {
-	if sp.look.m == nil { // more may come
-		l := lookAlways(sp.attrs)
-		return &l
+func (sp *span) lookup() lookup {
+	if sp.summary.keys == 0 { // more may come
+		return lookAlways(sp.attrs)
 	}
-	return &sp.look
+	return lookup{sp.attrs, sp.summary}
+}
+
+// set gives the span an attribute while it is interpreted.
+func (sp *span) set(k string, v any) {
+	sp.attrs[k] = v
+	if sp.summary.keys != 0 { // else all of them are looked for
+		sp.summary.add(k)
+	}
 }
 
 // has reports whether the span has an attribute under one of keys.
@@ -80,7 +87,7 @@ func (sp *span) getText(keys ...string) string { return sp.lookup().text(keys...
 func interpret(sp *span) (reading, string) {
 	r := reading{tokens: unknownTokens}
 	format := ""
-	sp.look = lookupIn(sp.attrs)
+	sp.summary = lookupIn(sp.attrs).summary
 	if sp.read != nil {
 		sp.read(sp, &r)
 	} else if d, ok := dialectOf(sp); ok {
@@ -147,12 +154,11 @@ func readTokens(m map[string]any) Tokens {
 	if len(m) == 0 {
 		return unknownTokens
 	}
-	l := lookupIn(m)
-	return tokensIn(&l)
+	return tokensIn(lookupIn(m))
 }
 
 // tokensIn is readTokens for an object that was looked at.
-func tokensIn(l *lookup) Tokens {
+func tokensIn(l lookup) Tokens {
 	t := Tokens{
 		In: l.count("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "llm.usage.prompt_tokens",
 			"ai.usage.inputTokens", "ai.usage.promptTokens", "input_tokens", "prompt_tokens", "inputTokens", "promptTokens", "tokens_in", "usage.input_tokens", "usage.prompt_tokens", "usageDetails.input", "usage.input", "promptTokenCount", "prompt_token_count", "input"),
@@ -244,7 +250,7 @@ func readGeneric(sp *span, r *reading) {
 		r.model = sp.getText(modelKeys[:]...)
 	}
 	if r.tokens == unknownTokens {
-		r.tokens = tokensIn(&sp.look)
+		r.tokens = tokensIn(sp.lookup())
 	}
 	if r.finish == "" {
 		r.finish = finishReason(sp.get("gen_ai.response.finish_reasons", "llm.finish_reason", "ai.response.finishReason", "finish_reason", "gen_ai.response.finish_reason"))

@@ -25,12 +25,12 @@ func readGenAI(sp *span, r *reading) {
 		if e.name == "gen_ai.client.inference.operation.details" || e.name == "gen_ai.client.operation.details" {
 			for k, v := range maps.All(e.attrs) {
 				if !sp.has(k) {
-					sp.lookup().set(k, v)
+					sp.set(k, v)
 				}
 			}
 			if m, ok := e.body.(map[string]any); ok {
 				flatten(sp.attrs, "", m, 0)
-				sp.look = lookupIn(sp.attrs)
+				sp.summary = lookupIn(sp.attrs).summary
 			}
 		}
 	}

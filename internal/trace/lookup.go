@@ -6,23 +6,24 @@ import "strings"
 // are not there. Emitters have many words for one thing, so that a span is asked for some
 // two hundred keys, of which it has ten: that was a fifth of the time that a short one took.
 type lookup struct {
-	m      map[string]any
-	keys   uint64 // the bits of all keys of m
-	starts uint64 // the bits of how they start
+	m map[string]any
+	summary
 }
 
-// lookupIn summarizes m. A key that is put into m later must be told by [lookup.set].
+// A summary has the bits of an object's keys, and of how they start.
+type summary struct{ keys, starts uint64 }
+
+// lookupIn summarizes m. A key that is put into m later must be added to the summary.
 func lookupIn(m map[string]any) lookup {
 	l := lookup{m: m}
 	for k := range m {
-		l.keys |= keyBit(k)
-		l.starts |= startBits(k)
+		l.add(k)
 	}
 	return l
 }
 
 // lookAlways returns a lookup that knows nothing of m, which may change.
-func lookAlways(m map[string]any) lookup { return lookup{m: m, keys: ^uint64(0), starts: ^uint64(0)} }
+func lookAlways(m map[string]any) lookup { return lookup{m, summary{^uint64(0), ^uint64(0)}} }
 
 // keyBit returns one bit, which few other keys of a span have in common with k: it is told
 // by the length and the last byte.
@@ -56,7 +57,7 @@ func startBit(start string) uint64 {
 }
 
 // mayStart reports whether keys may start with prefix.
-func (l *lookup) mayStart(prefix string) bool {
+func (l lookup) mayStart(prefix string) bool {
 	switch n := len(prefix); {
 	case n >= longStart:
 		return l.starts&startBit(prefix[:longStart]) != 0
@@ -67,7 +68,7 @@ func (l *lookup) mayStart(prefix string) bool {
 }
 
 // hasPrefix reports whether one of the keys starts with prefix.
-func (l *lookup) hasPrefix(prefix string) bool {
+func (l lookup) hasPrefix(prefix string) bool {
 	if !l.mayStart(prefix) {
 		return false
 	}
@@ -79,15 +80,14 @@ func (l *lookup) hasPrefix(prefix string) bool {
 	return false
 }
 
-// set puts v into the object.
-func (l *lookup) set(k string, v any) {
-	l.m[k] = v
-	l.keys |= keyBit(k)
-	l.starts |= startBits(k)
+// add takes k in.
+func (s *summary) add(k string) {
+	s.keys |= keyBit(k)
+	s.starts |= startBits(k)
 }
 
 // get returns the value of k, or nil.
-func (l *lookup) get(k string) any {
+func (l lookup) get(k string) any {
 	if l.keys&keyBit(k) == 0 {
 		return nil
 	}
@@ -95,7 +95,7 @@ func (l *lookup) get(k string) any {
 }
 
 // first is [first] in the object.
-func (l *lookup) first(keys ...string) any {
+func (l lookup) first(keys ...string) any {
 	for _, k := range keys {
 		if v := l.get(k); v != nil {
 			return v
@@ -105,7 +105,7 @@ func (l *lookup) first(keys ...string) any {
 }
 
 // text is [firstText] in the object.
-func (l *lookup) text(keys ...string) string {
+func (l lookup) text(keys ...string) string {
 	for _, k := range keys {
 		if s := scalar(l.get(k)); s != "" {
 			return s
@@ -115,7 +115,7 @@ func (l *lookup) text(keys ...string) string {
 }
 
 // count is [count] in the object.
-func (l *lookup) count(keys ...string) int {
+func (l lookup) count(keys ...string) int {
 	for _, k := range keys {
 		if n := countOf(l.get(k)); n >= 0 {
 			return n
@@ -125,7 +125,7 @@ func (l *lookup) count(keys ...string) int {
 }
 
 // has reports whether one of keys is there, even if it is null.
-func (l *lookup) has(keys ...string) bool {
+func (l lookup) has(keys ...string) bool {
 	for _, k := range keys {
 		if l.keys&keyBit(k) == 0 {
 			continue

@@ -11,7 +11,8 @@ import (
 func TestLookup(t *testing.T) {
 	m := map[string]any{"": "nothing", "a": nil, "status": "ok", "gen_ai.usage.input_tokens": "5"}
 	l := lookupIn(m)
-	l.set("late", true)
+	m["late"] = true
+	l.add("late")
 	asked := []string{"", "a", "status", "gen_ai.usage.input_tokens", "late", "é", "gen_ai.usage.output_tokens", "gen_ai.", "gen_ai.u", "gen_ai.usage", "gen_ai.usageless", "gen_ai_usage", "stat"}
 	for i := range 2000 {
 		asked = append(asked, fmt.Sprintf("%0*d%c", i%40+1, i, 'a'+i%26))
@@ -66,7 +67,7 @@ func TestLookupIsComplete(t *testing.T) {
 		for _, sp := range found {
 			spans++
 			interpret(sp)
-			if now := lookupIn(sp.attrs); now.keys&^sp.look.keys != 0 || now.starts&^sp.look.starts != 0 {
+			if now := lookupIn(sp.attrs); now.keys&^sp.summary.keys != 0 || now.starts&^sp.summary.starts != 0 {
 				t.Errorf("%s: span %s has attributes that its lookup does not know", f, sp.id)
 			}
 		}

@@ -36,7 +36,9 @@ type plan struct {
 	likely      int         // the same, as it mostly is
 	leastLikely int         // the same with all texts cut to minCap
 	scratch     scratch
-	cutTexts    []waterText
+	water       water    // the texts that are cut in the draft
+	draft       renderer // the last one, if isDraft is set
+	isDraft     bool
 	shapes      []int      // by step: as [plan.shape] returns it
 	seen        []bool     // by message: a step before has it
 	fresh       []int      // the messages that steps are the first to be given, in their order
@@ -60,7 +62,7 @@ func (p *plan) release() {
 	s.release()
 	*p = plan{
 		byID: emptied(p.byID), weight: emptied(p.weight), failingTool: emptied(p.failingTool), lengths: emptied(p.lengths), scratch: *s,
-		parent: cleared(p.parent, keptValues), fold: cleared(p.fold, keptEntries), cutTexts: cleared(p.cutTexts, keptEntries),
+		parent: cleared(p.parent, keptValues), fold: cleared(p.fold, keptEntries), water: water{texts: cleared(p.water.texts, keptEntries)},
 		shapes: cleared(p.shapes, keptValues), seen: cleared(p.seen, keptValues),
 		fresh: cleared(p.fresh, keptValues), freshUpTo: cleared(p.freshUpTo, keptValues),
 		ranks: cleared(p.ranks, keptValues), class: cleared(p.class, keptValues), distance: cleared(p.distance, keptValues), kept: cleared(p.kept, keptValues),

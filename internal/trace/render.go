@@ -14,6 +14,7 @@ type view struct {
 	names  int    // bytes of each name or id; 0: all
 	items  int    // entries of each list, from both ends; 0: all
 	keep   []bool // by step position; nil: all
+	top    int    // how many steps keep has, the first by priority
 	// untried is set when it is not known that the view does not fit without a cap.
 	untried bool
 }
@@ -83,12 +84,29 @@ func (r *renderer) take() Compacted {
 
 // length returns how long the view is, in bytes, and whether that is within the budget.
 func (p *plan) length(v view) (bytes int, ok bool) {
-	r := p.write(v, nil)
+	r := p.drafted(v)
 	return len(r.buf), !r.over()
+}
+
+// drafted writes the view, unless it is the one that was written last, and collects the texts
+// that are cut in it. What is written next takes its memory.
+func (p *plan) drafted(v view) renderer {
+	if !p.isDraft || !p.draft.shows(v) {
+		p.water = water{texts: p.water.texts[:0]}
+		p.draft = p.write(v, &p.water)
+		p.isDraft = true
+	}
+	return p.draft
+}
+
+// shows reports whether v and w are the same of a trace.
+func (v view) shows(w view) bool {
+	return v.budget == w.budget && v.cap == w.cap && v.names == w.names && v.items == w.items && (v.keep == nil) == (w.keep == nil) && v.top == w.top
 }
 
 // write writes the view and collects in w, if that is not nil, the texts that it cuts.
 func (p *plan) write(v view, w *water) renderer {
+	p.isDraft = false
 	r := renderer{plan: p, view: v, scratch: &p.scratch, water: w}
 	r.clear()
 	r.rendered = sized(r.rendered, len(p.t.Messages))

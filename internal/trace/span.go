@@ -20,7 +20,7 @@ type span struct {
 	status            Status
 	statusText        string
 	attrs             map[string]any // dotted keys
-	look              lookup         // in attrs, once they are complete
+	summary           summary        // of attrs, once they are complete
 	events            []event
 	logs              []logLine // of events that applications logged
 	input, output     any       // fields of the span itself, beside its attributes
@@ -103,8 +103,8 @@ func spanFrom(m map[string]any, source string) *span {
 			sp.attrs[k] = v
 		}
 	}
-	readReferences(sp, &in)
-	readStatus(sp, &in)
+	readReferences(sp, in)
+	readStatus(sp, in)
 	sp.service = in.text("service", "service_name", "ml_app", "serviceName")
 	if r := object(in.get("resource")); r != nil {
 		fill(&sp.service, resourceService(m))
@@ -128,7 +128,7 @@ func spanFrom(m map[string]any, source string) *span {
 
 // readReferences reads what spans of OpenTracing have instead of a parent and attributes:
 // references, and tags that are lists of keys and values.
-func readReferences(sp *span, in *lookup) {
+func readReferences(sp *span, in lookup) {
 	for _, e := range list(in.get("references")) {
 		if ref := object(e); sp.parent == "" && scalar(ref["refType"]) != "FOLLOWS_FROM" {
 			sp.parent = normalID(firstText(ref, "spanID", "span_id"), 8)
@@ -167,7 +167,7 @@ func eventFrom(m map[string]any) (e event, bad int) {
 }
 
 // readStatus reads the outcome of a span.
-func readStatus(sp *span, in *lookup) {
+func readStatus(sp *span, in lookup) {
 	for _, k := range [...]string{"status", "status_code", "statusCode", "level", "state"} {
 		v := in.get(k)
 		if v == nil {

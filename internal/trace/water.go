@@ -165,9 +165,7 @@ const (
 // How the size grows with the cap is known but for where in a text its escapes are, so
 // the cap is computed, and corrected a few times by what the rendering then measures.
 func (p *plan) widen(v view) (Compacted, bool) {
-	w := water{texts: p.cutTexts[:0]}
-	r := p.write(v, &w)
-	p.cutTexts = w.texts
+	r, w := p.drafted(v), &p.water
 	if r.over() {
 		return Compacted{}, false
 	}
@@ -178,7 +176,7 @@ func (p *plan) widen(v view) (Compacted, bool) {
 	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
 	if whole := sizeBeside + w.bytes(hi); v.untried && whole <= v.budget { // nothing is cut
 		v.cap = hi
-		return p.rewrite(r, v, &w, whole, cutBeside), true
+		return p.rewrite(r, v, w, whole, cutBeside), true
 	}
 	target := v.budget - (size - w.bytes(lo))
 	fits, atLo := size, true // the size with the cap lo; the rendering at hand has that cap
@@ -209,7 +207,7 @@ func (p *plan) widen(v view) (Compacted, bool) {
 		}
 	}
 	v.cap = lo
-	return p.rewrite(r, v, &w, fits, cutBeside), true
+	return p.rewrite(r, v, w, fits, cutBeside), true
 }
 
 // rewrite renders v in size bytes, with as many cut beside the texts in w; r is a rendering
