@@ -192,19 +192,19 @@ func (b *builder) position(base string, i int) string {
 
 // pointer appends tokens, keys or positions, to a JSON pointer (RFC 6901).
 func pointer(base string, tokens ...any) string {
-	var sb strings.Builder
-	sb.WriteString(base)
+	var few [128]byte
+	b := append(few[:0], base...)
 	for _, t := range tokens {
-		sb.WriteByte('/')
+		b = append(b, '/')
 		switch t := t.(type) {
 		case string:
-			if strings.ContainsAny(t, "~/") {
+			if strings.IndexByte(t, '~') >= 0 || strings.IndexByte(t, '/') >= 0 {
 				t = strings.ReplaceAll(strings.ReplaceAll(t, "~", "~0"), "/", "~1")
 			}
-			sb.WriteString(t)
+			b = append(b, t...)
 		case int:
-			sb.WriteString(strconv.Itoa(t))
+			b = strconv.AppendInt(b, int64(t), 10)
 		}
 	}
-	return sb.String()
+	return string(b)
 }

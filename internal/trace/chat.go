@@ -92,14 +92,14 @@ const maxPending = 1000
 
 // header reads what a document says about the whole conversation.
 func (d *chatDecoder) header(m map[string]any) {
-	t := d.b.t
-	t.ID = traceID(m)
-	t.Service = firstText(m, "service", "service_name", "ml_app")
-	t.Session = firstText(m, "session_id", "sessionId")
-	t.Start = instant(first(m, "start_time", "startTime", "timestamp", "created_at", "started_at"))
+	t, in := d.b.t, lookupIn(m)
+	t.ID = in.text(traceIDKeys[:]...)
+	t.Service = in.text("service", "service_name", "ml_app")
+	t.Session = in.text("session_id", "sessionId")
+	t.Start = instant(in.first("start_time", "startTime", "timestamp", "created_at", "started_at"))
 	d.since = d.b.pool(systemPrompt(m))
 	readVerdicts(d.b, m, "")
-	if meta := object(m["metadata"]); meta != nil {
+	if meta := object(in.get("metadata")); meta != nil {
 		readVerdicts(d.b, meta, "")
 	}
 }

@@ -236,12 +236,12 @@ func expand(doc any) any {
 	if !ok {
 		return doc
 	}
-	copied := false
+	in, copied := lookupIn(m), false
 	for _, k := range [...]string{
 		"messages", "history", "spans", "observations", "runs", "data", "events", "trace", "trajectory",
 		"resourceSpans", "resource_spans", "resourceLogs", "resource_logs", "input_messages", "output_messages",
 	} {
-		if s, ok := m[k].(string); ok {
+		if s, ok := in.get(k).(string); ok {
 			if v := embedded(s); v != any(s) {
 				if !copied {
 					m, copied = maps.Clone(m), true
@@ -263,7 +263,8 @@ func decodeOpaque(b *builder, doc any) {
 	}
 }
 
+// traceIDKeys are the fields in which a document has its id.
+var traceIDKeys = [...]string{"trace_id", "traceId", "conversation_id", "thread_id"}
+
 // traceID returns the id that a document gives itself, or "".
-func traceID(m map[string]any) string {
-	return firstText(m, "trace_id", "traceId", "conversation_id", "thread_id")
-}
+func traceID(m map[string]any) string { return firstText(m, traceIDKeys[:]...) }

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -37,7 +36,8 @@ var (
 // exchangeOf returns the exchange that doc is; ok tells whether it is one.
 func exchangeOf(doc any) (x exchange, ok bool) {
 	m, _ := doc.(map[string]any)
-	if m == nil || m["role"] != nil && !isModelResponse(m) || first(m, "span_id", "spanId", "run_type", "traceId") != nil {
+	in := lookupIn(m)
+	if m == nil || in.get("role") != nil && !isModelResponse(m) || in.first("span_id", "spanId", "run_type", "traceId") != nil {
 		return x, false
 	}
 	x.doc = m
@@ -46,19 +46,25 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 		x.response, _ = response.(map[string]any)
 		return x, request != nil || response != nil
 	}
-	for _, k := range present(m, requestKeys[:]) {
+	for _, k := range requestKeys {
+		if !in.has(k) {
+			continue
+		}
 		if x.request, x.requestAt = bodyOf(m, k, isModelRequest); x.request != nil {
 			break
 		}
 	}
-	for _, k := range present(m, responseKeys[:]) {
+	for _, k := range responseKeys {
+		if !in.has(k) {
+			continue
+		}
 		if x.response, x.responseAt = bodyOf(m, k, isModelResponse); x.response != nil || object(m[k]) != nil {
 			x.reply, x.replyAt = object(m[k]), pointer("", k)
 			break
 		}
 	}
 	if x.response == nil {
-		x.findStream()
+		x.findStream(in)
 	}
 	if x.request == nil && (x.response != nil || x.pieces != nil && !isStream(m[messageList])) && isModelRequest(m) {
 		x.request = m // the response stands in the request
@@ -77,20 +83,20 @@ func exchangeOf(doc any) (x exchange, ok bool) {
 	case x.request == nil:
 		return x, false
 	}
-	return x, x.response != nil || x.reply != nil || first(m, "error", "status_code", "statusCode", "url", "endpoint") != nil || firstText(m, responseKeys[:]...) != ""
+	return x, x.response != nil || x.reply != nil || first(m, "error", "status_code", "statusCode", "url", "endpoint") != nil || in.text(responseKeys[:]...) != ""
 }
 
-// findStream looks for a response that was recorded in pieces.
-func (x *exchange) findStream() {
-	_ = x.streamIn(x.doc, "", lineKeys[:]) || x.streamIn(x.doc, "", streamKeys[:]) || x.streamIn(x.doc, "", responseKeys[:]) ||
-		x.streamIn(x.reply, x.replyAt, streamKeys[:]) || x.streamIn(x.reply, x.replyAt, bodyKeys[:])
+// findStream looks for a response that was recorded in pieces in doc.
+func (x *exchange) findStream(doc lookup) {
+	_ = x.streamIn(doc, "", lineKeys[:]) || x.streamIn(doc, "", streamKeys[:]) || x.streamIn(doc, "", responseKeys[:]) ||
+		x.reply != nil && (x.streamIn(lookupIn(x.reply), x.replyAt, streamKeys[:]) || x.streamIn(lookupIn(x.reply), x.replyAt, bodyKeys[:]))
 }
 
 // streamIn looks for the pieces in the fields of m, which stands at the JSON pointer base.
 // Pieces that were put together before are as good.
-func (x *exchange) streamIn(m map[string]any, base string, keys []string) bool {
-	for _, k := range present(m, keys) {
-		v := m[k]
+func (x *exchange) streamIn(m lookup, base string, keys []string) bool {
+	for _, k := range keys {
+		v := m.get(k)
 		if v == nil {
 			continue
 		}
@@ -144,19 +150,6 @@ func isAnswer(m map[string]any) bool {
 	}
 	object := scalar(m["object"])
 	return object == "response" || strings.HasPrefix(object, "chat.completion") || m["type"] == "message" || m["type"] == "error" || list(m["candidates"]) != nil
-}
-
-// present returns keys, or none where m has no field of that name: most documents have not.
-func present(m map[string]any, keys []string) []string {
-	if len(m) > len(keys) {
-		return keys
-	}
-	for k := range m {
-		if slices.Contains(keys, k) {
-			return keys
-		}
-	}
-	return nil
 }
 
 // bodyOf returns the object under key, or in one of the fields that wrap a body there, that

@@ -42,7 +42,7 @@ func langSmithKeys(m map[string]any) map[string]any {
 // langSmithRuns returns the runs in doc, each once, with their JSON pointers, or nil.
 // Strays counts what else stands in their lists.
 func langSmithRuns(doc any) (runs []map[string]any, sources []string, strays int) {
-	byID := make(map[string]int)
+	var byID map[string]int
 	var add func(m map[string]any, source string)
 	add = func(m map[string]any, source string) {
 		m = langSmithKeys(m)
@@ -57,7 +57,7 @@ func langSmithRuns(doc any) (runs []map[string]any, sources []string, strays int
 			runs[i] = whole
 			return
 		}
-		byID[id] = len(runs)
+		remember(&byID, id, len(runs))
 		runs, sources = append(runs, m), append(sources, source)
 		for i, c := range list(m["child_runs"]) {
 			if c := object(c); c != nil {

@@ -64,23 +64,24 @@ func spanObjects(l []any, base string) ([]map[string]any, []string) {
 
 // isSpan reports whether m looks like a span, or like a log record of one.
 func isSpan(m map[string]any) bool {
-	if m["role"] != nil {
+	in := lookupIn(m)
+	if in.get("role") != nil {
 		return false
 	}
 	if isLogRecord(m) {
 		return true
 	}
-	id := first(m, "spanId", "span_id", "spanID") != nil
-	if ctx := object(first(m, "context", "span_context")); ctx != nil {
+	id := in.first("spanId", "span_id", "spanID") != nil
+	if ctx := object(in.first("context", "span_context")); ctx != nil {
 		id = id || first(ctx, "span_id", "spanId") != nil
 	}
-	named := first(m, "name", "operation", "operation_name", "operationName", "span_name", "op_name") != nil
-	timed := first(m, "start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "started_at", "duration_ms", "duration") != nil
+	named := in.first("name", "operation", "operation_name", "operationName", "span_name", "op_name") != nil
+	timed := in.first("start_time", "startTime", "start_ns", "start", "start_time_unix_ns", "startTimeUnixNano", "started_at", "duration_ms", "duration") != nil
 	if id {
-		return named || timed || m["attributes"] != nil
+		return named || timed || in.get("attributes") != nil
 	}
-	_, parent := m["parent_id"]
-	if named && timed && (m["status"] != nil || m["attributes"] != nil || m["parent_id"] != nil || parent && m["trace_id"] != nil) {
+	parent := in.has("parent_id")
+	if named && timed && (in.get("status") != nil || in.get("attributes") != nil || in.get("parent_id") != nil || parent && in.get("trace_id") != nil) {
 		return true
 	}
 	for _, d := range decoders() {

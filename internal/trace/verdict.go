@@ -1,24 +1,36 @@
 package trace
 
 import (
+	"slices"
 	"strings"
 )
 
 // This file reads the verdicts of evaluators and guardrails.
 
+// scoreSuffix ends the names of fields that are scores.
+const scoreSuffix = "_score"
+
 // readVerdicts reads the verdicts in a document or its metadata.
 func readVerdicts(b *builder, m map[string]any, stepID string) {
+	in := lookupIn(m)
 	for _, k := range [...]string{"eval_flags", "evaluations", "evaluation", "scores", "annotations", "guardrails", "guardrail_results", "eval_results"} {
-		readVerdict(b, m[k], k, stepID)
-	}
-	for _, k := range sortedKeys(m) {
-		if name, ok := strings.CutSuffix(k, "_score"); ok && name != "quality" {
-			if f, ok := number(m[k]); ok {
-				b.label(Label{Name: name, Score: &f, Source: k, StepID: stepID})
-			}
+		if v := in.get(k); v != nil {
+			readVerdict(b, v, k, stepID)
 		}
 	}
-	if f, ok := number(m["quality_score"]); ok {
+	var scores []string
+	for k := range m {
+		if strings.HasSuffix(k, scoreSuffix) && k != "quality_score" {
+			scores = append(scores, k)
+		}
+	}
+	slices.Sort(scores)
+	for _, k := range scores {
+		if f, ok := number(m[k]); ok {
+			b.label(Label{Name: strings.TrimSuffix(k, scoreSuffix), Score: &f, Source: k, StepID: stepID})
+		}
+	}
+	if f, ok := number(in.get("quality_score")); ok {
 		b.label(Label{Name: "quality", Score: &f, Source: "quality_score", StepID: stepID})
 	}
 }
