@@ -390,6 +390,11 @@ func arguments(v any) (args, problem string) {
 	if v == nil || v == "" {
 		return "", ""
 	}
+	if s, ok := v.(string); ok {
+		if args, ok := flatArguments(s); ok {
+			return args, ""
+		}
+	}
 	w := asides.Get().(*workspace) // what comes out is text
 	defer w.releaseAside()
 	return w.argumentsIn(v, w.embedded(v))
