@@ -515,3 +515,43 @@ func replay(n int) []byte {
 	}
 	return []byte(`{"resourceSpans":[{"scopeSpans":[{"spans":[` + strings.Join(spans, ",") + `]}]}]}`)
 }
+
+// Attributes are longer than any text here, and what is escaped in them stands where it is
+// kept: the estimate of what they take is far too low.
+func TestCompactBoundAttributes(t *testing.T) {
+	attr := strings.Repeat("x", 41) + strings.Repeat("\x01", 89) + strings.Repeat("x", 370)
+	tr := &Trace{Format: FormatSpans}
+	for range 2000 { // they fold, which nobody knows beforehand
+		tr.Steps = append(tr.Steps, Step{Index: len(tr.Steps), Kind: KindChain, Name: "again", Output: strings.Repeat("o", 200), Tokens: unknownTokens})
+	}
+	for i := range 20 {
+		s := Step{Index: len(tr.Steps), Kind: KindChain, Name: fmt.Sprint("step ", i), Tokens: unknownTokens, Attrs: map[string]string{}}
+		for k := range 10 {
+			s.Attrs[fmt.Sprint("db.k", k)] = attr
+		}
+		tr.Steps = append(tr.Steps, s)
+	}
+	for _, budget := range []int{45_000, 60_000, MaxBytes, 2 * MaxBytes} {
+		c := Compact(tr, budget)
+		if len(c.JSON) > budget {
+			t.Errorf("%d bytes, want at most %d", len(c.JSON), budget)
+		}
+		if !json.Valid(c.JSON) {
+			t.Errorf("budget %d: the result is no JSON", budget)
+		}
+		if whole := budget > MaxBytes; whole != (c.BytesCut == 0) {
+			t.Errorf("budget %d: %d bytes were cut", budget, c.BytesCut)
+		}
+	}
+}
+
+// A position at which there is no message makes no step different.
+func TestFoldsWithMissingMessages(t *testing.T) {
+	tr := &Trace{Messages: []Message{{Role: "assistant", Text: "again"}}}
+	for i := range 9 {
+		tr.Steps = append(tr.Steps, Step{Index: i, Kind: KindLLM, Name: "turn", Out: [][]int{{0}, {-1, 0}, {0, 7}}[i%3], Tokens: unknownTokens})
+	}
+	if c := Compact(tr, MaxBytes); !strings.Contains(string(c.JSON), `"repeated_steps":7`) {
+		t.Errorf("the steps are not folded: %s", c.JSON)
+	}
+}

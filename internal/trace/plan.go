@@ -174,6 +174,9 @@ func (p *plan) measure() {
 			text(s.Err.Message, s.Err.Stack)
 			name(s.Err.Type, s.Err.Code)
 		}
+		for _, v := range s.Attrs {
+			p.longestText = max(p.longestText, len(v))
+		}
 		list(len(s.In))
 		list(len(s.Out))
 		list(len(s.Attrs))
@@ -336,17 +339,20 @@ func (p *plan) alike(i, j int) bool {
 
 // sayAlike reports whether two lists of messages say the same, whatever their ids are.
 func (p *plan) sayAlike(a, b []int) bool {
-	return slices.EqualFunc(a, b, func(i, j int) bool {
-		if i == j {
-			return true
-		}
-		m, n := p.t.message(i), p.t.message(j)
-		if m == nil || n == nil {
-			return m == n
-		}
-		return m.Role == n.Role && m.Name == n.Name && m.Text == n.Text && m.Refusal == n.Refusal &&
+	return slices.EqualFunc(p.present(a), p.present(b), func(i, j int) bool {
+		m, n := &p.t.Messages[i], &p.t.Messages[j]
+		return i == j || m.Role == n.Role && m.Name == n.Name && m.Text == n.Text && m.Refusal == n.Refusal &&
 			slices.EqualFunc(m.Calls, n.Calls, func(c, d Call) bool { return c.Name == d.Name && c.Args == d.Args })
 	})
+}
+
+// present returns ms without positions at which there is no message.
+func (p *plan) present(ms []int) []int {
+	missing := func(m int) bool { return p.t.message(m) == nil }
+	if slices.ContainsFunc(ms, missing) {
+		ms = slices.DeleteFunc(slices.Clone(ms), missing)
+	}
+	return ms
 }
 
 // shape returns a number that is the same for steps that say the same.

@@ -92,6 +92,7 @@ func (p *plan) length(v view) (bytes int, ok bool) {
 // that are cut in it. What is written next takes its memory.
 func (p *plan) drafted(v view) renderer {
 	if !p.isDraft || !p.draft.shows(v) {
+		clear(p.water.texts) // a shorter list would keep the others
 		p.water = water{texts: p.water.texts[:0]}
 		p.draft = p.write(v, &p.water)
 		p.isDraft = true
