@@ -174,9 +174,11 @@ func (p *plan) widen(v view) (Compacted, bool) {
 	sizeBeside, cutBeside := w.measure(v.cap)
 	sizeBeside, cutBeside = size-sizeBeside, cut-cutBeside
 	lo, hi := v.cap, max(v.cap, min(p.longestText, v.budget))
-	if whole, _ := w.measure(hi); v.untried && !w.tails && sizeBeside+whole <= v.budget { // nothing need be cut
-		v.cap = hi
-		return p.rewrite(r, v, w, sizeBeside+whole, cutBeside), true
+	if v.untried && !w.tails {
+		if whole, _ := w.measure(hi); sizeBeside+whole <= v.budget { // nothing need be cut
+			v.cap = hi
+			return p.rewrite(r, v, w, sizeBeside+whole, cutBeside), true
+		}
 	}
 	target := v.budget - (size - w.bytes(lo))
 	fits, atLo := size, true // the size with the cap lo; the rendering at hand has that cap
